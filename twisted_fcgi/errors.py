@@ -1,0 +1,202 @@
+"""
+Everything that can go wrong with a request, and whose fault it is.
+
+Each error carries the HTTP status that a client gets for it, and whether
+another attempt may be made, so that no other module keeps a mapping of its
+own.  Two families:
+
+- :class:`RequestError`: one request failed; everything else goes on.
+- :class:`ConfigurationError`: a place in a configuration file is wrong;
+  nothing is started.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "AbortedByClient",
+    "AcquireTimedOut",
+    "ApplicationOverloaded",
+    "BadRequest",
+    "BrokenResponse",
+    "CannotMultiplex",
+    "ConfigurationError",
+    "ConfigurationErrors",
+    "ConnectFailed",
+    "ConnectionDied",
+    "Fault",
+    "LocalProtocolError",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "RequestError",
+    "ResponseTimedOut",
+]
+
+
+class Fault(enum.Enum):
+    """Who has to mend it."""
+
+    CLIENT = "client"
+    APPLICATION = "application"
+    GATEWAY = "gateway"
+
+
+class RequestError(Exception):
+    """
+    One request failed.
+
+    :ivar status: the HTTP status that the client gets, if nothing of a
+        response was sent yet.
+    :ivar fault: who has to mend it.
+    :ivar retryable: whether nothing of the request can have had an effect,
+        so that any method may be tried again on another connection or member.
+    """
+
+    status = 500
+    fault = Fault.GATEWAY
+    retryable = False
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        if status is not None:
+            self.status = status
+
+
+class BadRequest(RequestError):
+    """The client's bytes are not a request that we serve (400, 413, 414, 431, 501 ...)."""
+
+    status = 400
+    fault = Fault.CLIENT
+
+
+class AbortedByClient(RequestError):
+    """The client left before its response was complete; logged as 499, never sent."""
+
+    status = 499
+    fault = Fault.CLIENT
+
+
+class ConnectFailed(RequestError):
+    """No connection to the member: refused, unreachable, or not within ``connectiontimeout``."""
+
+    status = 503
+    fault = Fault.APPLICATION
+    retryable = True
+
+
+class AcquireTimedOut(RequestError):
+    """No free connection to the member within ``acquire``, or its queue is full."""
+
+    status = 503
+    retryable = True
+
+
+class ConnectionDied(RequestError):
+    """
+    The application closed the connection before it ended the request.
+
+    :ivar untouched: whether the connection was a reused one that died before
+        it gave a byte: the usual sign of one that was idle for too long.
+    """
+
+    status = 503
+    fault = Fault.APPLICATION
+
+    def __init__(self, reason: str, *, untouched: bool = False, retryable: bool = False) -> None:
+        super().__init__(reason)
+        self.untouched = untouched
+        self.retryable = retryable
+
+
+class ResponseTimedOut(RequestError):
+    """The application was silent for longer than ``timeout``."""
+
+    status = 504
+    fault = Fault.APPLICATION
+
+
+class ApplicationOverloaded(RequestError):
+    """END_REQUEST said FCGI_OVERLOADED: the application did not begin the request."""
+
+    status = 503
+    fault = Fault.APPLICATION
+    retryable = True
+
+
+class CannotMultiplex(RequestError):
+    """END_REQUEST said FCGI_CANT_MPX_CONN: the request needs a connection of its own."""
+
+    status = 503
+    fault = Fault.APPLICATION
+    retryable = True
+
+
+class BrokenResponse(RequestError):
+    """What the application wrote to stdout is no CGI response (RFC 3875, 6)."""
+
+    status = 502
+    fault = Fault.APPLICATION
+
+
+class ProtocolError(RequestError):
+    """Somebody broke FastCGI 1.0."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We did: a record that the state of the connection does not allow."""
+
+    status = 500
+    fault = Fault.GATEWAY
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer did: its connection can't be understood any more and has to be closed."""
+
+    status = 502
+    fault = Fault.APPLICATION
+
+
+@dataclass(frozen=True)
+class ConfigurationError(Exception):
+    """
+    One mistake in a configuration.
+
+    :ivar message: what is wrong.
+    :ivar file: the file's path as it was named, or ``<command line>``.
+    :ivar line: the line's number, from 1.
+    :ivar column: the column, from 1.
+    :ivar text: the line itself.
+    :ivar hint: what would have been right, or the empty string.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    text: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}: " if self.file else ""
+        lines = [place + self.message]
+        if self.text:
+            lines.append("    " + self.text.strip())
+        if self.hint:
+            lines.append("    " + self.hint)
+        return "\n".join(lines)
+
+
+class ConfigurationErrors(Exception):
+    """
+    All mistakes that were found in a configuration.
+
+    :ivar errors: one or more :class:`ConfigurationError`, in the order of the files.
+    """
+
+    def __init__(self, errors: Sequence[ConfigurationError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = tuple(errors)

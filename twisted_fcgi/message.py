@@ -1,0 +1,245 @@
+"""
+What travels through the gateway: request, route, response head.
+
+These are plain records without behaviour of their own.  Bytes stay bytes as
+they came; nothing here decodes text.  A :class:`Request` is filled by a front
+and then only read; what the configuration decides for it goes into its
+:class:`Route`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
+
+__all__ = ["Address", "Headers", "Request", "ResponseHead", "Route", "RouteKind"]
+
+
+class Address(NamedTuple):
+    """
+    One end of a client's connection.
+
+    :ivar host: the numeric IP address in ASCII, or empty for a UNIX socket.
+    :ivar port: 0 for a UNIX socket.
+    """
+
+    host: bytes
+    port: int
+
+
+class Headers:
+    """
+    Header fields in the order and case in which they came.
+
+    Look-ups are by lower-case name.  Building one costs a list; the index is
+    made when it is first asked.
+
+    :ivar pairs: ``(name, value)``; change it only through the methods.
+    """
+
+    __slots__ = ("_index", "pairs")
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.pairs: list[tuple[bytes, bytes]] = list(pairs)
+        self._index: dict[bytes, list[bytes]] | None = None
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.pairs == other.pairs
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Headers({self.pairs!r})"
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._indexed()
+
+    def _indexed(self) -> dict[bytes, list[bytes]]:
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for name, value in self.pairs:
+                index.setdefault(name.lower(), []).append(value)
+        return index
+
+    def getAll(self, name: bytes) -> list[bytes]:
+        """
+        All values of a field.
+
+        :param name: the name in lower case.
+        """
+        return self._indexed().get(name, [])
+
+    def get(self, name: bytes) -> bytes | None:
+        """
+        The value of a field, several joined as RFC 9110 5.3 has it; ``None`` when absent.
+
+        :param name: the name in lower case.
+        """
+        values = self._indexed().get(name)
+        if values is None:
+            return None
+        return values[0] if len(values) == 1 else b", ".join(values)
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Append a field."""
+        self.pairs.append((name, value))
+        self._index = None
+
+    def set(self, name: bytes, value: bytes) -> None:
+        """Replace all fields of that name by one, in the place of the first."""
+        lower = name.lower()
+        place = next((i for i, (n, _) in enumerate(self.pairs) if n.lower() == lower), None)
+        if place is None:
+            self.pairs.append((name, value))
+        else:
+            rest = [pair for pair in self.pairs[place + 1 :] if pair[0].lower() != lower]
+            self.pairs[place:] = [(name, value), *rest]
+        self._index = None
+
+    def remove(self, name: bytes) -> None:
+        """Remove all fields of that name, if any."""
+        lower = name.lower()
+        self.pairs = [pair for pair in self.pairs if pair[0].lower() != lower]
+        self._index = None
+
+
+class Request:
+    """
+    One HTTP request, as a front read it.
+
+    :ivar method: as sent; any token.
+    :ivar target: the request target as sent (httpd: ``unparsed_uri``).
+    :ivar protocol: ``HTTP/1.1`` and so on (httpd: ``protocol``).
+    :ivar line: the whole request line, without its end (httpd: ``the_request``).
+    :ivar headers: the fields, framing ones included.
+    :ivar client: the peer.
+    :ivar server: our end of the connection.
+    :ivar secure: whether it came over TLS.
+    :ivar contentLength: the body's length in bytes; 0 for none, ``None`` while
+        it is not known (chunked).  Known from the moment that the body was spooled.
+    :ivar receivedAt: the reactor's seconds when its head was complete.
+    """
+
+    __slots__ = (
+        "client",
+        "contentLength",
+        "headers",
+        "line",
+        "method",
+        "protocol",
+        "receivedAt",
+        "secure",
+        "server",
+        "target",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        *,
+        protocol: bytes = b"HTTP/1.1",
+        line: bytes | None = None,
+        client: Address = Address(b"127.0.0.1", 0),
+        server: Address = Address(b"127.0.0.1", 80),
+        secure: bool = False,
+        contentLength: int | None = 0,
+        receivedAt: float = 0.0,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.protocol = protocol
+        self.line = b" ".join((method, target, protocol)) if line is None else line
+        self.headers = headers
+        self.client = client
+        self.server = server
+        self.secure = secure
+        self.contentLength = contentLength
+        self.receivedAt = receivedAt
+
+    def __repr__(self) -> str:
+        return f"<Request {self.line.decode('latin-1')!r}>"
+
+
+class RouteKind:
+    """What is to be done with a request."""
+
+    FASTCGI = "fastcgi"
+    STATIC = "static"
+    REDIRECT = "redirect"
+    REFUSE = "refuse"
+
+
+@dataclass(slots=True)
+class Route:
+    """
+    What the configuration decided for one request.
+
+    The names in parentheses are those of httpd's ``request_rec``, whose rules
+    for these fields are followed.
+
+    :ivar kind: one of :class:`RouteKind`.
+    :ivar host: the virtual host that was chosen.
+    :ivar directory: the settings of all sections that apply, merged.
+    :ivar uri: the decoded path, after index and fallback look-ups (``uri``).
+    :ivar query: the query string as sent, or ``None`` without a ``?`` (``args``).
+    :ivar filename: a file system path, or ``proxy:fcgi://...`` (``filename``).
+    :ivar pathInfo: (``path_info``); ``None`` when absent.
+    :ivar environment: variables set by the configuration (``subprocess_env``).
+    :ivar hostname: the name that the client asked for, lower case, without port
+        (``hostname``); ``None`` without one.
+    :ivar members: the member that is asked, or the balancer's members.
+    :ivar balancer: the balancer's name, or ``None``.
+    :ivar status: of a refusal or redirect.
+    :ivar location: of a redirect.
+    :ivar reason: of a refusal: the log's line about it.
+    """
+
+    kind: str
+    host: VirtualHost
+    directory: DirectorySettings
+    uri: bytes = b"/"
+    query: bytes | None = None
+    filename: bytes = b""
+    pathInfo: bytes | None = None
+    environment: dict[bytes, bytes] = field(default_factory=dict)
+    hostname: bytes | None = None
+    members: tuple[MemberSettings, ...] = ()
+    balancer: str | None = None
+    status: int = 0
+    location: bytes = b""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    """
+    Status and header fields of a response.
+
+    Framing (Content-Length, Transfer-Encoding, Connection) is the front's;
+    ``headers`` never holds Transfer-Encoding.
+
+    :ivar status: 100 to 999.
+    :ivar reason: the phrase, possibly empty.
+    :ivar headers: the fields for the client.
+    :ivar contentLength: the length that the body will have, when it is known.
+    :ivar close: whether the application asked that the client's connection ends.
+    """
+
+    status: int
+    reason: bytes
+    headers: Headers
+    contentLength: int | None = None
+    close: bool = False

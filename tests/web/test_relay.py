@@ -1,0 +1,313 @@
+"""Tests for :mod:`twisted_fcgi.web.relay`: one request, both of its sides scripted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.web.doubles import RecordingResponse, ScriptedBody, ScriptedMember
+from twisted_fcgi.errors import BrokenResponse, ConnectFailed, ResponseTimedOut
+from twisted_fcgi.interfaces import IExchange, IResponse, IStreamReceiver
+from twisted_fcgi.message import Headers, Request, ResponseHead, Route, RouteKind
+from twisted_fcgi.settings import DirectorySettings, Flush, Limits, MemberSettings, VirtualHost
+from twisted_fcgi.web.relay import GATHER_LIMIT, Exchange, GatheringResponse
+from twisted_fcgi.wire import EndRequest
+
+HEAD = b"Content-Type: text/plain\r\n\r\n"
+END = EndRequest(1, 0, 0)
+
+
+class ExchangeTests(SynchronousTestCase):
+    """Tests for :class:`Exchange`."""
+
+    def begin(
+        self,
+        *members: ScriptedMember,
+        method: bytes = b"GET",
+        headers: Headers | None = None,
+        body: ScriptedBody | None = None,
+        limits: Limits = Limits(),
+    ) -> RecordingResponse:
+        """An exchange with these members, started."""
+        self.clock = Clock()
+        settings = tuple(member.settings for member in members)
+        live = dict(zip(settings, members))
+        host = VirtualHost(limits=limits, timeout=7.0)
+        route = Route(
+            RouteKind.FASTCGI,
+            host,
+            DirectorySettings(),
+            uri=b"/x",
+            filename=b"proxy:fcgi://localhost/x",
+            members=settings,
+        )
+        request = Request(
+            method,
+            b"/x",
+            Headers() if headers is None else headers,
+            contentLength=0 if body is None else body.length,
+        )
+        response = RecordingResponse()
+        self.exchange = Exchange(
+            request, route, body, response, iter(settings), live.__getitem__, self.clock
+        )
+        self.exchange.start()
+        return response
+
+    def member(self, *script: Any, **settings: Any) -> ScriptedMember:
+        """A member with this script."""
+        settings.setdefault("url", "fcgi://localhost")
+        settings.setdefault("flush", Flush.OFF)
+        return ScriptedMember(MemberSettings(**settings), *script)
+
+    def test_interfaces(self) -> None:
+        """An exchange provides both of its interfaces."""
+        self.begin(self.member())
+        verifyObject(IExchange, self.exchange)
+        verifyObject(IStreamReceiver, self.exchange)
+
+    def test_wholeAnswer(self) -> None:
+        """Head, body and end, told before open() returns, make one response."""
+        response = self.begin(self.member(HEAD + b"hello", END))
+        self.assertEqual((response.status, response.body), (200, b"hello"))
+        self.assertEqual(response.calls, ["head", "write", "finish"])
+
+    def test_parts(self) -> None:
+        """Each part of a body is written on when it comes."""
+        member = self.member()
+        response = self.begin(member)
+        member.receiver.stdoutReceived(HEAD[:5])
+        self.assertEqual(response.calls, [])
+        member.receiver.stdoutReceived(HEAD[5:] + b"a")
+        self.assertEqual(response.body, b"a")
+        member.receiver.stdoutReceived(b"b")
+        self.assertEqual(response.body, b"ab")
+        member.receiver.streamEnded(END)
+        self.assertEqual(response.calls, ["head", "write", "write", "finish"])
+
+    def test_headAlone(self) -> None:
+        """A response without a body is finished without a write."""
+        response = self.begin(self.member(b"Status: 404 Not Found\r\n\r\n", END))
+        self.assertEqual((response.status, response.calls), (404, ["head", "finish"]))
+
+    def test_headRequest(self) -> None:
+        """The body that an application sends to HEAD is dropped."""
+        response = self.begin(self.member(HEAD + b"hello", END), method=b"HEAD")
+        self.assertEqual(response.calls, ["head", "finish"])
+
+    def test_bodylessStatus(self) -> None:
+        """The body that an application sends with 204 and 304 is dropped."""
+        for status in (b"204", b"304"):
+            response = self.begin(self.member(b"Status: " + status + b"\r\n\r\nbody", END))
+            self.assertEqual(response.calls, ["head", "finish"])
+
+    def test_flushOn(self) -> None:
+        """``flushpackets=on`` flushes the head alone and each part."""
+        member = self.member(flush=Flush.ON)
+        response = self.begin(member)
+        member.receiver.stdoutReceived(HEAD)
+        member.receiver.stdoutReceived(b"a")
+        self.assertEqual(response.calls, ["head", "flush", "write", "flush"])
+
+    def test_flushAuto(self) -> None:
+        """``flushpackets=auto`` sends on after ``flushwait`` without data."""
+        member = self.member(flush=Flush.AUTO, flushWait=0.02)
+        response = self.begin(member)
+        member.receiver.stdoutReceived(HEAD + b"a")
+        self.clock.advance(0.01)
+        member.receiver.stdoutReceived(b"b")
+        self.clock.advance(0.01)
+        self.assertEqual(response.body, b"")
+        self.clock.advance(0.01)
+        self.assertEqual(response.body, b"ab")
+        member.receiver.stdoutReceived(b"c")
+        member.receiver.streamEnded(END)
+        self.assertEqual(response.calls, ["head", "write", "flush", "write", "finish"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_flushAutoClientGone(self) -> None:
+        """What was gathered for a client that left is never written."""
+        member = self.member(HEAD + b"a", flush=Flush.AUTO)
+        response = self.begin(member)
+        self.exchange.clientGone()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(response.calls, ["head"])
+
+    def test_contentLengthKept(self) -> None:
+        """A body as long as its Content-Length passes whole."""
+        response = self.begin(self.member(b"Content-Length: 5\r\n\r\nhello", END))
+        self.assertEqual((response.body, response.calls[-1]), (b"hello", "finish"))
+        assert response.head is not None
+        self.assertEqual(response.head.contentLength, 5)
+
+    def test_contentLengthExceeded(self) -> None:
+        """What goes beyond the Content-Length is cut, however it comes."""
+        for parts in ([b"hello, world"], [b"hel", b"lo, ", b"world"], [b"hello", b", world"]):
+            response = self.begin(self.member(b"Content-Length: 5\r\n\r\n", *parts, END))
+            self.assertEqual((response.body, response.calls[-1]), (b"hello", "finish"))
+
+    def test_contentLengthShort(self) -> None:
+        """A body that ends before its Content-Length aborts the client's connection."""
+        response = self.begin(self.member(b"Content-Length: 5\r\n\r\nhell", END))
+        self.assertEqual(response.calls, ["head", "write", "abort"])
+
+    def test_brokenHead(self) -> None:
+        """Output that is no CGI response becomes a 502, and the stream is aborted."""
+        member = self.member(b"just text\n\n")
+        response = self.begin(member)
+        self.assertEqual(response.status, 502)
+        self.assertEqual(member.stream.calls, ["abort"])
+
+    def test_noOutput(self) -> None:
+        """A request that ends without a head becomes a 502."""
+        for script in ((), (b"Content-Type: te",)):
+            response = self.begin(self.member(*script, END))
+            self.assertEqual(response.status, 502)
+
+    def test_failedBeforeHead(self) -> None:
+        """A failure before the head is answered with the error's status."""
+        member = self.member(ResponseTimedOut("silent for 7 s"))
+        response = self.begin(member)
+        self.assertEqual(response.status, 504)
+        self.assertEqual(response.calls, ["head", "write", "finish"])
+
+    def test_failedAfterHead(self) -> None:
+        """A failure after the head aborts the client's connection."""
+        response = self.begin(self.member(HEAD + b"begun", ResponseTimedOut("silent")))
+        self.assertEqual(response.calls, ["head", "write", "abort"])
+
+    def test_failover(self) -> None:
+        """A failure without effect goes on to the next member, told at once or later."""
+        first = self.member(ConnectFailed("refused"), url="fcgi://one")
+        second = self.member(HEAD + b"two", END, url="fcgi://two")
+        self.assertEqual(self.begin(first, second).body, b"two")
+        first.script = ()
+        response = self.begin(first, second)
+        first.receiver.streamFailed(ConnectFailed("refused"))
+        self.assertEqual(response.body, b"two")
+
+    def test_failoverKeepsTheLiveStream(self) -> None:
+        """After an attempt that failed at once, back-pressure reaches the next one."""
+        first = self.member(ConnectFailed("refused"), url="fcgi://one")
+        second = self.member(url="fcgi://two")
+        self.begin(first, second)
+        self.exchange.pauseProducing()
+        self.assertEqual((first.stream.calls, second.stream.calls), ([], ["pause"]))
+
+    def test_noFailoverWithEffect(self) -> None:
+        """A failure that may have had an effect is not tried again."""
+        first = self.member(ResponseTimedOut("silent"), url="fcgi://one")
+        second = self.member(url="fcgi://two")
+        self.assertEqual(self.begin(first, second).status, 504)
+        self.assertEqual(second.opened, 0)
+
+    def test_allMembersFailed(self) -> None:
+        """When no member is left the client gets a 503."""
+        members = [self.member(ConnectFailed("no"), url=f"fcgi://m{i}") for i in range(3)]
+        self.assertEqual(self.begin(*members).status, 503)
+        self.assertEqual([member.opened for member in members], [1, 1, 1])
+
+    def test_backPressure(self) -> None:
+        """A client that is slow pauses the stream."""
+        member = self.member()
+        self.begin(member)
+        self.exchange.pauseProducing()
+        self.exchange.resumeProducing()
+        self.assertEqual(member.stream.calls, ["pause", "resume"])
+
+    def test_clientGone(self) -> None:
+        """A client that left aborts the stream and discards the body; nothing is written."""
+        member = self.member()
+        body = ScriptedBody(3)
+        response = self.begin(member, method=b"POST", body=body)
+        self.exchange.clientGone()
+        self.assertEqual((member.stream.calls, body.calls), (["abort"], ["discard"]))
+        self.assertEqual(response.calls, [])
+
+    def test_clientGoneTwice(self) -> None:
+        """A client that left after the response's end changes nothing."""
+        member = self.member(HEAD, END)
+        self.begin(member)
+        self.exchange.clientGone()
+        self.assertEqual(member.stream.calls, ["abort"] if member.stream.calls else [])
+
+    def test_timeout(self) -> None:
+        """The member is given the host's timeout."""
+        member = self.member()
+        self.begin(member)
+        self.assertEqual(member.timeout, 7.0)
+
+    def test_bodyTooLong(self) -> None:
+        """A Content-Length over LimitRequestBody is a 413, and no member is asked."""
+        member = self.member()
+        body = ScriptedBody(11)
+        response = self.begin(member, method=b"POST", body=body, limits=Limits(body=10))
+        self.assertEqual((response.status, member.opened, body.calls), (413, 0, ["discard"]))
+
+    def test_unknownLengthIsCounted(self) -> None:
+        """A body of unknown length is taken whole before a member is asked."""
+        member = self.member()
+        body = ScriptedBody(None)
+        self.begin(member, method=b"POST", body=body)
+        self.assertEqual((member.opened, body.calls), (0, ["deliver"]))
+        body.consumer.write(b"abc")
+        body.consumer.write(b"defg")
+        body.consumer.finish()
+        self.assertEqual((member.opened, member.body.length), (1, 7))
+        self.assertEqual(member.params[b"CONTENT_LENGTH"], b"7")
+
+    def test_unknownLengthTooLong(self) -> None:
+        """A body of unknown length that grows over LimitRequestBody is a 413."""
+        member = self.member()
+        body = ScriptedBody(None)
+        response = self.begin(member, method=b"POST", body=body, limits=Limits(body=10))
+        body.consumer.write(b"x" * 11)
+        self.assertEqual((response.status, member.opened), (413, 0))
+        self.assertIn("discard", body.calls)
+
+    def test_clientGoneWhileCounting(self) -> None:
+        """No member is asked for a client that left during its upload."""
+        member = self.member()
+        body = ScriptedBody(None)
+        response = self.begin(member, method=b"POST", body=body)
+        self.exchange.clientGone()
+        body.consumer.fail(BrokenResponse("gone"))
+        self.assertEqual((member.opened, response.calls), (0, []))
+
+
+class GatheringResponseTests(SynchronousTestCase):
+    """Tests for :class:`GatheringResponse`."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.response = RecordingResponse()
+        self.gathering = GatheringResponse(self.response, 0.01, self.clock)
+        self.gathering.writeHead(ResponseHead(200, b"OK", Headers()))
+
+    def test_interface(self) -> None:
+        """It is a response itself."""
+        verifyObject(IResponse, self.gathering)
+
+    def test_limit(self) -> None:
+        """No more than the limit is held, whatever the wait is."""
+        self.gathering.write(b"x" * (GATHER_LIMIT - 1))
+        self.assertEqual(self.response.body, b"")
+        self.gathering.write(b"y")
+        self.assertEqual(len(self.response.body), GATHER_LIMIT)
+
+    def test_finish(self) -> None:
+        """The end does not wait."""
+        self.gathering.write(b"abc")
+        self.gathering.finish()
+        self.assertEqual(self.response.calls, ["head", "write", "finish"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_abort(self) -> None:
+        """An abort drops what was gathered."""
+        self.gathering.write(b"abc")
+        self.gathering.abort()
+        self.assertEqual(self.response.calls, ["head", "abort"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,1 @@
+"""HTTP: the fronts, and the gateway between them and the applications."""

@@ -1,0 +1,152 @@
+"""
+The way of a request, from a front to an application and back.
+
+::
+
+    front          bytes -> message.Request, IBody
+    routing/       Request -> Route
+    web/relay      the exchange: body spooled if its length is unknown, an attempt
+                   for each member, the response parsed and written on
+    cgi/params     (Request, Route, member) -> the variables
+    backend/       member -> connection -> stream
+    cgi/response   stdout -> head, body
+    web/static     what no mapping claims
+
+A gateway knows no front.  It is made from :class:`~twisted_fcgi.settings.Settings`
+and owns the live members; making one connects to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_fcgi.backend.member import Member
+from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
+from twisted_fcgi.message import Headers, Request, Route, RouteKind
+from twisted_fcgi.routing import Router
+from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.web.relay import Exchange, writeErrorPage
+from twisted_fcgi.web.static import serveFile
+
+__all__ = ["Gateway"]
+
+log = Logger()
+
+
+@implementer(IExchange)
+class _Answered:
+    """The exchange of a request that was answered at once."""
+
+    def clientGone(self) -> None: ...
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+
+_ANSWERED = _Answered()
+
+
+@implementer(IGateway)
+class Gateway:
+    """
+    Serves requests as a configuration says.
+
+    :param settings: the configuration.
+    :param reactor: for connections and timers.
+    :param makeMember: makes a live member of its settings; another one in tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        reactor: Any,
+        makeMember: Callable[[MemberSettings, Any], IMember] = Member,
+    ) -> None:
+        self.settings = settings
+        self._reactor = reactor
+        self._router = Router(settings)
+        self._makeMember = makeMember
+        # Settings name every member, so this table does not grow with requests.
+        self._members: dict[tuple[str, str | None], IMember] = {}
+
+    def serve(self, request: Request, body: IBody | None, response: IResponse) -> IExchange:
+        try:
+            route = self._router.route(request)
+        except Exception:
+            # Ours to mend; the client gets an answer all the same.
+            log.failure("while routing {request!r}", request=request)
+            route = Route(RouteKind.REFUSE, self.settings.main, self.settings.main.directory)
+            route.status = 500
+            route.reason = "internal error"
+        return self._WAYS[route.kind](self, request, route, body, response)
+
+    def _relay(
+        self, request: Request, route: Route, body: IBody | None, response: IResponse
+    ) -> IExchange:
+        exchange = Exchange(
+            request, route, body, response, self._order(route), self._live, self._reactor
+        )
+        exchange.start()
+        return exchange
+
+    def _file(
+        self, request: Request, route: Route, body: IBody | None, response: IResponse
+    ) -> IExchange:
+        if body is not None:
+            body.discard()
+        return serveFile(request, route.filename, response, self._reactor)
+
+    def _redirect(
+        self, request: Request, route: Route, body: IBody | None, response: IResponse
+    ) -> IExchange:
+        if body is not None:
+            body.discard()
+        writeErrorPage(response, route.status, Headers([(b"Location", route.location)]))
+        return _ANSWERED
+
+    def _refuse(
+        self, request: Request, route: Route, body: IBody | None, response: IResponse
+    ) -> IExchange:
+        if body is not None:
+            body.discard()
+        log.info("{request!r} refused with {route.status}: {route.reason}",
+                 request=request, route=route)
+        writeErrorPage(response, route.status)
+        return _ANSWERED
+
+    _WAYS = {
+        RouteKind.FASTCGI: _relay,
+        RouteKind.STATIC: _file,
+        RouteKind.REDIRECT: _redirect,
+        RouteKind.REFUSE: _refuse,
+    }
+
+    def _order(self, route: Route) -> Iterator[MemberSettings]:
+        """The members in the order in which they are tried."""
+        return iter(route.members)
+
+    def _live(self, settings: MemberSettings) -> IMember:
+        key = (settings.url, settings.socket)
+        member = self._members.get(key)
+        if member is None:
+            member = self._members[key] = self._makeMember(settings, self._reactor)
+        return member
+
+    @property
+    def members(self) -> Iterable[IMember]:
+        """Every member that was asked so far."""
+        return self._members.values()
+
+    def stop(self) -> Deferred[Any]:
+        """
+        Let running requests end, then close all connections.
+
+        :returns: a Deferred that fires when every connection is closed.
+        """
+        return DeferredList([member.stop() for member in self._members.values()])

@@ -1,0 +1,332 @@
+"""
+One request on its way through an application, and its response back.
+
+Strategy: an :class:`Exchange` is the only object that knows both sides of a
+request.  To the front it is the :class:`~twisted_fcgi.interfaces.IExchange`, to
+the stream the :class:`~twisted_fcgi.interfaces.IStreamReceiver`.  It holds no
+part of a body: what comes is written on in the same turn, and a side that can't
+take more pauses the other.  Only ``flushpackets=auto`` gathers, in a
+:class:`GatheringResponse`, up to :data:`GATHER_LIMIT` bytes for ``flushwait``.
+
+A failure before the head was written may go on to another member when its error
+says that nothing had an effect; otherwise it becomes an error page.  After the
+head the client's connection is aborted, so that nobody takes a cut response for
+a whole one (httpd ends it as if it were complete).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_fcgi.cgi.conditions import applyConditions
+from twisted_fcgi.cgi.params import variables
+from twisted_fcgi.cgi.response import ResponseParser
+from twisted_fcgi.errors import BadRequest, BrokenResponse, RequestError
+from twisted_fcgi.interfaces import (
+    IBody,
+    IExchange,
+    IMember,
+    IResponse,
+    IStream,
+    IStreamReceiver,
+)
+from twisted_fcgi.message import Headers, Request, ResponseHead, Route
+from twisted_fcgi.settings import Flush, MemberSettings
+from twisted_fcgi.web.errorpage import errorPage
+from twisted_fcgi.web.spool import spool
+from twisted_fcgi.wire import EndRequest
+
+__all__ = ["GATHER_LIMIT", "Exchange", "GatheringResponse", "writeErrorPage"]
+
+log = Logger()
+
+#: httpd's ProxyIOBufferSize: what ``flushpackets=auto`` holds at most.
+GATHER_LIMIT = 8192
+
+_BODYLESS = frozenset((204, 304))
+
+
+def writeErrorPage(response: IResponse, status: int, headers: Headers | None = None) -> None:
+    """
+    Answer with our own page.
+
+    :param headers: further fields, such as Allow or Location.
+    """
+    reason, page = errorPage(status)
+    fields = Headers() if headers is None else headers
+    fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")
+    response.writeHead(ResponseHead(status, reason, fields, len(page)))
+    response.write(page)
+    response.finish()
+
+
+@implementer(IExchange, IStreamReceiver)
+class Exchange:
+    """
+    One request and its response.
+
+    :param members: the members to try, in their order; the next one is asked for
+        only when an attempt failed without effect.
+    :param connect: a member's live :class:`~twisted_fcgi.interfaces.IMember`.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        route: Route,
+        body: IBody | None,
+        response: IResponse,
+        members: Iterator[MemberSettings],
+        connect: Callable[[MemberSettings], IMember],
+        reactor: IReactorTime,
+    ) -> None:
+        self._request = request
+        self._route = route
+        self._body = body
+        self._response = response
+        self._members = members
+        self._connect = connect
+        self._reactor = reactor
+        self._member: MemberSettings | None = None
+        self._stream: IStream | None = None
+        self._parser: ResponseParser | None = None
+        self._remaining: int | None = None
+        self._bodyless = request.method == b"HEAD"
+        self._flushing = False
+        self._gathering: GatheringResponse | None = None
+        self._paused = False
+        self._ended = False
+
+    def start(self) -> None:
+        """Count the body when its length is unknown, then ask the first member."""
+        request, body = self._request, self._body
+        if body is None:
+            self._attempt()
+            return
+        limits = self._route.host.limits
+        if body.length is None:
+            spool(body, limits.spoolMemory, limits.body, self._bodySpooled)
+        elif limits.body and body.length > limits.body:
+            reason = f"Content-Length {body.length} is over LimitRequestBody {limits.body}"
+            self._fail(BadRequest(reason, 413))
+        else:
+            self._attempt()
+
+    def _bodySpooled(self, result: IBody | RequestError) -> None:
+        if isinstance(result, RequestError):
+            if not self._ended:
+                self._fail(result)
+        elif self._ended:
+            result.discard()
+        else:
+            self._body = result
+            self._request.contentLength = result.length
+            self._attempt()
+
+    def _attempt(self) -> None:
+        """Ask the next member."""
+        member = self._member = next(self._members, None)
+        if member is None:
+            self._fail(RequestError("no member is left to ask", 503))
+            return
+        self._parser = ResponseParser(member.maxResponseHead)
+        self._flushing = member.flush is Flush.ON
+        host = self._route.host
+        stream = self._connect(member).open(
+            variables(self._request, self._route, member),
+            self._body,
+            self,
+            timeout=host.timeout if host.proxyTimeout is None else host.proxyTimeout,
+        )
+        # open() may have told all before it returned: the end, or a failure and then
+        # the next attempt, whose stream is the one that counts.
+        if self._ended:
+            stream.abort()
+        elif self._member is member:
+            self._stream = stream
+            if self._paused:
+                stream.pauseProducing()
+
+    # The application's side.
+
+    def stdoutReceived(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is not None:
+            try:
+                rest = parser.receive(data)
+            except BrokenResponse as error:
+                self._fail(error)
+                return
+            if rest is None:
+                return
+            self._headReceived(parser.head)
+            data = rest
+        if data and not self._bodyless:
+            self._bodyReceived(data)
+
+    def _headReceived(self, head: ResponseHead) -> None:
+        self._parser = None
+        applyConditions(self._request, self._route, head)
+        if head.status in _BODYLESS:
+            self._bodyless = True
+        if not self._bodyless:
+            self._remaining = head.contentLength
+        if self._member.flush is Flush.AUTO:
+            self._response = self._gathering = GatheringResponse(
+                self._response, self._member.flushWait, self._reactor
+            )
+        self._response.writeHead(head)
+        if self._flushing:
+            self._response.flush()
+
+    def _bodyReceived(self, data: bytes) -> None:
+        remaining = self._remaining
+        if remaining is not None:
+            if len(data) > remaining:
+                self._report("the body is longer than its Content-Length; the excess is cut")
+                self._bodyless = True
+                data = data[:remaining]
+            self._remaining = remaining - len(data)
+        self._response.write(data)
+        if self._flushing:
+            self._response.flush()
+
+    def streamEnded(self, end: EndRequest) -> None:
+        self._stream = None
+        if self._parser is not None:
+            try:
+                self._parser.finish()
+            except BrokenResponse as error:
+                self._fail(error)
+                return
+        if self._remaining:
+            reason = f"the body ended {self._remaining} bytes before its Content-Length"
+            self._fail(BrokenResponse(reason))
+        else:
+            self._end()
+            self._response.finish()
+
+    def streamFailed(self, error: RequestError) -> None:
+        self._stream = None
+        if error.retryable and self._parser is not None and len(self._route.members) > 1:
+            self._report(f"{error.reason}; another member is tried")
+            self._attempt()
+        else:
+            self._fail(error)
+
+    # The client's side.
+
+    def clientGone(self) -> None:
+        if not self._ended:
+            self._report("499: the client left before its response was complete")
+            self._end()
+            if self._gathering is not None:
+                self._gathering.forget()
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+        if self._stream is not None:
+            self._stream.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        if self._stream is not None:
+            self._stream.resumeProducing()
+
+    # Ends.
+
+    def _fail(self, error: RequestError) -> None:
+        """Answer with an error page, or cut a response that has begun."""
+        self._report(f"{error.status}: {error.reason}")
+        begun = self._parser is None and self._member is not None
+        self._end()
+        if begun:
+            self._response.abort()
+        else:
+            writeErrorPage(self._response, error.status)
+
+    def _end(self) -> None:
+        """Nothing more is wanted from the application or of the body."""
+        self._ended = True
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.abort()
+        if self._body is not None:
+            self._body.discard()
+
+    def _report(self, reason: str) -> None:
+        log.warn(
+            '[client {client}] "{line}" to {member}: {reason}',
+            client=self._request.client.host.decode("ascii"),
+            line=self._request.line.decode("latin-1").encode("unicode_escape").decode("ascii"),
+            member=self._member.address if self._member is not None else "no member",
+            reason=reason,
+        )
+
+
+@implementer(IResponse)
+class GatheringResponse:
+    """
+    ``flushpackets=auto``: what comes within ``flushwait`` leaves together.
+
+    :param response: the front's response.
+    :param wait: seconds without further data after which all is sent on.
+    """
+
+    def __init__(self, response: IResponse, wait: float, reactor: IReactorTime) -> None:
+        self._response = response
+        self._wait = wait
+        self._reactor = reactor
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._timer: IDelayedCall | None = None
+
+    def writeHead(self, head: ResponseHead) -> None:
+        self._response.writeHead(head)
+        self._timer = self._reactor.callLater(self._wait, self._waited)
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= GATHER_LIMIT:
+            self._release()
+        elif self._timer is None:
+            self._timer = self._reactor.callLater(self._wait, self._waited)
+        else:
+            self._timer.reset(self._wait)
+
+    def _waited(self) -> None:
+        self._timer = None
+        self.flush()
+
+    def _release(self) -> None:
+        """Write what was gathered."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._size = 0
+            self._response.write(data)
+
+    def flush(self) -> None:
+        self._release()
+        self._response.flush()
+
+    def finish(self) -> None:
+        self._release()
+        self._response.finish()
+
+    def forget(self) -> None:
+        """The client left: drop what was gathered, and write nothing more."""
+        self._parts.clear()
+        self._release()
+
+    def abort(self) -> None:
+        self.forget()
+        self._response.abort()

@@ -1,0 +1,162 @@
+"""
+FastCGI applications inside a ``twisted.web`` site that already exists.
+
+::
+
+    site = Site(FastCGIResource(reactor, 'ProxyPass "/" "fcgi://127.0.0.1:9000/srv/app/"'))
+
+The configuration is the same language as the service's, and sees the whole path
+of the URL wherever in the site the resource is put.  Works for HTTP/1.1 and, when
+the site has it, HTTP/2.
+
+Limits: ``twisted.web`` renders a resource when the whole request body is in (in
+memory, or in a temporary file from 100,000 bytes on), so an upload does not
+stream here; use the service's own channel for that.  Responses do stream, and a
+slow client pauses the application.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from twisted.web.server import Request as SiteRequest
+from zope.interface import implementer
+
+from twisted_fcgi.config import loads
+from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IResponse
+from twisted_fcgi.message import Address, Headers, Request, ResponseHead
+from twisted_fcgi.settings import Settings
+from twisted_fcgi.web.gateway import Gateway
+from twisted_fcgi.web.spool import FileBody
+
+__all__ = ["FastCGIResource"]
+
+
+class FastCGIResource(Resource):
+    """
+    Serves everything below its place in a site as a configuration says.
+
+    :param reactor: for connections to the applications.
+    :param configuration: directives of the configuration language, or settings
+        made from them.
+    :param gateway: serve with this one instead; the configuration is not looked at.
+    :raises ConfigurationErrors: with all mistakes of the configuration.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        reactor: Any,
+        configuration: str | Settings = "",
+        gateway: IGateway | None = None,
+    ) -> None:
+        super().__init__()
+        if gateway is None:
+            if isinstance(configuration, str):
+                configuration = loads(configuration)
+            gateway = Gateway(configuration, reactor)
+        self._reactor = reactor
+        self._gateway = gateway
+
+    def render(self, request: SiteRequest) -> int:
+        """Hand the request to the gateway, whatever its method is."""
+        response = _SiteResponse(request)
+        length = request.content.seek(0, os.SEEK_END)
+        body: IBody | None = FileBody(request.content, length, self._reactor) if length else None
+        response.begin(self._gateway.serve(_messageOf(request, length), body, response))
+        return NOT_DONE_YET
+
+
+def _messageOf(request: SiteRequest, length: int) -> Request:
+    """The gateway's request for one of ``twisted.web``."""
+    protocol = request.clientproto
+    return Request(
+        request.method,
+        request.uri,
+        Headers(
+            (name, value)
+            for name, values in request.requestHeaders.getAllRawHeaders()
+            for value in values
+        ),
+        # httpd's name of it; twisted.web has "HTTP/2".
+        protocol=b"HTTP/2.0" if protocol == b"HTTP/2" else protocol,
+        client=_addressOf(request.getClientAddress()),
+        server=_addressOf(request.getHost()),
+        secure=request.isSecure(),
+        contentLength=length,
+    )
+
+
+def _addressOf(address: IAddress) -> Address:
+    if isinstance(address, UNIXAddress):
+        return Address(b"", 0)
+    return Address(address.host.encode("ascii"), address.port)
+
+
+@implementer(IResponse)
+class _SiteResponse:
+    """
+    A response written through ``twisted.web``, which frames it.
+
+    It is also the push producer that the site pauses for a slow client.
+    """
+
+    def __init__(self, request: SiteRequest) -> None:
+        self._request = request
+        self._exchange: IExchange | None = None
+        self._finished = False
+        # A response without a Content-Type has none; the site would make one up.
+        request.defaultContentType = None
+        request.notifyFinish().addErrback(self._clientGone)
+
+    def begin(self, exchange: IExchange) -> None:
+        """Let back-pressure reach the exchange, unless it is over already."""
+        if not self._finished:
+            self._exchange = exchange
+            self._request.registerProducer(exchange, True)
+
+    def _clientGone(self, reason: Failure) -> None:
+        if not self._finished:
+            self._finished = True
+            if self._exchange is not None:
+                self._exchange.clientGone()
+
+    def writeHead(self, head: ResponseHead) -> None:
+        request = self._request
+        request.setResponseCode(head.status, head.reason)
+        fields = request.responseHeaders
+        for name, value in head.headers:
+            fields.addRawHeader(name, value)
+        if head.contentLength is not None:
+            fields.setRawHeaders(b"content-length", [b"%d" % head.contentLength])
+        if head.close:
+            fields.setRawHeaders(b"connection", [b"close"])
+
+    def write(self, data: bytes) -> None:
+        self._request.write(data)
+
+    def flush(self) -> None:
+        """Write the head, if nothing has been written yet."""
+        self._request.write(b"")
+
+    def finish(self) -> None:
+        self._end()
+        self._request.finish()
+
+    def abort(self) -> None:
+        self._end()
+        # An HTTP/2 stream is a channel without a transport; aborting it resets
+        # that stream only.
+        (self._request.transport or self._request.channel).abortConnection()
+
+    def _end(self) -> None:
+        self._finished = True
+        if self._exchange is not None:
+            self._request.unregisterProducer()

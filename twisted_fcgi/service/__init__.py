@@ -1,0 +1,1 @@
+"""The process: options, live objects made from settings, the log, the demo."""

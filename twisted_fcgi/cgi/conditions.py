@@ -1,0 +1,182 @@
+"""
+What httpd adds to a script's response head before it is sent.
+
+A Content-Type guessed from the URL, a Last-Modified that is a date and not in the
+future, and, when the script left the status to the server, the evaluation of the
+client's If-... fields against the script's ETag and Last-Modified
+(``ap_meets_conditions``).  Range and If-Range have no part in it: a script's output
+is always sent whole.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from calendar import timegm
+from email.utils import formatdate
+from functools import cache
+
+from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
+
+__all__ = ["applyConditions", "guessType", "parseDate"]
+
+_MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun",
+           b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")  # fmt: skip
+
+# The three forms of RFC 9110, 5.6.7.  What follows is ignored, so each zone counts
+# as GMT, as in apr_date_parse_http.
+_date = re.compile(
+    rb"[A-Za-z]+,? +"
+    rb"(?:(?P<day>\d\d?)[ -](?P<month>[A-Za-z]{3})[ -](?P<year>\d{4}|\d\d)"
+    rb"|(?P<ascMonth>[A-Za-z]{3}) (?P<ascDay>[ \d]\d))"
+    rb" (?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)"
+    rb"(?: (?P<ascYear>\d{4}))?"
+).match
+_etags = re.compile(rb'(W/)?("[^"]*")').findall
+
+# Types of the web that Python and the system's table may lack or name as they once were.
+_TYPES = {
+    ".avif": "image/avif",
+    ".cjs": "text/javascript",
+    ".css": "text/css",
+    ".gz": "application/gzip",
+    ".ico": "image/vnd.microsoft.icon",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".md": "text/markdown",
+    ".mjs": "text/javascript",
+    ".ogg": "audio/ogg",
+    ".otf": "font/otf",
+    ".rss": "application/rss+xml",
+    ".svg": "image/svg+xml",
+    ".tgz": "application/gzip",
+    ".ttf": "font/ttf",
+    ".wasm": "application/wasm",
+    ".webm": "video/webm",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+}
+
+
+@cache
+def _types() -> dict[bytes, bytes]:
+    """Content types by extension; the system's mime.types (httpd: TypesConfig) is read once."""
+    if not mimetypes.inited:
+        mimetypes.init()
+    known = {**mimetypes.types_map, **_TYPES}
+    return {extension.encode(): kind.encode() for extension, kind in known.items()}
+
+
+def guessType(path: bytes) -> bytes | None:
+    """
+    The Content-Type of a file or URL by its last extension, as mod_mime has it.
+
+    :param path: a path without a query; only what follows its last slash counts.
+    :returns: the type, or ``None`` for an unknown one.
+    """
+    _, dot, extension = path[path.rfind(b"/") + 1 :].rpartition(b".")
+    return _types().get(dot + extension.lower()) if dot else None
+
+
+def parseDate(value: bytes | None) -> int | None:
+    """
+    Read an HTTP date.
+
+    :returns: seconds since 1970, or ``None`` for anything that is no date.
+    """
+    match = _date(value) if value is not None else None
+    if match is None:
+        return None
+    month = (match["month"] or match["ascMonth"]).lower()
+    year = match["year"] or match["ascYear"]
+    if month not in _MONTHS or year is None:
+        return None
+    years = int(year)
+    if len(year) == 2:
+        years += 1900 if years >= 70 else 2000
+    day = int(match["day"] or match["ascDay"])
+    if years < 1970 or not 1 <= day <= 31:
+        return None
+    clock = (int(match["hour"]), int(match["minute"]), int(match["second"]))
+    return timegm((years, _MONTHS.index(month) + 1, day, *clock))
+
+
+def applyConditions(request: Request, route: Route, head: ResponseHead, now: float) -> bool:
+    """
+    Complete a script's response head, in place.
+
+    :param now: seconds since 1970.
+    :returns: whether a condition failed: ``head`` is then a 304 or a 412, and the
+        script's body is not sent.
+    """
+    headers = head.headers
+    if head.status not in (204, 304) and b"content-type" not in headers:
+        kind = guessType(route.filename)
+        if kind is not None:
+            headers.add(b"Content-Type", kind)
+    modified = None
+    if b"last-modified" in headers:
+        modified = _tidyLastModified(head, now)
+    if head.statusGiven or head.status != 200 or request.method not in (b"GET", b"HEAD"):
+        return False
+    status = _evaluate(request, headers.get(b"etag"), modified, now)
+    if status is None:
+        return False
+    head.status = status
+    head.reason = REASONS[status]
+    if status == 304:
+        head.contentLength = None
+        headers.remove(b"content-type")
+    else:
+        head.contentLength = 0
+    return True
+
+
+def _tidyLastModified(head: ResponseHead, now: float) -> int | None:
+    value = head.headers.get(b"last-modified")
+    modified = parseDate(value)
+    if modified is None:
+        head.headers.remove(b"last-modified")
+        return None
+    modified = min(modified, int(now))
+    tidy = formatdate(modified, usegmt=True).encode("ascii")
+    if tidy != value:
+        head.headers.set(b"Last-Modified", tidy)
+    return modified
+
+
+def _evaluate(request: Request, etag: bytes | None, modified: int | None, now: float) -> int | None:
+    """The status that the request's conditions ask for; all that allow a 304 must agree."""
+    fields = request.headers
+    tags = fields.get(b"if-match")
+    if tags is not None and not _matches(tags, etag, weak=False):
+        return 412
+    unchanged = []
+    if (date := fields.get(b"if-unmodified-since")) is not None:
+        since = parseDate(date)
+        # Without a Last-Modified the answer is as new as can be.
+        if since is not None and since < (now if modified is None else modified):
+            return 412
+        unchanged.append(False)
+    if (tags := fields.get(b"if-none-match")) is not None:
+        unchanged.append(_matches(tags, etag, weak=True))
+    if (date := fields.get(b"if-modified-since")) is not None:
+        since = parseDate(date)
+        # A date in the future says nothing (RFC 9110, 13.1.3).
+        unchanged.append(since is not None and modified is not None and modified <= since <= now)
+    return 304 if unchanged and all(unchanged) else None
+
+
+def _matches(tags: bytes, etag: bytes | None, weak: bool) -> bool:
+    """Whether a list of entity tags has this one (RFC 9110, 8.8.3.2), or is a star."""
+    if tags.startswith(b"*"):
+        return True
+    if etag is None:
+        return False
+    if weak:
+        opaque = etag.removeprefix(b"W/")
+        return any(opaque == tag for _, tag in _etags(tags))
+    return any(etag == tag for prefix, tag in _etags(tags) if not prefix)

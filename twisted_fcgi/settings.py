@@ -21,7 +21,9 @@ from dataclasses import dataclass, field, fields, replace
 
 __all__ = [
     "BackendType",
+    "BalancerSettings",
     "DirectorySettings",
+    "EncodedSlashes",
     "Flush",
     "Limits",
     "Listener",
@@ -30,6 +32,8 @@ __all__ = [
     "Section",
     "SectionKind",
     "Settings",
+    "VariableChange",
+    "VariableCondition",
     "VirtualHost",
 ]
 
@@ -47,6 +51,14 @@ class BackendType(enum.Enum):
 
     FPM = "FPM"
     GENERIC = "GENERIC"
+
+
+class EncodedSlashes(enum.Enum):
+    """``AllowEncodedSlashes``: what becomes of ``%2F`` in a path."""
+
+    OFF = "off"
+    ON = "on"
+    NODECODE = "nodecode"
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,10 @@ class MemberSettings:
         take to end the request before its connection is closed.
     :ivar maxResponseHead: extension: most bytes of a response's head.
     :ivar maxStreamBuffer: most bytes held for a client that does not read.
+    :ivar status: the letters that ``status=`` set: D, S, I, R, H, N, C, E.
+    :ivar parameters: all that was written for it, as written.
+    :ivar pattern: what URLs it serves, when its own has back-references (a
+        ProxyPassMatch worker); ``None``: those that begin with ``url``.
     """
 
     url: str
@@ -99,11 +115,58 @@ class MemberSettings:
     maxResponseHead: int = 65536
     maxStreamBuffer: int = 65536
     parameters: tuple[tuple[str, str], ...] = ()
+    status: frozenset[str] = frozenset()
+    pattern: re.Pattern[bytes] | None = None
+
+    def serves(self, url: bytes) -> bool:
+        """
+        Whether a request for a URL is this member's (httpd: ``worker_matches``).
+
+        :param url: scheme and host in lower case, no port 8000, no socket.
+        """
+        if len(self.url) > len(url):
+            return False
+        if self.pattern is not None:
+            return self.pattern.match(url) is not None
+        return url.startswith(self.url.encode("utf-8", "surrogateescape"))
 
     @property
     def address(self) -> str:
         """Where it listens, for logs: ``host:port`` or the socket's path."""
         return self.socket if self.socket is not None else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class BalancerSettings:
+    """
+    A set of members, as ``<Proxy "balancer://name">`` declares it.
+
+    :ivar name: ``balancer://name`` in lower case, without a path.
+    :ivar stickySession: the cookie that holds the route; empty for none.
+    :ivar stickyPath: the same in a URL.
+    :ivar stickySeparator: between session and route; empty for none.
+    :ivar noFailover: whether a session ends with its member.
+    :ivar timeout: how long a request waits for a member; ``None``: not at all.
+    :ivar maxAttempts: failovers; ``None``: one less than there are members.
+    :ivar failOnStatus: statuses that put a member into error state.
+    """
+
+    name: str
+    members: tuple[MemberSettings, ...] = ()
+    method: str = "byrequests"
+    stickySession: str = ""
+    stickyPath: str = ""
+    stickySeparator: str = "."
+    semicolonSeparates: bool = False
+    noFailover: bool = False
+    timeout: float | None = None
+    maxAttempts: int | None = None
+    failOnStatus: tuple[int, ...] = ()
+    failOnTimeout: bool = False
+    forceRecovery: bool = True
+    nonce: str | None = None
+    growth: int = 5
+    parameters: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,8 +178,16 @@ class ProxyMapping:
     :ivar pattern: the expression (ProxyPassMatch), or ``None``.
     :ivar target: ``fcgi://...``, without the socket, or ``balancer://...``, as
         written; ``None`` for ``!``.
-    :ivar member: who serves it; ``None`` for an exclusion or a balancer.
+    :ivar member: who serves it; ``None`` for an exclusion, a balancer, or a
+        scheme that nobody here speaks.
     :ivar nocanon: the path is passed as it was sent.
+    :ivar candidates: defined members with a longer URL, or with back-references
+        in it, the longest first: the first that serves a request's whole URL is
+        asked instead of ``member``.  Empty when the URL can't matter.
+    :ivar balancer: who serves it, for ``balancer://``.
+    :ivar interpolate: ``${VARIABLE}`` in it is replaced (ProxyPassInterpolateEnv).
+    :ivar noquery: the query is not passed on.
+    :ivar mapping: ``encoded``, ``servlet``, or empty.
     """
 
     path: bytes | None
@@ -124,6 +195,45 @@ class ProxyMapping:
     target: bytes | None
     member: MemberSettings | None = None
     nocanon: bool = False
+    candidates: tuple[MemberSettings, ...] = ()
+    balancer: BalancerSettings | None = None
+    interpolate: bool = False
+    noquery: bool = False
+    mapping: str = ""
+
+
+@dataclass(frozen=True)
+class VariableChange:
+    """
+    SetEnv, PassEnv, UnsetEnv, or a part of SetEnvIf.
+
+    Names are case-insensitive, as in httpd's tables.
+
+    :ivar value: ``None`` to remove the variable.
+    """
+
+    name: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class VariableCondition:
+    """
+    SetEnvIf, SetEnvIfNoCase, BrowserMatch.
+
+    :ivar attribute: ``Remote_Addr``, ``Request_URI`` ..., or a header field's name, as written.
+    :ivar names: header fields' names as an expression; ``None`` when ``attribute`` is one.
+    :ivar pattern: what the value is searched for.
+    :ivar plain: whether that is text without an expression's signs: then values
+        are taken as they are, else ``$1`` to ``$9`` are replaced.
+    :ivar changes: what happens on a match, in order.
+    """
+
+    attribute: bytes
+    names: re.Pattern[bytes] | None
+    pattern: re.Pattern[bytes]
+    plain: bool
+    changes: tuple[VariableChange, ...]
 
 
 @dataclass(frozen=True)
@@ -138,6 +248,14 @@ class DirectorySettings:
     :ivar fallbackResource: FallbackResource's local URL; empty for ``disabled``.
     :ivar passAuthorization: CGIPassAuth.
     :ivar mapping: a ProxyPass inside a ``<Location>``.
+    :ivar candidates: as of :class:`ProxyMapping`, for ``handler``.
+    :ivar balancer: who serves ``handler``, when it names a balancer.
+    :ivar environment: SetEnv, PassEnv and UnsetEnv in their order; those of a more
+        specific section come after.
+    :ivar conditions: SetEnvIf and its like inside sections, likewise.
+    :ivar limitBody: LimitRequestBody.
+    :ivar encodedSlashes: AllowEncodedSlashes.
+    :ivar canonicalName: UseCanonicalName.
     """
 
     handler: bytes | None = None
@@ -147,6 +265,13 @@ class DirectorySettings:
     fallbackResource: bytes | None = None
     passAuthorization: bool | None = None
     mapping: ProxyMapping | None = None
+    candidates: tuple[MemberSettings, ...] | None = None
+    balancer: BalancerSettings | None = None
+    environment: tuple[VariableChange, ...] | None = None
+    conditions: tuple[VariableCondition, ...] | None = None
+    limitBody: int | None = None
+    encodedSlashes: EncodedSlashes | None = None
+    canonicalName: bool | None = None
 
     def merged(self, over: DirectorySettings) -> DirectorySettings:
         """These settings with those of a more specific section laid over them."""
@@ -154,7 +279,11 @@ class DirectorySettings:
             f.name: value for f in fields(over) if (value := getattr(over, f.name)) is not None
         }
         if "handler" in changes:
-            changes.setdefault("member", over.member)
+            for name in ("member", "candidates", "balancer"):
+                changes.setdefault(name, None)
+        for name in ("environment", "conditions"):
+            if name in changes:
+                changes[name] = (getattr(self, name) or ()) + changes[name]
         return replace(self, **changes) if changes else self
 
 
@@ -203,6 +332,11 @@ class Limits:
     :ivar spoolMemory: a body of unknown length is held in memory up to this size,
         then in a temporary file.
     :ivar headTimeout: for a whole request head (httpd: RequestReadTimeout header).
+    :ivar headTimeoutMax: up to which ``headRate`` prolongs it; 0 for no limit.
+    :ivar headRate: bytes that prolong it by a second; 0 for none.
+    :ivar bodyTimeout: for a whole request body, likewise; 0 for no limit.
+    :ivar bodyTimeoutMax: see ``headTimeoutMax``.
+    :ivar bodyRate: see ``headRate``.
     :ivar keepAliveTimeout: between two requests of a connection.
     :ivar keepAliveRequests: requests a connection; 0 for no limit.
     :ivar pipelined: requests read ahead while one is being answered.
@@ -214,6 +348,11 @@ class Limits:
     body: int = 1073741824
     spoolMemory: int = 16384
     headTimeout: float = 20.0
+    headTimeoutMax: float = 40.0
+    headRate: int = 500
+    bodyTimeout: float = 20.0
+    bodyTimeoutMax: float = 0.0
+    bodyRate: int = 500
     keepAliveTimeout: float = 5.0
     keepAliveRequests: int = 100
     pipelined: int = 16
@@ -223,6 +362,9 @@ class Limits:
 class VirtualHost:
     """
     A server: the main one or a ``<VirtualHost>``.
+
+    It is complete in itself: what a virtual host takes over from the main server
+    is in it, that server's mappings, sections and conditions before its own.
 
     :ivar name: ServerName without scheme and port.
     :ivar port: ServerName's port, or ``None``.
@@ -236,6 +378,14 @@ class VirtualHost:
     :ivar proxyTimeout: ProxyTimeout, or ``None``: ``timeout``.
     :ivar canonicalName: UseCanonicalName.
     :ivar traceEnabled: TraceEnable.
+    :ivar traceExtended: whether TRACE may have a body.
+    :ivar scheme: ServerName's scheme, or empty.
+    :ivar conditions: SetEnvIf and its like outside sections: before the path is mapped.
+    :ivar mergeSlashes: MergeSlashes: ``//`` in a path counts as one.
+    :ivar members: the defined members, those of the main server first.
+    :ivar balancers: likewise.
+    :ivar errorLog: as of :class:`Settings`; ``None``: that one.
+    :ivar logLevel: likewise.
     """
 
     name: str = "localhost"
@@ -253,6 +403,14 @@ class VirtualHost:
     traceEnabled: bool = True
     keepAlive: bool = True
     limits: Limits = field(default_factory=Limits)
+    traceExtended: bool = False
+    scheme: str = ""
+    conditions: tuple[VariableCondition, ...] = ()
+    mergeSlashes: bool = True
+    members: tuple[MemberSettings, ...] = ()
+    balancers: tuple[BalancerSettings, ...] = ()
+    errorLog: str | None = None
+    logLevel: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""
+FastCGI 1.0 without I/O: both ends of a connection.
+
+:class:`ClientConnection` is a web server's end, :class:`ApplicationConnection`
+the other.  Both turn calls into bytes to be written and received bytes into
+events; neither knows a socket.  ``transitions`` says what may come when.
+"""
+
+from __future__ import annotations
+
+from twisted_fcgi.wire.client import ClientConnection
+from twisted_fcgi.wire.events import (
+    Abort,
+    Begin,
+    Data,
+    DataEnded,
+    EndRequest,
+    Event,
+    Ignored,
+    Params,
+    Refused,
+    Stderr,
+    StderrEnded,
+    Stdin,
+    StdinEnded,
+    Stdout,
+    StdoutEnded,
+    TypeUnknown,
+    UnknownType,
+    Values,
+    ValuesRequested,
+    Violation,
+)
+from twisted_fcgi.wire.pairs import decodePairs, encodePairs
+from twisted_fcgi.wire.records import ProtocolStatus, RecordType, Role
+
+__all__ = [
+    "Abort",
+    "Begin",
+    "ClientConnection",
+    "Data",
+    "DataEnded",
+    "EndRequest",
+    "Event",
+    "Ignored",
+    "Params",
+    "ProtocolStatus",
+    "RecordType",
+    "Refused",
+    "Role",
+    "Stderr",
+    "StderrEnded",
+    "Stdin",
+    "StdinEnded",
+    "Stdout",
+    "StdoutEnded",
+    "TypeUnknown",
+    "UnknownType",
+    "Values",
+    "ValuesRequested",
+    "Violation",
+    "decodePairs",
+    "encodePairs",
+]

@@ -1,0 +1,189 @@
+"""
+The client's end of a connection: a web server's, which is what we are.
+
+Nothing here knows a socket: methods return the bytes to be written, and
+:meth:`ClientConnection.receive` takes what was read and returns events.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from heapq import heappop, heappush
+
+from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
+from twisted_fcgi.wire.connection import Connection
+from twisted_fcgi.wire.events import EndRequest, Event, UnknownType, Values
+from twisted_fcgi.wire.pairs import Pair, decodePairs, encodePairs
+from twisted_fcgi.wire.records import (
+    MANAGEMENT_ID,
+    MAX_CONTENT,
+    VERSION,
+    RecordType,
+    Role,
+    encodeHeader,
+    encodeRecord,
+    encodeStream,
+)
+from twisted_fcgi.wire.transitions import ENDED, OWED, TO_APPLICATION, TO_CLIENT, Input, Output
+
+__all__ = ["ClientConnection"]
+
+_packBegin = struct.Struct(">BBHHBxHB5x").pack
+_unpackEnd = struct.Struct(">IB").unpack_from
+
+# As plain numbers, for speed.
+BEGIN_REQUEST = int(RecordType.BEGIN_REQUEST)
+PARAMS = int(RecordType.PARAMS)
+STDIN = int(RecordType.STDIN)
+
+#: What is owed once PARAMS is over, and then STDIN, by what was owed before.
+_AFTER_PARAMS = {state: TO_APPLICATION[state, PARAMS | ENDED][1] for state in OWED.values()}
+_AFTER_STDIN = {
+    state: TO_APPLICATION[after, STDIN | ENDED][1] for state, after in _AFTER_PARAMS.items()
+}
+
+
+class ClientConnection(Connection):
+    """
+    Sends requests, receives responses.
+
+    :param maxStreams: requests at a time; more than 1 only when the application
+        said FCGI_MPXS_CONNS=1.
+    :param maxRecord: the most content of a record that is read as a whole:
+        GET_VALUES_RESULT, END_REQUEST, UNKNOWN_TYPE.
+    """
+
+    _reads = TO_CLIENT
+    _writes = TO_APPLICATION
+    _names = Output
+
+    def __init__(self, *, maxStreams: int = 1, maxRecord: int = 4096) -> None:
+        super().__init__(maxStreams, maxRecord)
+        self._freeIds: list[int] = []
+        self._spent = False
+
+    @property
+    def reusable(self) -> bool:
+        """
+        Whether a next request is safe on this connection.
+
+        No stream is open, nothing is pending, each request was sent whole and
+        asked the application to keep the connection.  After an abort it is not,
+        unless the application multiplexes: one that does not, such as php-fpm,
+        may find ABORT_REQUEST where it looks for the next BEGIN_REQUEST.
+        """
+        return not (self._spent or self.over or self._reading or self.pending)
+
+    def begin(
+        self,
+        params: Iterable[Pair] | bytes,
+        *,
+        role: int = Role.RESPONDER,
+        keepConnection: bool = False,
+        stdin: bytes | None = None,
+    ) -> tuple[int, bytes]:
+        """
+        Begin a request, with all of its parameters.
+
+        :param params: pairs, or what :func:`encodePairs` made of them.
+        :param keepConnection: ask the application not to close the connection.
+        :param stdin: the whole body, sent along with its end; ``None`` when it
+            follows through :meth:`stdin` and :meth:`endStdin`.  An authorizer
+            is sent none at all; ``b""`` is fine for it.
+        :returns: the request's id, the lowest that is free, and what to write.
+        :raises LocalProtocolError: if no request may be begun.
+        """
+        if self.over or self._spent or len(self._reading) >= self._maxStreams:
+            raise LocalProtocolError("no request may be begun on this connection")
+        owed = OWED.get(role)
+        if owed is None:
+            raise LocalProtocolError(f"there is no role {role}")
+        if role == Role.AUTHORIZER:
+            if stdin:
+                raise LocalProtocolError("an authorizer is not sent the body")
+            stdin = None
+        if not isinstance(params, bytes):
+            params = encodePairs(params)
+        requestId = heappop(self._freeIds) if self._freeIds else len(self._reading) + 1
+        self._spent = not keepConnection
+        self._reading[requestId] = Output.OPEN
+        self._writing[requestId] = _AFTER_PARAMS[owed]
+        pieces = [
+            _packBegin(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, keepConnection),
+            *encodeStream(PARAMS, requestId, params),
+            encodeHeader(PARAMS, requestId),
+        ]
+        if stdin is not None:
+            self._writing[requestId] = _AFTER_STDIN[owed]
+            pieces += encodeStream(STDIN, requestId, stdin)
+            pieces.append(encodeHeader(STDIN, requestId))
+        return requestId, b"".join(pieces)
+
+    def stdin(self, requestId: int, data: bytes) -> list[bytes]:
+        """
+        A part of the request's body.
+
+        :returns: pieces to be written one after the other; ``data`` is among them
+            as it is unless it needs more than one record.
+        """
+        self._send(STDIN, requestId)
+        return encodeStream(STDIN, requestId, data)
+
+    def endStdin(self, requestId: int) -> bytes:
+        """The body is complete."""
+        self._send(STDIN | ENDED, requestId)
+        return encodeHeader(STDIN, requestId)
+
+    def data(self, requestId: int, data: bytes) -> list[bytes]:
+        """A part of the file that a filter works on, once its STDIN was ended."""
+        self._send(RecordType.DATA, requestId)
+        return encodeStream(RecordType.DATA, requestId, data)
+
+    def endData(self, requestId: int) -> bytes:
+        """The file is complete."""
+        self._send(RecordType.DATA | ENDED, requestId)
+        return encodeHeader(RecordType.DATA, requestId)
+
+    def abort(self, requestId: int) -> bytes:
+        """
+        The response is not wanted any more.
+
+        What still comes of it is dropped; only its :class:`EndRequest` will be
+        seen.  Events that :meth:`receive` has already returned are the caller's
+        to drop.
+        """
+        self._send(RecordType.ABORT_REQUEST, requestId)
+        self._reading[requestId] = Output.ABORTED
+        if self._requestId == requestId:
+            self._event = None
+        if self._maxStreams == 1:
+            self._spent = True
+        return encodeHeader(RecordType.ABORT_REQUEST, requestId)
+
+    def getValues(self, names: Iterable[bytes]) -> bytes:
+        """Ask what the application can do: FCGI_MAX_CONNS, FCGI_MAX_REQS, FCGI_MPXS_CONNS."""
+        self._send(RecordType.GET_VALUES, MANAGEMENT_ID)
+        content = encodePairs((name, b"") for name in names)
+        if len(content) > MAX_CONTENT:
+            raise LocalProtocolError(f"{len(content)} bytes of names do not fit into GET_VALUES")
+        return encodeRecord(RecordType.GET_VALUES, MANAGEMENT_ID, content)
+
+    def _endRequest(self, requestId: int, content: bytes, events: list[Event]) -> None:
+        if len(content) < 8:
+            raise RemoteProtocolError(f"END_REQUEST of {len(content)} bytes, not 8")
+        del self._reading[requestId]
+        heappush(self._freeIds, requestId)
+        if self._writing.pop(requestId) not in (Input.NOTHING, Input.ABORTED):
+            self._spent = True
+        events.append(EndRequest(requestId, *_unpackEnd(content)))
+
+    def _valuesResult(self, requestId: int, content: bytes, events: list[Event]) -> None:
+        events.append(Values(dict(decodePairs(content))))
+
+    def _unknownType(self, requestId: int, content: bytes, events: list[Event]) -> None:
+        if not content:
+            raise RemoteProtocolError("UNKNOWN_TYPE without a type")
+        events.append(UnknownType(content[0]))
+
+    _whole = {EndRequest: _endRequest, Values: _valuesResult, UnknownType: _unknownType}

@@ -1,0 +1,209 @@
+"""
+What comes out of a connection: one tuple for each thing that happened.
+
+The client's end sees :class:`Stdout` to :class:`UnknownType`, the
+application's :class:`Begin` to :class:`TypeUnknown`, both of them
+:class:`Ignored` and, always last, :class:`Violation`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+from twisted_fcgi.errors import RemoteProtocolError
+
+__all__ = [
+    "Abort",
+    "Begin",
+    "Data",
+    "DataEnded",
+    "EndRequest",
+    "Event",
+    "Ignored",
+    "Params",
+    "Refused",
+    "Stderr",
+    "StderrEnded",
+    "Stdin",
+    "StdinEnded",
+    "Stdout",
+    "StdoutEnded",
+    "TypeUnknown",
+    "UnknownType",
+    "Values",
+    "ValuesRequested",
+    "Violation",
+]
+
+
+class Stdout(NamedTuple):
+    """A part of the response; never empty."""
+
+    requestId: int
+    data: bytes
+
+
+class StdoutEnded(NamedTuple):
+    """The response is complete.  Many applications do not say so: END_REQUEST does it too."""
+
+    requestId: int
+
+
+class Stderr(NamedTuple):
+    """A part of what the application complains about; never empty, cut anywhere."""
+
+    requestId: int
+    data: bytes
+
+
+class StderrEnded(NamedTuple):
+    """Nothing more will be complained about."""
+
+    requestId: int
+
+
+class EndRequest(NamedTuple):
+    """
+    The request is over and its id is free.
+
+    :ivar appStatus: like a program's exit status.
+    :ivar protocolStatus: a :class:`~twisted_fcgi.wire.ProtocolStatus`, or the
+        number itself when it is none that is known.
+    """
+
+    requestId: int
+    appStatus: int
+    protocolStatus: int
+
+
+class Values(NamedTuple):
+    """The answer to GET_VALUES; names that the application does not know are missing."""
+
+    values: dict[bytes, bytes]
+
+
+class UnknownType(NamedTuple):
+    """
+    The application does not know a management record that we sent.
+
+    :ivar type: that record's type.
+    """
+
+    type: int
+
+
+class Begin(NamedTuple):
+    """
+    A client begins a request.
+
+    :ivar role: a :class:`~twisted_fcgi.wire.Role`.
+    :ivar keepConnection: whether the connection stays open after the response.
+    """
+
+    requestId: int
+    role: int
+    keepConnection: bool
+
+
+class Params(NamedTuple):
+    """All of a request's parameters, once they are complete."""
+
+    requestId: int
+    pairs: list[tuple[bytes, bytes]]
+
+
+class Stdin(NamedTuple):
+    """A part of the request's body; never empty."""
+
+    requestId: int
+    data: bytes
+
+
+class StdinEnded(NamedTuple):
+    """The body is complete."""
+
+    requestId: int
+
+
+class Data(NamedTuple):
+    """A part of the file that a filter is to work on; never empty."""
+
+    requestId: int
+    data: bytes
+
+
+class DataEnded(NamedTuple):
+    """The file is complete."""
+
+    requestId: int
+
+
+class Abort(NamedTuple):
+    """The client does not want the response any more; the request is still to be ended."""
+
+    requestId: int
+
+
+class ValuesRequested(NamedTuple):
+    """The client asks what the application can do; unknown names are left out of the answer."""
+
+    names: list[bytes]
+
+
+class TypeUnknown(NamedTuple):
+    """The client sent a management record that is none of FastCGI 1.0; it is owed UNKNOWN_TYPE."""
+
+    type: int
+
+
+class Refused(NamedTuple):
+    """
+    A request that was not taken: it is over already, nothing else comes of it.
+
+    :ivar protocolStatus: why: CANT_MPX_CONN, OVERLOADED or UNKNOWN_ROLE.
+    :ivar reply: the END_REQUEST to be written.
+    """
+
+    requestId: int
+    protocolStatus: int
+    reply: bytes
+
+
+class Ignored(NamedTuple):
+    """A record without meaning and without harm was skipped; worth a line in a log."""
+
+    requestId: int
+    type: int
+
+
+class Violation(NamedTuple):
+    """
+    The peer broke the protocol; the last event of a connection, which is to be closed.
+
+    :ivar error: what it did.
+    """
+
+    error: RemoteProtocolError
+
+
+Event = Union[
+    Stdout,
+    StdoutEnded,
+    Stderr,
+    StderrEnded,
+    EndRequest,
+    Values,
+    UnknownType,
+    Begin,
+    Params,
+    Stdin,
+    StdinEnded,
+    Data,
+    DataEnded,
+    Abort,
+    ValuesRequested,
+    TypeUnknown,
+    Refused,
+    Ignored,
+    Violation,
+]

@@ -2,10 +2,11 @@
  * A load generator that costs little and counts what goes wrong: one thread, epoll.
  *
  *     loader -p PORT [-u TARGET] [-c CONNECTIONS] [-n REQUESTS] [-d SECONDS] [-t TIMEOUT]
- *            [-b BODY] [-f] [-H FIELD]...
+ *            [-b BODY] [-f] [-r RATE] [-H FIELD]...
  *
  * Each connection sends one request after another (-f: a fresh connection for each) until
- * REQUESTS were begun or SECONDS went by.  BODY bytes are posted with a Content-Length.
+ * REQUESTS were begun or SECONDS went by.  The connections begin at once, or RATE in a
+ * second.  BODY bytes are posted with a Content-Length.
  * A request counts when its answer is a 200 whose body came whole by its own framing
  * (Content-Length, chunks, or the end of the connection), and whose connection was closed
  * when that was said; everything else is an error.
@@ -283,14 +284,14 @@ int main(int count, char **words)
 {
     static char in[READ_SIZE], fields[65536];
     const char *target = "/";
-    unsigned long connections = 1, i;
-    double seconds = 1e9, timeout = 30, start, silence;
+    unsigned long connections = 1, i = 0;
+    double seconds = 1e9, timeout = 30, rate = 1e9, start, silence;
     struct epoll_event events[512];
     struct connection *all;
     struct rlimit files;
     int option;
 
-    while ((option = getopt(count, words, "p:u:c:n:d:t:b:fH:")) > 0) {
+    while ((option = getopt(count, words, "p:u:c:n:d:t:b:fr:H:")) > 0) {
         switch (option) {
         case 'p': port = atoi(optarg); break;
         case 'u': target = optarg; break;
@@ -300,6 +301,7 @@ int main(int count, char **words)
         case 't': timeout = atof(optarg); break;
         case 'b': body_length = strtoull(optarg, NULL, 10); break;
         case 'f': fresh = 1; break;
+        case 'r': rate = atof(optarg); break;
         case 'H':
             if (strlen(fields) + strlen(optarg) + 3 > sizeof fields)
                 return 2;
@@ -323,12 +325,12 @@ int main(int count, char **words)
     all = calloc(connections, sizeof *all);
     start = silence = now();
     stop_at = start + seconds;
-    for (i = 0; i < connections; i++) {
-        all[i].fd = -1;
-        next(&all[i]);
-    }
-    while (open_count) {
-        int ready = epoll_wait(poller, events, 512, 100), k;
+    while (open_count || i < connections) {
+        for (; i < connections && i < 1 + (now() - start) * rate; i++) {
+            all[i].fd = -1;
+            next(&all[i]);
+        }
+        int ready = epoll_wait(poller, events, 512, i < connections ? 1 : 100), k;
         if (ready > 0)
             silence = now();
         else if (now() - silence > timeout)

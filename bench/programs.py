@@ -83,6 +83,7 @@ def load(
     requests: int | None = None,
     body: int = 0,
     fresh: bool = False,
+    rate: float | None = None,
     fields: tuple[str, ...] = (),
     timeout: float = 30,
 ) -> Load:
@@ -95,6 +96,8 @@ def load(
         words += ["-n", str(requests)]
     if body:
         words += ["-b", str(body)]
+    if rate is not None:
+        words += ["-r", str(rate)]
     if fresh:
         words.append("-f")
     for field in fields:

@@ -247,7 +247,7 @@ daemon off;
 worker_processes 1;
 pid {directory}/pid;
 error_log {directory}/error_log warn;
-events {{ worker_connections {2 * setup.concurrency + 900}; }}
+events {{ worker_connections {setup.concurrency * 11 // 5 + 500}; }}
 http {{
   access_log off;
   keepalive_requests 1000000000;

@@ -48,6 +48,7 @@ class Scenario:
         cost per request.
     :ivar seconds: how long a turn lasts, as a part of the bench's own duration, or
         ``None`` when ``requests`` ends it.
+    :ivar rate: connections begun in a second; ``None`` for all at once.
     :ivar rounds: turns of each proxy; ``None`` for the bench's own number.
     :ivar memory: whether memory is what this is about.
     :ivar without: proxies that can't do it.
@@ -62,6 +63,7 @@ class Scenario:
     body: int = 0
     size: int = 0
     fresh: bool = False
+    rate: float | None = None
     fields: tuple[str, ...] = ()
     setup: Setup = field(default_factory=Setup)
     rounds: int | None = None
@@ -106,7 +108,7 @@ SCENARIOS = (
     Scenario(
         "slow9k", "9,000 requests at a time that take 5 s each", "/delay/5000",
         connections=9000, seconds=None, requests=9000, setup=Setup(concurrency=9000),
-        rounds=1, memory=True, without=("Apache",),
+        rate=3000, rounds=1, memory=True, without=("Apache",),
     ),
 )  # fmt: skip
 
@@ -154,6 +156,7 @@ def play(scenario: Scenario, proxy: Proxy, loader: Path, seconds: float) -> Turn
             requests=scenario.requests,
             body=scenario.body,
             fresh=scenario.fresh,
+            rate=scenario.rate,
             fields=scenario.fields,
         )
         time.sleep(0.05)  # what the proxy still does for connections that were closed

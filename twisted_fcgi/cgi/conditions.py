@@ -16,9 +16,9 @@ from calendar import timegm
 from email.utils import formatdate
 from functools import cache
 
-from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
+from twisted_fcgi.message import REASONS, Headers, Request, ResponseHead, Route
 
-__all__ = ["applyConditions", "guessType", "parseDate"]
+__all__ = ["applyConditions", "evaluateConditions", "formatDate", "guessType", "parseDate"]
 
 _MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun",
            b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")  # fmt: skip
@@ -104,6 +104,11 @@ def parseDate(value: bytes | None) -> int | None:
     return timegm((years, _MONTHS.index(month) + 1, day, *clock))
 
 
+def formatDate(seconds: int) -> bytes:
+    """An HTTP date, of seconds since 1970."""
+    return formatdate(seconds, usegmt=True).encode("ascii")
+
+
 def applyConditions(request: Request, route: Route, head: ResponseHead, now: float) -> bool:
     """
     Complete a script's response head, in place.
@@ -122,7 +127,7 @@ def applyConditions(request: Request, route: Route, head: ResponseHead, now: flo
         modified = _tidyLastModified(head, now)
     if head.statusGiven or head.status != 200 or request.method not in (b"GET", b"HEAD"):
         return False
-    status = _evaluate(request, headers.get(b"etag"), modified, now)
+    status = evaluateConditions(request.headers, headers.get(b"etag"), modified, now)
     if status is None:
         return False
     head.status = status
@@ -142,15 +147,25 @@ def _tidyLastModified(head: ResponseHead, now: float) -> int | None:
         head.headers.remove(b"last-modified")
         return None
     modified = min(modified, int(now))
-    tidy = formatdate(modified, usegmt=True).encode("ascii")
+    tidy = formatDate(modified)
     if tidy != value:
         head.headers.set(b"Last-Modified", tidy)
     return modified
 
 
-def _evaluate(request: Request, etag: bytes | None, modified: int | None, now: float) -> int | None:
-    """The status that the request's conditions ask for; all that allow a 304 must agree."""
-    fields = request.headers
+def evaluateConditions(
+    fields: Headers, etag: bytes | None, modified: int | None, now: float
+) -> int | None:
+    """
+    Hold a request's conditions against what it would get (RFC 9110, 13).
+
+    As in httpd, all conditions that are there have to allow a 304.
+
+    :param fields: the header fields of a GET or HEAD.
+    :param etag: the entity tag of the answer, with its quotes.
+    :param modified: when the answer changed, in seconds since 1970.
+    :returns: 304, 412, or ``None`` when the answer is to be sent.
+    """
     tags = fields.get(b"if-match")
     if tags is not None and not _matches(tags, etag, weak=False):
         return 412

@@ -1,0 +1,247 @@
+"""
+Files of DocumentRoot, for what no mapping claims.
+
+Whole files and single byte ranges, with the validators and conditions of httpd's
+default handler; of several ranges none is evaluated, as RFC 9110, 14.2 allows, so
+that no request asks for more than the file.  ``twisted.web.static.File`` is not used:
+it knows neither If-Range nor If-None-Match before If-Modified-Since, fails on a
+suffix range longer than the file, and can't end a response whose file was cut short.
+
+Never served: anything but a regular file, paths below a file, and names that begin
+with a dot other than ``.well-known``.
+
+Limits: one piece of :data:`PIECE` bytes is read per turn of the reactor, and none
+while the client does not take more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from io import FileIO
+from typing import NamedTuple
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+from twisted_fcgi.cgi.conditions import evaluateConditions, formatDate, guessType, parseDate
+from twisted_fcgi.interfaces import IExchange, IResponse
+from twisted_fcgi.message import REASONS, Headers, Request, ResponseHead, Route
+from twisted_fcgi.web.relay import writeErrorPage
+
+__all__ = ["PIECE", "Answer", "answerFor", "serveFile"]
+
+#: How much of a file is read and written at a time.
+PIECE = 65536
+
+_ALLOWED = b"GET, HEAD, OPTIONS"
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
+# A FIFO must not block the one thread that opens it; on Windows there is no such flag.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+_range = re.compile(rb"bytes=[ \t]*(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))[ \t]*").fullmatch
+
+
+class Answer(NamedTuple):
+    """
+    What to send of a file.
+
+    :ivar status: 200, 206, 304, 412 or 416.
+    :ivar headers: without the length.
+    :ivar offset: where in the file the body begins.
+    :ivar length: bytes of the body.
+    """
+
+    status: int
+    headers: Headers
+    offset: int
+    length: int
+
+
+def serveFile(
+    request: Request, route: Route, response: IResponse, reactor: IReactorTime
+) -> IExchange:
+    """
+    Answer with the file that a route found.
+
+    :param route: its ``filename`` is the file, its ``uri`` decides what is hidden.
+    """
+    transfer = _Transfer(response, reactor)
+    if request.method == b"OPTIONS":
+        allow = Headers([(b"Allow", _ALLOWED)])
+        response.writeHead(ResponseHead(200, REASONS[200], allow, 0))
+        response.finish()
+        return transfer
+    if request.method not in (b"GET", b"HEAD"):
+        writeErrorPage(response, 405, Headers([(b"Allow", _ALLOWED)]))
+        return transfer
+    file = _open(route)
+    if isinstance(file, int):
+        writeErrorPage(response, file)
+        return transfer
+    about = os.fstat(file.fileno())
+    answer = answerFor(
+        request, guessType(route.filename), about.st_size, about.st_mtime_ns, reactor.seconds()
+    )
+    if answer.status >= 400:
+        file.close()
+        writeErrorPage(response, answer.status, answer.headers)
+        return transfer
+    length = None if answer.status == 304 else answer.length
+    response.writeHead(ResponseHead(answer.status, REASONS[answer.status], answer.headers, length))
+    if answer.length and request.method == b"GET":
+        transfer.begin(file, answer.offset, answer.length)
+    else:
+        file.close()
+        response.finish()
+    return transfer
+
+
+def _open(route: Route) -> FileIO | int:
+    """The open file, or the status of an error."""
+    segments = route.uri.split(b"/")
+    if any(name.startswith(b".") and name != b".well-known" for name in segments):
+        return 404
+    if route.pathInfo:
+        return 404  # httpd: AcceptPathInfo of the default handler
+    try:
+        descriptor = os.open(route.filename, _OPEN_FLAGS)
+    except ValueError:  # a NUL
+        return 404
+    except OSError as error:
+        return 404 if error.errno in _NOT_THERE else 403
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return 404
+    return FileIO(descriptor)
+
+
+def answerFor(request: Request, kind: bytes | None, size: int, modified: int, now: float) -> Answer:
+    """
+    Decide what a GET or HEAD gets of a file.
+
+    :param kind: the Content-Type, if known.
+    :param modified: when the file changed, in nanoseconds since 1970.
+    :param now: seconds since 1970.
+    """
+    seconds = min(modified // 1_000_000_000, int(now))
+    # httpd's form.  A file may change again within the second: RFC 9110, 8.8.1.
+    etag = b'%s"%x-%x"' % (b"W/" if now - seconds < 1 else b"", size, modified // 1000)
+    headers = Headers(
+        [(b"Last-Modified", formatDate(seconds)), (b"ETag", etag), (b"Accept-Ranges", b"bytes")]
+    )
+    status = evaluateConditions(request.headers, etag, seconds, now)
+    if status is not None:
+        return Answer(status, headers, 0, 0)
+    part = None
+    asked = request.headers.get(b"range")
+    if asked is not None and request.method == b"GET" and _isCurrent(request, etag, seconds):
+        part = _partOf(asked, size)
+    if part is None:
+        status, start, end = 200, 0, size
+    elif part.start >= part.stop:
+        return Answer(416, Headers([(b"Content-Range", b"bytes */%d" % size)]), 0, 0)
+    else:
+        status, start, end = 206, part.start, part.stop
+        headers.add(b"Content-Range", b"bytes %d-%d/%d" % (start, end - 1, size))
+    if kind is not None:
+        headers.add(b"Content-Type", kind)
+    return Answer(status, headers, start, end - start)
+
+
+def _isCurrent(request: Request, etag: bytes, seconds: int) -> bool:
+    """Whether a range may be cut from this state of the file (RFC 9110, 13.1.5)."""
+    condition = request.headers.get(b"if-range")
+    if condition is None:
+        return True
+    if condition.startswith(b'"'):
+        return condition == etag
+    return parseDate(condition) == seconds and not etag.startswith(b"W/")
+
+
+def _partOf(asked: bytes, size: int) -> range | None:
+    """
+    The bytes that a Range field asks for.
+
+    :returns: an empty range for one outside of the file, ``None`` for what is not one
+        valid range of a file that has any bytes.
+    """
+    match = _range(asked)
+    if match is None or size == 0:
+        return None
+    first, last, suffix = match.groups()
+    if suffix is not None:
+        return range(max(size - int(suffix), 0), size)
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(int(last) + 1, size) if last else size)
+
+
+@implementer(IExchange)
+class _Transfer:
+    """A file on its way to a client; at rest before :meth:`begin` and after the end."""
+
+    def __init__(self, response: IResponse, reactor: IReactorTime) -> None:
+        self._response = response
+        self._reactor = reactor
+        self._file: FileIO | None = None
+        self._left = 0
+        self._paused = False
+        self._call: IDelayedCall | None = None
+
+    def begin(self, file: FileIO, offset: int, length: int) -> None:
+        """Write the first piece; the others follow in later turns of the reactor."""
+        file.seek(offset)
+        self._file = file
+        self._left = length
+        self._writePiece()
+
+    def _writePiece(self) -> None:
+        self._call = None
+        file = self._file
+        assert file is not None
+        try:
+            data = file.read(min(PIECE, self._left))
+        except OSError:
+            data = b""
+        if not data:  # unreadable, or shorter than it was
+            self._close()
+            self._response.abort()
+            return
+        self._left -= len(data)
+        self._response.write(data)
+        if self._file is None:  # the client left while it was written to
+            return
+        if not self._left:
+            self._close()
+            self._response.finish()
+        else:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if self._file is not None and self._call is None and not self._paused:
+            self._call = self._reactor.callLater(0, self._writePiece)
+
+    def _rest(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    def _close(self) -> None:
+        self._rest()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def clientGone(self) -> None:
+        self._close()
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+        self._rest()
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._schedule()

@@ -80,6 +80,7 @@ class MemberSettings:
     :ivar timeout: silence that is borne in either direction; ``None``: ProxyTimeout.
     :ivar connectTimeout: for a connection to come about; ``None``: ``timeout``.
     :ivar ttl: how long an idle connection is kept; ``None``: for ever.
+    :ivar maxQueue: extension: how many requests may wait for a free connection.
     :ivar abortGrace: extension: after ABORT_REQUEST, how long the application may
         take to end the request before its connection is closed.
     :ivar maxResponseHead: extension: most bytes of a response's head.
@@ -111,6 +112,7 @@ class MemberSettings:
     redirect: str = ""
     loadFactor: int = 100
     lbset: int = 0
+    maxQueue: int = 1024
     abortGrace: float = 5.0
     maxResponseHead: int = 65536
     maxStreamBuffer: int = 65536

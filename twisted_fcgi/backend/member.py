@@ -1,0 +1,387 @@
+"""
+One FastCGI server: its connections, its queue, and what becomes of a request.
+
+:class:`Member` does what :class:`~twisted_fcgi.backend.pool.Pool` decides.  An
+idle connection is used before :meth:`Member.open` returns.  Three clocks run
+one after the other and are told apart in what is logged: ``acquire`` (a place),
+``connectionTimeout`` (a connection), ``timeout`` (an answer).
+
+- A full backlog of a UNIX socket (EAGAIN) is no failure: the attempt is
+  repeated after short pauses, for as long as a connect may take.
+- A kept connection that is found dead before it gave a byte says nothing about
+  the application, which has just been restarted, or reached its
+  ``pm.max_requests``.  The request is sent once more, on a new connection, when
+  it can't have had an effect: its method is idempotent (RFC 9110, 9.2.2) and
+  its body, if any, is still there.  A request with a body looks at the socket
+  before it takes such a connection at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from functools import partial
+from math import inf
+from socket import MSG_DONTWAIT, MSG_PEEK
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_fcgi.backend.deadlines import Deadlines
+from twisted_fcgi.backend.endpoints import memberEndpoint
+from twisted_fcgi.backend.pool import Decision, Pool
+from twisted_fcgi.backend.protocol import FastCGIClientProtocol
+from twisted_fcgi.backend.stderr import StderrLog
+from twisted_fcgi.backend.stream import Stream
+from twisted_fcgi.errors import AcquireTimedOut, ConnectFailed, ConnectionDied, RequestError
+from twisted_fcgi.interfaces import IBody, IMember, IStream, IStreamReceiver
+from twisted_fcgi.settings import MemberSettings
+
+__all__ = ["DEFAULT_TIMEOUT", "IDEMPOTENT", "Member"]
+
+#: When nobody says how long: httpd's Timeout.
+DEFAULT_TIMEOUT = 60.0
+
+#: Methods whose requests may be sent twice (RFC 9110, 9.2.2).
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+
+#: Seconds between two attempts on a UNIX socket whose backlog is full: the first, the longest.
+FIRST_PAUSE = 0.002
+LONGEST_PAUSE = 0.1
+
+
+class _Attempt:
+    """A connection that is coming about; it is looked after by the member's deadlines."""
+
+    __slots__ = ("_call", "_deferred", "_limit", "_member", "_pause", "_seconds")
+
+    def __init__(self, member: Member, seconds: float) -> None:
+        self._member = member
+        self._seconds = seconds
+        self._limit = member.reactor.seconds() + seconds
+        self._pause = FIRST_PAUSE
+        self._call: IDelayedCall | None = None
+        self._deferred: Deferred[Any] | None = None
+
+    def begin(self) -> None:
+        """Connect."""
+        self._call = None
+        member = self._member
+        connecting = self._deferred = member.endpoint.connect(member.factory)
+        connecting.addCallbacks(self._connected, self._failed)
+
+    def cancel(self, error: RequestError | None = None) -> None:
+        """Nobody needs it any more, or it took too long."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        deferred, self._deferred = self._deferred, None
+        self._member.attemptEnded(self, error)
+        if deferred is not None:
+            deferred.cancel()
+
+    def dueAt(self) -> float:
+        """When it has taken too long."""
+        return self._limit
+
+    def expired(self) -> None:
+        """It has."""
+        self.cancel(
+            ConnectFailed(f"no connection to {self._member.address} within {self._seconds:g} s")
+        )
+
+    def _connected(self, connection: FastCGIClientProtocol) -> None:
+        if self._deferred is None:  # an endpoint that can't be cancelled
+            connection.transport.abortConnection()
+        else:
+            self._deferred = None
+            self._member.connected(self, connection)
+
+    def _failed(self, failure: Failure) -> None:
+        if self._deferred is None:
+            return
+        self._deferred = None
+        member = self._member
+        error: Any = failure.value
+        if _backlogIsFull(error, member.settings):
+            pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+            self._call = member.reactor.callLater(pause, self.begin)
+            return
+        # A name that is not known is a 500 of httpd's: no server is down.
+        status = 500 if isinstance(error, DNSLookupError) else None
+        reason = f"no connection to {member.address}: {_reasonOf(error)}"
+        member.attemptEnded(self, ConnectFailed(reason, status))
+
+
+def _backlogIsFull(error: BaseException, settings: MemberSettings) -> bool:
+    """Whether a connect met EAGAIN, which only a UNIX socket with a full backlog has."""
+    if settings.socket is None or not isinstance(error, ConnectError):
+        return False
+    # Twisted takes EAGAIN for a connect that goes on, and then finds no connection.
+    return error.osError in (None, errno.EAGAIN) and type(error) is ConnectError
+
+
+def _reasonOf(error: BaseException) -> str:
+    code = getattr(error, "osError", None)
+    if isinstance(code, int):
+        return f"{os.strerror(code)} ({errno.errorcode.get(code, code)})"
+    return str(error) or type(error).__name__
+
+
+@implementer(IMember)
+class Member:
+    """
+    See :class:`twisted_fcgi.interfaces.IMember`.
+
+    :ivar settings: how it is used.
+    :ivar address: where it listens, for logs.
+    :ivar endpoint: connects to it.
+    :ivar factory: makes its connections.
+    """
+
+    log = Logger(namespace="twisted_fcgi.backend")
+
+    def __init__(
+        self,
+        settings: MemberSettings,
+        reactor: Any,
+        endpoint: IStreamClientEndpoint | None = None,
+    ) -> None:
+        self.settings = settings
+        self.reactor = reactor
+        self.address = settings.address
+        self.endpoint = memberEndpoint(settings, reactor) if endpoint is None else endpoint
+        self._deadlines = Deadlines(reactor)
+        self.factory = Factory.forProtocol(
+            partial(
+                FastCGIClientProtocol,
+                reactor,
+                name=self.address,
+                owner=self,
+                deadlines=self._deadlines,
+                stderrLog=StderrLog(self.address, reactor, self._deadlines),
+                keepConnection=settings.reuse,
+                abortGrace=settings.abortGrace,
+                maxStreamBuffer=settings.maxStreamBuffer,
+            )
+        )
+        self.factory.noisy = False
+        self._pool: Pool[FastCGIClientProtocol, Stream] = Pool(
+            reuse=settings.reuse,
+            max=settings.max,
+            maxIdle=settings.max if settings.ttl or settings.smax is None else settings.smax,
+            maxQueue=settings.maxQueue,
+        )
+        self._timeout = settings.timeout
+        self._attempts: set[_Attempt] = set()
+        self._stopped: list[Deferred[None]] = []
+        self._figures = dict.fromkeys(("requests", "connects", "failures", "retries", "refused"), 0)
+
+    def __repr__(self) -> str:
+        figures = self.describe()
+        return (
+            f"<Member {self.address}: {figures['busy']} busy, {figures['idle']} idle, "
+            f"{figures['connecting']} connecting, {figures['waiting']} waiting"
+            f"{', stopping' if self._pool.closed else ''}>"
+        )
+
+    def describe(self) -> dict[str, int]:
+        """Figures for a status page: connections by state, and what was counted so far."""
+        pool = self._pool
+        return {
+            "busy": pool.open - len(pool.idle),
+            "idle": len(pool.idle),
+            "connecting": pool.connecting,
+            "waiting": max(0, len(pool.waiting) - pool.connecting),
+            **self._figures,
+        }
+
+    def open(
+        self,
+        params: Sequence[tuple[bytes, bytes]],
+        body: IBody | None,
+        receiver: IStreamReceiver,
+        role: int = 1,
+        timeout: float | None = None,
+    ) -> IStream:
+        """See :meth:`twisted_fcgi.interfaces.IMember.open`."""
+        timeout = self._timeout or timeout or DEFAULT_TIMEOUT
+        stream = Stream(params, body, receiver, role, timeout, self)
+        self._figures["requests"] += 1
+        if self._pool.closed:
+            stream.ended(ConnectFailed(f"{self.address} is not used any more"))
+            return stream
+        chosen = self._pool.assign(stream)
+        if body is not None:
+            while isinstance(chosen, FastCGIClientProtocol) and not _isAlive(chosen):
+                chosen.close()
+                chosen = self._pool.assign(stream)
+        if isinstance(chosen, FastCGIClientProtocol):
+            self._give(chosen, stream)
+        elif chosen is Decision.CONNECT:
+            self._connect(timeout)
+        elif chosen is Decision.REFUSE:
+            self._figures["refused"] += 1
+            stream.ended(
+                AcquireTimedOut(
+                    f"{self.address}: {self.settings.maxQueue} requests (maxqueue) already wait"
+                )
+            )
+        elif self.settings.acquire is not None:
+            stream.limit = self.reactor.seconds() + self.settings.acquire
+            self._deadlines.watch(stream, stream.limit)
+        return stream
+
+    def stop(self) -> Deferred[None]:
+        """
+        Use it no more: idle connections are closed, requests go on to their end.
+
+        :returns: fires when its last connection is gone.
+        """
+        self._pool.closed = True
+        for connection in list(self._pool.idle):
+            connection.close()
+        if self._isQuiet():
+            self._deadlines.stop()
+            return succeed(None)
+        self._stopped.append(Deferred())
+        return self._stopped[-1]
+
+    # What attempts say
+
+    def connected(self, attempt: _Attempt, connection: FastCGIClientProtocol) -> None:
+        """An attempt gave a connection."""
+        self._forget(attempt)
+        stream = self._pool.connected()
+        if stream is None:
+            self.connectionFreed(connection)
+        else:
+            self._give(connection, stream)
+
+    def attemptEnded(self, attempt: _Attempt, error: RequestError | None) -> None:
+        """
+        An attempt gave no connection.
+
+        :param error: why, or ``None`` when it was not needed any more.
+        """
+        self._forget(attempt)
+        if error is None:
+            self._pool.connecting -= 1
+            return
+        self._figures["failures"] += 1
+        stream, decision = self._pool.connectFailed()
+        self._perform(decision)
+        if stream is not None:
+            self._deadlines.forget(stream)
+            stream.ended(error)
+        self._quiet()
+
+    # ConnectionOwner
+
+    def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
+        """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionFreed`."""
+        freed = self._pool.freed(connection)
+        if isinstance(freed, Stream):
+            self._give(connection, freed)
+        elif not freed:
+            connection.close()
+        elif self.settings.ttl:
+            connection.idleUntil(self.reactor.seconds() + self.settings.ttl)
+
+    def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
+        """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionEnded`."""
+        self._perform(self._pool.lost(connection))
+        self._quiet()
+
+    # StreamOwner
+
+    def withdrawn(self, stream: Stream) -> None:
+        """See :meth:`twisted_fcgi.backend.stream.StreamOwner.withdrawn`."""
+        self._deadlines.forget(stream)
+        if self._pool.withdraw(stream) and not self.settings.reuse:
+            self._attempts.copy().pop().cancel()
+
+    def waitedTooLong(self, stream: Stream) -> None:
+        """See :meth:`twisted_fcgi.backend.stream.StreamOwner.waitedTooLong`."""
+        if not self._pool.queued(stream):
+            stream.limit = inf  # it has a place; what it waits for is a connect
+            return
+        self._pool.withdraw(stream)
+        self._figures["refused"] += 1
+        stream.ended(
+            AcquireTimedOut(
+                f"{self.address}: no free connection within {self.settings.acquire:g} s (acquire)"
+            )
+        )
+
+    def takesOver(self, stream: Stream, error: RequestError) -> bool:
+        """See :meth:`twisted_fcgi.backend.stream.StreamOwner.takesOver`."""
+        if not (isinstance(error, ConnectionDied) and error.untouched):
+            return False
+        body = stream.body
+        if body is not None and not body.replayable:
+            return False
+        if dict(stream.params).get(b"REQUEST_METHOD") not in IDEMPOTENT:
+            return False
+        self._figures["retries"] += 1
+        self._perform(self._pool.again(stream), stream.timeout)
+        return True
+
+    # Inside
+
+    def _give(self, connection: FastCGIClientProtocol, stream: Stream) -> None:
+        try:
+            connection.start(stream)
+        except RequestError as error:
+            connection.close()
+            stream.ended(error)
+
+    def _connect(self, timeout: float) -> None:
+        settings = self.settings
+        seconds = settings.connectTimeout or timeout
+        attempt = _Attempt(self, seconds)
+        self._attempts.add(attempt)
+        self._figures["connects"] += 1
+        self._deadlines.watch(attempt, attempt.dueAt())
+        attempt.begin()
+
+    def _perform(self, decision: Decision, timeout: float | None = None) -> None:
+        if decision is Decision.CONNECT:
+            self._connect(timeout or self._timeout or DEFAULT_TIMEOUT)
+
+    def _forget(self, attempt: _Attempt) -> None:
+        self._attempts.discard(attempt)
+        self._deadlines.forget(attempt)
+
+    def _isQuiet(self) -> bool:
+        pool = self._pool
+        return not (pool.open or pool.connecting or pool.waiting)
+
+    def _quiet(self) -> None:
+        """After something ended: whether that was the last of it."""
+        if self._stopped and self._isQuiet():
+            self._deadlines.stop()
+            stopped, self._stopped = self._stopped, []
+            for deferred in stopped:
+                deferred.callback(None)
+
+
+def _isAlive(connection: FastCGIClientProtocol) -> bool:
+    """Whether nothing has come on an idle connection, such as its end."""
+    getHandle = getattr(connection.transport, "getHandle", None)
+    if getHandle is None:
+        return True
+    try:
+        getHandle().recv(1, MSG_PEEK | MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except (OSError, TypeError):  # TypeError: TLS, which can't be peeked at
+        return False
+    return False

@@ -1,0 +1,470 @@
+"""
+One connection to a FastCGI application.
+
+:class:`FastCGIClientProtocol` puts the FastCGI of :mod:`twisted_fcgi.wire` on a
+transport.  It can be used without the rest of this package::
+
+    connecting = connectProtocol(endpoint, FastCGIClientProtocol(reactor))
+    connecting.addCallback(lambda c: c.open(params, None, receiver))
+
+- A request leaves in one write, with as much of its body as there is.
+- A connection takes another request only when the last one's END_REQUEST came,
+  its body was sent whole and nothing came behind.  All else closes it.
+- While a client does not take a response, what comes is held up to
+  ``maxStreamBuffer``, then the connection is not read.  FastCGI has no window
+  for a single stream, so with several streams on the connection that holds up
+  the others too.
+- While the application does not read, the bodies are paused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+from typing import Protocol as TypingProtocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_fcgi.backend.deadlines import Deadlines
+from twisted_fcgi.backend.stderr import StderrLog
+from twisted_fcgi.backend.stream import SMALL_BODY, Stream
+from twisted_fcgi.errors import (
+    ApplicationOverloaded,
+    BrokenResponse,
+    CannotMultiplex,
+    ConnectionDied,
+    RequestError,
+    ResponseTimedOut,
+)
+from twisted_fcgi.interfaces import IBody, IStream, IStreamReceiver
+from twisted_fcgi.wire import (
+    ClientConnection,
+    EndRequest,
+    Event,
+    ProtocolStatus,
+    Role,
+    Stderr,
+    StderrEnded,
+    Stdout,
+    StdoutEnded,
+    Values,
+    Violation,
+)
+
+__all__ = ["ConnectionOwner", "FastCGIClientProtocol"]
+
+
+class ConnectionOwner(TypingProtocol):
+    """Who keeps connections."""
+
+    def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
+        """It can take a request; or be closed with :meth:`FastCGIClientProtocol.close`."""
+
+    def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
+        """It is gone."""
+
+
+@implementer(IPushProducer)
+class FastCGIClientProtocol(Protocol):
+    """
+    One connection to a FastCGI application.
+
+    As an ``IPushProducer`` it is the bodies of its streams, as the transport
+    sees them.
+
+    :ivar streams: the streams that were begun and have not ended, by request id.
+    :ivar requests: how many were begun.
+    :ivar reused: whether the last one was not the first.
+    :ivar heardAt: when the last byte came.
+    :ivar stalled: whether the application does not read at present.
+    :ivar closing: whether it takes no request any more.
+    """
+
+    log = Logger(namespace="twisted_fcgi.backend")
+    transport: Any
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        *,
+        name: str = "application",
+        owner: ConnectionOwner | None = None,
+        deadlines: Deadlines | None = None,
+        stderrLog: StderrLog | None = None,
+        keepConnection: bool = True,
+        abortGrace: float = 5.0,
+        maxStreamBuffer: int = 65536,
+    ) -> None:
+        self.name = name
+        self.abortGrace = abortGrace
+        self.maxStreamBuffer = maxStreamBuffer
+        self.streams: dict[int, Stream] = {}
+        self.requests = 0
+        self.heardAt = 0.0
+        self.stalled = False
+        self.closing = False
+        self.deadlines = Deadlines(reactor) if deadlines is None else deadlines
+        self.stderrLog = (
+            StderrLog(name, reactor, self.deadlines) if stderrLog is None else stderrLog
+        )
+        self._ownDeadlines = deadlines is None
+        self._owner = owner
+        self._keep = keepConnection
+        self._seconds = reactor.seconds
+        self._wire = ClientConnection()
+        self._heard = 0
+        self._limit = inf
+        # What leaves together with BEGIN_REQUEST, while a body is asked for it; and its size.
+        self._pieces: list[bytes] | None = None
+        self._size = 0
+        self._uploads = 0
+        self._producing = False
+        self._held = False
+        self._oddities = 0
+        self._asked: Deferred[dict[bytes, bytes]] | None = None
+
+    def __repr__(self) -> str:
+        if self.closing:
+            state = "closing"
+        elif self.streams:
+            state = "busy"
+        else:
+            state = "idle"
+        return f"<connection to {self.name}: {state}, {self.requests} requests>"
+
+    @property
+    def reused(self) -> bool:
+        """Whether its last request was not the first."""
+        return self.requests > 1
+
+    # Requests
+
+    def open(
+        self,
+        params: Sequence[tuple[bytes, bytes]],
+        body: IBody | None,
+        receiver: IStreamReceiver,
+        role: int = Role.RESPONDER,
+        timeout: float = 60.0,
+    ) -> IStream:
+        """
+        Send a request on this connection.
+
+        :param params: the ``(name, value)`` pairs.
+        :param body: an :class:`~twisted_fcgi.interfaces.IBody`, or ``None``.
+        :param receiver: takes the response; may be called before this returns.
+        :param role: a :class:`~twisted_fcgi.wire.Role`.
+        :param timeout: seconds of silence that are borne.
+        :raises LocalProtocolError: when the connection takes no request now.
+        """
+        stream = Stream(params, body, receiver, role, timeout)
+        self.start(stream)
+        return stream
+
+    def start(self, stream: Stream) -> None:
+        """Send a request that was waiting."""
+        now = self._seconds()
+        body = stream.body
+        if self._limit is not inf:
+            self._limit = inf
+            self.deadlines.forget(self)
+        requestId, begin = self._wire.begin(
+            stream.params,
+            role=stream.role,
+            keepConnection=self._keep,
+            stdin=b"" if body is None else None,
+        )
+        self.streams[requestId] = stream
+        self.requests += 1
+        stream.requestId = requestId
+        stream.connection = self
+        stream.markedAt = now
+        stream.begunAt = self._heard
+        if body is None:
+            self.transport.write(begin)
+        else:
+            stream.uploading = True
+            self._uploads += 1
+            if not self._producing and (body.length is None or body.length > SMALL_BODY):
+                self._producing = True
+                self.transport.registerProducer(self, True)
+            self._pieces = [begin]
+            self._size = 0
+            body.deliver(stream)
+            self._leave()
+        self.deadlines.watch(stream, now + stream.timeout)
+
+    def sendStdin(self, stream: Stream, data: bytes, last: bool) -> None:
+        """Send a part of a body, possibly empty, and its end if it is the last one."""
+        pieces = self._wire.stdin(stream.requestId, data) if data else []
+        if last:
+            pieces.append(self._wire.endStdin(stream.requestId))
+            stream.uploading = False
+            stream.markedAt = now = self._seconds()
+            self.deadlines.watch(stream, now + stream.timeout)
+        self._write(pieces, len(data))
+        if last:
+            self._uploadEnded()
+
+    def abort(self, stream: Stream) -> None:
+        """Ask the application to end a stream whose response nobody wants."""
+        if stream.uploading:
+            stream.uploading = False
+            self._uploadEnded()
+        stream.limit = self._seconds() + self.abortGrace
+        self.deadlines.watch(stream, stream.limit)
+        self._write([self._wire.abort(stream.requestId)], 0)
+        self._readAgain()
+
+    def resumed(self, stream: Stream) -> None:
+        """A stream delivers again."""
+        stream.markedAt = now = self._seconds()
+        self.deadlines.watch(stream, now + stream.timeout)
+        self._readAgain()
+
+    def silent(self, stream: Stream) -> None:
+        """The application did nothing for a stream until the moment that it had."""
+        error: RequestError
+        if stream.aborted:
+            error = ConnectionDied(f"{self.name} did not end a request that was aborted")
+        else:
+            error = ResponseTimedOut(f"{self.name} was silent for {stream.timeout:g} s")
+        self._fail(error)
+
+    def getValues(self, names: Sequence[bytes]) -> Deferred[dict[bytes, bytes]]:
+        """
+        Ask what the application can do, with FCGI_GET_VALUES.
+
+        :param names: such as ``FCGI_MAX_CONNS``, ``FCGI_MAX_REQS``, ``FCGI_MPXS_CONNS``.
+        :returns: the values of the names that it knows.
+        """
+        self._asked = Deferred()
+        self.transport.write(self._wire.getValues(names))
+        return self._asked
+
+    # The connection
+
+    def idleUntil(self, moment: float) -> None:
+        """Close it then, unless it is given a request before."""
+        self._limit = moment
+        self.deadlines.watch(self, moment)
+
+    def close(self) -> None:
+        """Take no request any more, and end the connection once what was written has left."""
+        if not self.closing:
+            self.closing = True
+            if self._producing:
+                self._producing = False
+                self.transport.unregisterProducer()
+            self.idleUntil(self._seconds() + self.abortGrace)
+            self.transport.loseConnection()
+
+    def dueAt(self) -> float:
+        """When its being idle, or its closing, has lasted too long."""
+        return self._limit
+
+    def expired(self) -> None:
+        """It has."""
+        if self.closing:
+            self.transport.abortConnection()
+        else:
+            self.close()
+
+    # IProtocol
+
+    def dataReceived(self, data: bytes) -> None:
+        """A part of what the application says."""
+        if self.closing:
+            return
+        self.heardAt = self._seconds()
+        self._heard += 1
+        streams = self.streams
+        expected = bool(streams)
+        over: list[tuple[Stream, EndRequest | RequestError]] | None = None
+        event: Any
+        for event in self._wire.receive(data):
+            kind = type(event)
+            if kind is Stdout:
+                stream = streams.get(event.requestId)
+                if stream is not None and stream.stdoutReceived(event.data):
+                    self._readNoMore()
+            elif kind is EndRequest:
+                stream = streams.pop(event.requestId, None)
+                if stream is not None:
+                    self._letGo(stream)
+                    ended = (stream, self._outcome(stream, event))
+                    over = [ended] if over is None else [*over, ended]
+            elif kind is StdoutEnded:
+                stream = streams.get(event.requestId)
+                if stream is not None:
+                    stream.stdoutEnded = True
+            elif kind is Stderr:
+                stream = streams.get(event.requestId)
+                if stream is not None:
+                    stream.stderrReceived(event.data)
+            elif kind is not StderrEnded:
+                expected = self._otherwise(event) or expected
+        # Whoever is told that a response is over may have the next request at hand.
+        if over is not None:
+            if self._held:
+                self._readAgain()
+            if not self._wire.reusable:
+                self._spent()
+            elif not self.closing and self._owner is not None:
+                self._owner.connectionFreed(self)
+            for stream, last in over:
+                stream.ended(last)
+        elif not expected and not self.closing:
+            self._complain("sent bytes while there was no request")
+            self.close()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """The transport is gone."""
+        self.closing = True
+        self._producing = False
+        self._wire.lost()
+        self.deadlines.forget(self)
+        if self._owner is not None:
+            self._owner.connectionEnded(self)
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            asked.errback(reason)
+        text = f"{self.name} closed the connection: {reason.getErrorMessage()}"
+        heard = self._heard
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            untouched = self.reused and stream.begunAt == heard
+            self._finish(stream, ConnectionDied(text, untouched=untouched))
+        if self._ownDeadlines:
+            self.stderrLog.expired()
+            self.deadlines.stop()
+
+    # IPushProducer: the bodies, as the transport sees them
+
+    def pauseProducing(self) -> None:
+        """The application does not read as fast as bodies come."""
+        if self.stalled:
+            return
+        self.stalled = True
+        now = self._seconds()
+        for stream in list(self.streams.values()):
+            if stream.uploading:
+                stream.markedAt = now
+                self.deadlines.watch(stream, now + stream.timeout)
+                assert stream.body is not None
+                stream.body.pause()
+
+    def resumeProducing(self) -> None:
+        """It has read what there was."""
+        self.stalled = False
+        for stream in list(self.streams.values()):
+            if stream.uploading and not self.stalled:
+                assert stream.body is not None
+                stream.body.resume()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; see :meth:`connectionLost`."""
+
+    # Inside
+
+    def _write(self, pieces: list[bytes], size: int) -> None:
+        """Write pieces with ``size`` bytes of a body, or let them leave with BEGIN_REQUEST."""
+        if self._pieces is None:
+            self.transport.writeSequence(pieces)
+            return
+        self._pieces += pieces
+        self._size += size
+        if self._size >= SMALL_BODY:
+            self._leave()
+
+    def _leave(self) -> None:
+        pieces, self._pieces = self._pieces, None
+        if pieces is not None:
+            self.transport.write(b"".join(pieces))
+
+    def _uploadEnded(self) -> None:
+        self._uploads -= 1
+        if self._producing and not self._uploads:
+            self._producing = self.stalled = False
+            self.transport.unregisterProducer()
+
+    def _readNoMore(self) -> None:
+        if not self._held:
+            self._held = True
+            self.transport.pauseProducing()
+
+    def _readAgain(self) -> None:
+        """Read on, unless another stream holds as much as it may."""
+        if self._held and all(s.heldSize < self.maxStreamBuffer for s in self.streams.values()):
+            self._held = False
+            if not self.closing:
+                self.transport.resumeProducing()
+
+    def _letGo(self, stream: Stream) -> None:
+        """A stream is not on this connection any more."""
+        self.deadlines.forget(stream)
+        if stream.uploading:
+            self._uploadEnded()
+
+    def _outcome(self, stream: Stream, end: EndRequest) -> EndRequest | RequestError:
+        """What END_REQUEST says to the receiver."""
+        status = end.protocolStatus
+        if status == ProtocolStatus.REQUEST_COMPLETE:
+            return end
+        error: RequestError
+        if status == ProtocolStatus.OVERLOADED:
+            error = ApplicationOverloaded(f"{self.name} is overloaded (FCGI_OVERLOADED)")
+        elif status == ProtocolStatus.CANT_MPX_CONN:
+            error = CannotMultiplex(f"{self.name} takes no such request (FCGI_CANT_MPX_CONN)")
+        elif status == ProtocolStatus.UNKNOWN_ROLE:
+            error = BrokenResponse(f"{self.name} does not know role {stream.role}")
+        else:
+            error = BrokenResponse(f"{self.name} ended the request with unknown status {status}")
+        if stream.answered:
+            error.retryable = False  # whatever it says, it began
+        return error
+
+    def _otherwise(self, event: Event) -> bool:
+        """An event that is rare; returns whether it was to be expected."""
+        if isinstance(event, Violation):
+            self._complain(event.error.reason)
+            self._fail(event.error)
+            return True
+        if isinstance(event, Values) and self._asked is not None:
+            asked, self._asked = self._asked, None
+            asked.callback(event.values)
+            return True
+        self._complain(f"sent a record that means nothing here: {event}")
+        return False
+
+    def _complain(self, what: str) -> None:
+        """Log what the application did; once for a connection, whatever it goes on with."""
+        self._oddities += 1
+        if self._oddities == 1:
+            self.log.warn("{member} {what}", member=self.name, what=what)
+
+    def _spent(self) -> None:
+        """The connection takes no request any more."""
+        if self._wire.pending:
+            self._complain("sent bytes behind the end of a response")
+        if not self.streams:
+            self.close()
+
+    def _fail(self, error: RequestError) -> None:
+        """Close, and end all streams."""
+        self.close()
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            self._finish(stream, error)
+
+    def _finish(self, stream: Stream, error: RequestError) -> None:
+        """End a stream without its END_REQUEST."""
+        self._letGo(stream)
+        # A response whose end was said is whole; httpd takes it, too.
+        stream.ended(EndRequest(stream.requestId, 0, 0) if stream.stdoutEnded else error)

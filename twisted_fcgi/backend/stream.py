@@ -1,0 +1,293 @@
+"""
+One request to an application, from the moment that it is asked for.
+
+A :class:`Stream` is what :meth:`~twisted_fcgi.interfaces.IMember.open` gives
+out.  At first it may wait for a connection; then it lives on one, and possibly
+on a second one, when the first was dead already.  Once END_REQUEST came the
+connection is let go, even when the client has not taken all of the response:
+the rest is held here, as it would be in the connection's buffers.
+
+Where the memory goes: what a paused receiver does not take is held up to
+``maxStreamBuffer``, then the connection is not read any more; a body larger
+than :data:`SMALL_BODY` is paused while the connection's buffer is full.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from zope.interface import implementer
+
+from twisted_fcgi.backend.stderr import Stderr, printable
+from twisted_fcgi.errors import BadRequest, RequestError
+from twisted_fcgi.interfaces import IBody, IBodyConsumer, IStream, IStreamReceiver
+from twisted_fcgi.wire import EndRequest
+
+if TYPE_CHECKING:
+    from twisted_fcgi.backend.protocol import FastCGIClientProtocol
+
+__all__ = ["SMALL_BODY", "Stream", "StreamOwner"]
+
+#: A body up to this size is handed to the transport without back-pressure: it
+#: is what a transport buffers in any case before it pauses a producer.
+SMALL_BODY = 65536
+
+
+class StreamOwner(Protocol):
+    """Who opened a stream; told what happens to it outside of its connection."""
+
+    def withdrawn(self, stream: Stream) -> None:
+        """It was aborted while it waited for a connection."""
+
+    def waitedTooLong(self, stream: Stream) -> None:
+        """It did not get a connection until its ``limit``."""
+
+    def takesOver(self, stream: Stream, error: RequestError) -> bool:
+        """It failed; whether it is tried again and the receiver need not know."""
+
+
+@implementer(IStream, IBodyConsumer)
+class Stream:
+    """
+    One request.
+
+    :ivar owner: who opened it, or ``None`` when it was opened on a connection itself.
+    :ivar connection: the connection that it is on; ``None`` before and after.
+    :ivar requestId: its id there.
+    :ivar limit: when its waiting for a connection ends, or its abort's grace.
+    :ivar markedAt: since when the application has been expected to do something.
+    :ivar begunAt: how often the connection had been heard of when it was begun.
+    :ivar uploading: whether the application waits for more of the body.
+    :ivar answered: whether a part of a response came.
+    :ivar stdoutEnded: whether the response is complete, even without END_REQUEST.
+    """
+
+    __slots__ = (
+        "_held",
+        "_last",
+        "_paused",
+        "_received",
+        "_receiver",
+        "_stderr",
+        "answered",
+        "begunAt",
+        "body",
+        "connection",
+        "heldSize",
+        "limit",
+        "markedAt",
+        "owner",
+        "params",
+        "requestId",
+        "role",
+        "stdoutEnded",
+        "timeout",
+        "uploading",
+    )
+
+    def __init__(
+        self,
+        params: Sequence[tuple[bytes, bytes]],
+        body: IBody | None,
+        receiver: IStreamReceiver,
+        role: int,
+        timeout: float,
+        owner: StreamOwner | None = None,
+    ) -> None:
+        self.params = params
+        self.body = body
+        self.role = role
+        self.timeout = timeout
+        self.owner = owner
+        self.connection: FastCGIClientProtocol | None = None
+        self.requestId = 0
+        self.limit = inf
+        self.markedAt = 0.0
+        self.begunAt = 0
+        self.uploading = False
+        self.answered = False
+        self.stdoutEnded = False
+        self.heldSize = 0
+        self._receiver: IStreamReceiver | None = receiver
+        self._received = 0
+        self._paused = False
+        self._held: deque[bytes] | None = None
+        self._last: EndRequest | RequestError | None = None
+        self._stderr: Stderr | None = None
+
+    def __repr__(self) -> str:
+        if self.connection is None:
+            state = "waiting" if self._receiver is not None and self._last is None else "over"
+        else:
+            state = f"{self.requestId} on {self.connection!r}"
+            if self._receiver is None:
+                state += ", aborted"
+        return f"<Stream {self.name}: {state}>"
+
+    @property
+    def name(self) -> str:
+        """The request's name in a log: its method and URI."""
+        pairs = dict(self.params)
+        uri = pairs.get(b"REQUEST_URI") or pairs.get(b"SCRIPT_NAME") or b"?"
+        return printable(b"%s %s" % (pairs.get(b"REQUEST_METHOD", b"?"), uri))
+
+    @property
+    def aborted(self) -> bool:
+        """Whether nobody wants the response any more."""
+        return self._receiver is None
+
+    # IStream
+
+    def abort(self) -> None:
+        """See :meth:`twisted_fcgi.interfaces.IStream.abort`."""
+        if self._receiver is None:
+            return
+        self._receiver = self._held = None
+        waiting = self.connection is None and self._last is None
+        if self.body is not None and (self.uploading or waiting):
+            self.body.discard()
+        if self.connection is not None:
+            self.connection.abort(self)
+        elif waiting and self.owner is not None:
+            self.owner.withdrawn(self)
+
+    def pauseProducing(self) -> None:
+        """See :meth:`twisted_fcgi.interfaces.IStream.pauseProducing`."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """See :meth:`twisted_fcgi.interfaces.IStream.resumeProducing`."""
+        if not self._paused:
+            return
+        self._paused = False
+        held = self._held
+        while held and not self._paused and self._receiver is not None:
+            data = held.popleft()
+            self.heldSize -= len(data)
+            self._receiver.stdoutReceived(data)
+        if self._paused or self._receiver is None:
+            return
+        if self._last is not None:
+            self._tell(self._last)
+        elif self.connection is not None:
+            self.connection.resumed(self)
+
+    # IBodyConsumer
+
+    def write(self, data: bytes) -> None:
+        """See :meth:`twisted_fcgi.interfaces.IBodyConsumer.write`."""
+        if not self.uploading:
+            return  # its request is over, and who ended it knows that
+        assert self.connection is not None and self.body is not None
+        self._received += len(data)
+        length = self.body.length
+        if length is not None and self._received > length:
+            self.fail(BadRequest(f"the body is longer than its {length} bytes"))
+        else:
+            # The end goes along with the last part, in one write.
+            self.connection.sendStdin(self, data, self._received == length)
+
+    def finish(self) -> None:
+        """See :meth:`twisted_fcgi.interfaces.IBodyConsumer.finish`."""
+        if not self.uploading:
+            return  # as above; or its length said so already
+        assert self.connection is not None and self.body is not None
+        length = self.body.length
+        if length is not None and self._received < length:
+            self.fail(BadRequest(f"the body ended after {self._received} of {length} bytes"))
+        else:
+            self.connection.sendStdin(self, b"", True)
+
+    def fail(self, error: RequestError) -> None:
+        """See :meth:`twisted_fcgi.interfaces.IBodyConsumer.fail`."""
+        if self.uploading:
+            assert self.connection is not None
+            receiver, self._receiver = self._receiver, None
+            self._held = None
+            self.connection.abort(self)
+            if receiver is not None:
+                receiver.streamFailed(error)
+
+    # What the connection says
+
+    def stdoutReceived(self, data: bytes) -> bool:
+        """
+        A part of the response came.
+
+        :returns: whether more of it is held than can be.
+        """
+        receiver = self._receiver
+        if receiver is None:
+            return False
+        self.answered = True
+        if not self._paused and not self._held:
+            receiver.stdoutReceived(data)
+            return False
+        if self._held is None:
+            self._held = deque()
+        self._held.append(data)
+        self.heldSize += len(data)
+        return self.connection is not None and self.heldSize >= self.connection.maxStreamBuffer
+
+    def stderrReceived(self, data: bytes) -> None:
+        """A part of what the application complains about came."""
+        if self._stderr is None:
+            assert self.connection is not None
+            self._stderr = Stderr(self.connection.stderrLog, self.name)
+        self._stderr.write(data)
+
+    def ended(self, last: EndRequest | RequestError) -> None:
+        """It is over; its connection has let it go."""
+        self.connection = None
+        if self._stderr is not None:
+            self._stderr.finish()
+            self._stderr = None
+        if self.uploading:
+            assert self.body is not None
+            self.uploading = False
+            # Another attempt may want the body of one that failed; who gave it decides.
+            if isinstance(last, RequestError):
+                self.body.pause()
+            else:
+                self.body.discard()
+        if self._receiver is None:
+            return
+        if (
+            isinstance(last, RequestError)
+            and self.owner is not None
+            and self.owner.takesOver(self, last)
+        ):
+            return
+        self._last = last
+        if not self._paused and not self._held:
+            self._tell(last)
+
+    def _tell(self, last: EndRequest | RequestError) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is None:
+            return
+        if isinstance(last, RequestError):
+            receiver.streamFailed(last)
+        else:
+            receiver.streamEnded(last)
+
+    # Watched
+
+    def dueAt(self) -> float:
+        """When the waiting ends: for a connection, for the end of an abort, for an answer."""
+        connection = self.connection
+        if connection is None or self._receiver is None:
+            return self.limit
+        if self._paused or (self.uploading and not connection.stalled):
+            return inf  # it is the client's turn
+        return max(self.markedAt, connection.heardAt) + self.timeout
+
+    def expired(self) -> None:
+        """Nothing happened until then."""
+        if self.connection is not None:
+            self.connection.silent(self)
+        elif self.owner is not None:
+            self.owner.waitedTooLong(self)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
@@ -20,6 +20,7 @@ __all__ = [
     "DROPS_CONNECTION",
     "REASONS",
     "Address",
+    "Authority",
     "Headers",
     "Request",
     "ResponseHead",
@@ -264,13 +265,72 @@ class Request:
         return f"<Request {self.line.decode('latin-1')!r}>"
 
 
+class Authority:
+    """
+    Who was asked: a virtual host under the name and port that the client used.
+
+    One object serves all requests of the same kind, so what is computed for one may
+    be kept in it.
+
+    :ivar host: the virtual host.
+    :ivar hostname: the name in lower case, without port and brackets (``hostname``);
+        ``None`` without one.
+    :ivar port: the port that the client named, or ``None``.
+    :ivar field: what the application sees as the Host field, or ``None``.
+    :ivar server: our end of the connection.
+    :ivar secure: whether it came over TLS.
+    :ivar kept: what others computed for it.
+    """
+
+    __slots__ = ("field", "host", "hostname", "kept", "port", "secure", "server")
+
+    def __init__(
+        self,
+        host: VirtualHost,
+        hostname: bytes | None,
+        port: int | None,
+        field: bytes | None,
+        server: Address,
+        secure: bool,
+    ) -> None:
+        self.host = host
+        self.hostname = hostname
+        self.port = port
+        self.field = field
+        self.server = server
+        self.secure = secure
+        self.kept: dict[object, Any] = {}
+
+    def name(self, canonical: bool) -> bytes:
+        """
+        The server's name as in a URL (``ap_get_server_name_for_url``).
+
+        :param canonical: UseCanonicalName.
+        """
+        name = self.hostname
+        if canonical or name is None:
+            name = self.host.name.encode("utf-8", "surrogateescape")
+        return b"[" + name + b"]" if b":" in name else name
+
+    def portNumber(self, canonical: bool) -> int:
+        """The server's port, not always the one that is listened on (``ap_get_server_port``)."""
+        port = None if canonical else self.port
+        return port or self.host.port or (443 if self.secure else 80)
+
+
 class RouteKind:
-    """What is to be done with a request."""
+    """
+    What is to be done with a request.
+
+    ``ANSWER``: nothing of ours or of an application's is asked for; ``status``,
+    ``fields`` and ``body`` of the route are the answer.
+    """
 
     FASTCGI = "fastcgi"
     STATIC = "static"
     REDIRECT = "redirect"
     REFUSE = "refuse"
+    ANSWER = "answer"
 
 
 @dataclass(slots=True)
@@ -293,9 +353,17 @@ class Route:
         (``hostname``); ``None`` without one.
     :ivar members: the member that is asked, or the balancer's members.
     :ivar balancer: the balancer's name, or ``None``.
-    :ivar status: of a refusal or redirect.
+    :ivar status: of a refusal, a redirect or an answer.
     :ivar location: of a redirect.
     :ivar reason: of a refusal: the log's line about it.
+    :ivar authority: who was asked; ``None`` when the request was refused before.
+    :ivar script: the file on disk that the application is to run, where that is looked
+        up (proxy-fcgi-pathinfo ``full``), else ``None``: ``filename`` says it.
+    :ivar pathTranslated: the file that ``pathInfo`` would be as a path, or ``None``.
+    :ivar raw: whether ``filename`` holds the path as it was sent or as the file is
+        named, not encoded anew.
+    :ivar fields: header fields of a refusal or an answer, such as Allow.
+    :ivar body: of an answer.
     """
 
     kind: str
@@ -312,6 +380,12 @@ class Route:
     status: int = 0
     location: bytes = b""
     reason: str = ""
+    authority: Authority | None = None
+    script: bytes | None = None
+    pathTranslated: bytes | None = None
+    raw: bool = False
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
 
 
 @dataclass(slots=True)

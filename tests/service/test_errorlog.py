@@ -18,7 +18,7 @@ class FormatLineTests(SynchronousTestCase):
     """An event becomes a line."""
 
     def line(self, **event: object) -> str:
-        return formatLine({"log_time": 1.25, "log_level": LogLevel.error, **event})
+        return formatLine({"log_time": 1_000_000.25, "log_level": LogLevel.error, **event})
 
     def test_likeApache(self) -> None:
         """A line has httpd's shape: time with microseconds, module and level, pid, message."""

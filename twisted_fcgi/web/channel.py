@@ -21,11 +21,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -409,6 +411,11 @@ class HTTPChannel(Protocol):
         data = getattr(transport, "dataBuffer", b"")
         return (len(data), transport.offset) if data else None
 
+    def endIfIdle(self) -> None:
+        """End the connection, unless a request is on it."""
+        if self._response is None and self._body is None and not len(self._reader):
+            self._close()
+
     def _linger(self, data: bytes) -> None:
         self._lingered += len(data)
         self.quietSince = 0.0
@@ -475,6 +482,7 @@ class HTTPFactory(Factory):
         self._reactor = reactor
         self._serverName = serverName
         self._sweeping: IDelayedCall | None = None
+        self._draining: Deferred[None] | None = None
         self._dated = 0
         self._dateAndServer = b""
 
@@ -488,9 +496,28 @@ class HTTPFactory(Factory):
 
     def channelClosed(self, channel: HTTPChannel) -> None:
         self.channels.discard(channel)
-        if not self.channels and self._sweeping is not None:
+        if self.channels:
+            return
+        if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
+        if self._draining is not None:
+            draining, self._draining = self._draining, None
+            draining.callback(None)
+
+    def drain(self) -> Deferred[None]:
+        """
+        End all connections: idle ones now, the others after their response.
+
+        :returns: a Deferred that fires when none is left.
+        """
+        self.limits = replace(self.limits, keepAliveTimeout=0.0)
+        for channel in tuple(self.channels):
+            channel.endIfIdle()
+        if not self.channels:
+            return succeed(None)
+        self._draining = Deferred()
+        return self._draining
 
     def _sweep(self) -> None:
         now = self.seconds()

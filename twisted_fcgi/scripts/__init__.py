@@ -1,0 +1,1 @@
+"""The ``fcgi`` command: :mod:`twisted_fcgi.scripts.fcgi`."""

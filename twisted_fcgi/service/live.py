@@ -1,0 +1,197 @@
+"""
+Settings to a running service: listeners, the gateway behind them, the log.
+
+Starting is all or nothing: when one address can't be listened at, the process
+ends with the reason.  Stopping is graceful, within :data:`GRACE` seconds: no new
+clients, responses that were begun are finished, then connections are closed.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterable
+from typing import Any, cast
+
+from twisted.application.service import IService, IServiceCollection, MultiService, Service
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+
+from twisted_fcgi.service.errorlog import ErrorLog
+from twisted_fcgi.settings import Settings
+from twisted_fcgi.web.channel import HTTPFactory
+from twisted_fcgi.web.gateway import Gateway
+
+__all__ = ["GRACE", "CannotStart", "FastCGIService", "ListenerService", "allowManyConnections"]
+
+#: Seconds that running requests are given when the service stops.
+GRACE = 10.0
+
+#: Open files that are asked for, if the limit for the process may be raised so far; a
+#: request takes two.
+FILES = 1048576
+
+log = Logger()
+
+
+class CannotStart(SystemExit, Exception):
+    """
+    The service can't be started; its text says why.
+
+    Raised while twistd starts: as an ``Exception`` it is reported to the process
+    that waits for a daemon, and removes the pid file; as a ``SystemExit`` it ends a
+    foreground process with status 1 and without a traceback.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.code = 1
+
+
+def allowManyConnections() -> None:
+    """Raise the soft limit of open files to the hard one, as far as is ever needed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class ListenerService(Service):
+    """
+    Listens at one endpoint.
+
+    :param description: a Twisted server endpoint description.
+    :param factory: of the protocols.
+    :raises ValueError: when the description is none.
+    """
+
+    def __init__(self, description: str, factory: IProtocolFactory, reactor: Any) -> None:
+        self.description = description
+        self._endpoint = serverFromString(reactor, description)
+        self._factory = factory
+        self._reactor = reactor
+        self._listening: Deferred[IListeningPort | None] | None = None
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen; before privileges are given up.
+
+        :raises CannotStart: with the reason.
+        """
+        self._starting: Failure | None = None
+        self._listening = self._endpoint.listen(self._factory)
+        self._listening.addCallbacks(self._listens, self._failed)
+        failure, self._starting = self._starting, None
+        if failure is not None:
+            raise CannotStart(self._reasonOf(failure))
+
+    def startService(self) -> None:
+        super().startService()
+        if self._listening is None:
+            self.privilegedStartService()
+
+    def _listens(self, port: IListeningPort) -> IListeningPort:
+        log.info("Listening at {address}", address=port.getHost())
+        return port
+
+    def _failed(self, failure: Failure) -> None:
+        self._starting = failure
+        reason = self._reasonOf(failure)
+        log.critical("{reason}", reason=reason)
+        # twistd has made a log of the other one.
+        print(f"twistd fcgiproxy: {reason}", file=sys.__stderr__)
+        if self.running:
+            # An endpoint that only now finds out.
+            self._reactor.stop()
+
+    def _reasonOf(self, failure: Failure) -> str:
+        error = failure.value
+        if isinstance(error, CannotListenError):
+            error = error.socketError
+        reason = getattr(error, "strerror", None) or str(error)
+        return f"can't listen at {self.description}: {reason}"
+
+    def stopService(self) -> Deferred[None]:
+        """Listen no more; connections stay."""
+        super().stopService()
+        listening, self._listening = self._listening, None
+        return Deferred.fromCoroutine(self._end(listening))
+
+    async def _end(self, listening: Deferred[IListeningPort | None] | None) -> None:
+        if listening is not None:
+            listening.cancel()
+            port = await listening
+            if port is not None:
+                stopping = port.stopListening()
+                if stopping is not None:
+                    await stopping
+
+
+class FastCGIService(MultiService):
+    """
+    All that a configuration asks for.
+
+    :param settings: the configuration.
+    :param applications: services of our own that requests may go to: started before
+        and stopped after everything else.
+    :raises OSError: when the ErrorLog can't be opened.
+    """
+
+    def __init__(
+        self, settings: Settings, reactor: Any, applications: Iterable[IService] = ()
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._reactor = reactor
+        self._errorLog = (
+            ErrorLog(settings.errorLog, settings.logLevel) if settings.errorLog else None
+        )
+        self.gateway = Gateway(settings, reactor)
+        self.factory = HTTPFactory(
+            self.gateway, settings.main.limits, reactor, clientTimeout=settings.main.timeout
+        )
+        for application in applications:
+            application.setServiceParent(self)
+        self.listeners = [
+            ListenerService(listener.endpoint, self.factory, reactor)
+            for listener in settings.listeners
+        ]
+        for listener in self.listeners:
+            listener.setServiceParent(self)
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        """Become a service of an application, whose log goes to ErrorLog if there is one."""
+        if self._errorLog is not None and isinstance(parent, Componentized):
+            # The place where twistd looks for another log than its own.
+            cast(Any, parent).setComponent(ILogObserver, self._errorLog)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        for notice in self._settings.notices:
+            log.warn("{notice}", notice=notice)
+        allowManyConnections()
+        super().privilegedStartService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop gracefully."""
+        return Deferred.fromCoroutine(self._end())
+
+    async def _end(self) -> None:
+        await DeferredList([listener.stopService() for listener in self.listeners])
+        await self._within("responses to be finished", self.factory.drain())
+        for channel in tuple(self.factory.channels):
+            cast(Any, channel.transport).abortConnection()
+        await self._within("applications to let go", self.gateway.stop())
+        await cast("Deferred[Any]", super().stopService())
+
+    async def _within(self, what: str, deferred: Deferred[Any]) -> None:
+        """Wait for something, but not for ever."""
+        try:
+            await deferred.addTimeout(GRACE, self._reactor)
+        except TimeoutError:
+            log.warn("Stopping; waited {grace:g} s in vain for {what}", grace=GRACE, what=what)

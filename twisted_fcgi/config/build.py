@@ -1,0 +1,216 @@
+"""
+From a tree of directives to :class:`twisted_fcgi.settings.Settings`.
+
+Walks the tree in order, as httpd does, checks the place and the number of
+arguments of each directive by its row, and calls the row's function: for a
+directive with the scope and its arguments; for a section the function returns
+the scope of its content.  A mistake is kept and the walk goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from twisted_fcgi.config.directives import REGISTRY
+from twisted_fcgi.config.drafts import ConfigurationDraft, Scope, SectionDraft
+from twisted_fcgi.config.registry import Context, Directive, Registry, Shape
+from twisted_fcgi.config.source import decode
+from twisted_fcgi.config.tree import Node, TreeReader
+from twisted_fcgi.config.words import Word, getWord, splitWords
+from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
+from twisted_fcgi.settings import SectionKind, Settings
+
+__all__ = ["load", "loads"]
+
+#: Words that a shape needs, and those that it may have besides.
+_COUNTS = {
+    Shape.TAKE1: (1, 0),
+    Shape.TAKE2: (2, 0),
+    Shape.TAKE12: (1, 1),
+    Shape.TAKE3: (3, 0),
+    Shape.TAKE23: (2, 1),
+    Shape.TAKE123: (1, 2),
+}
+
+
+def load(path: str, defines: Iterable[str] = ()) -> Settings:
+    """
+    Read a configuration file.
+
+    :param defines: names, or ``NAME=value``, as httpd's ``-D`` has them.
+    :returns: the settings.
+    :raises ConfigurationErrors: with everything that is wrong.
+    """
+    root = os.path.dirname(os.path.abspath(path))
+    try:
+        text = _readFile(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationErrors([ConfigurationError(f"{path}: {reason}")]) from None
+    return loads(text, path, defines, root)
+
+
+def loads(
+    text: str,
+    name: str = "<text>",
+    defines: Iterable[str] = (),
+    serverRoot: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """
+    Read a configuration.
+
+    :param name: what errors call it.
+    :param serverRoot: where relative paths begin, until ServerRoot says otherwise.
+    :param environment: what ``${}`` and PassEnv look into, instead of the process's.
+    :returns: the settings.
+    :raises ConfigurationErrors: with everything that is wrong.
+    """
+    root = os.getcwd() if serverRoot is None else serverRoot
+    environment = os.environ if environment is None else environment
+    defined = {key: value if eq else None for key, eq, value in (d.partition("=") for d in defines)}
+    reader = TreeReader(REGISTRY, root, environment, _readFile, defined)
+    reader.read(name, text)
+    draft = ConfigurationDraft(reader.serverRoot, environment)
+    draft.errors = reader.errors
+    draft.notices = reader.warnings
+    draft.ignored = reader.ignored
+    _Walk(REGISTRY, draft).walk(reader.nodes)
+    if draft.errors:
+        raise ConfigurationErrors(draft.errors)
+    return draft.finish()
+
+
+def _readFile(path: str) -> str:
+    with open(path, "rb") as file:
+        return decode(file.read())
+
+
+class _Walk:
+    """Executes a tree of directives."""
+
+    def __init__(self, registry: Registry, draft: ConfigurationDraft) -> None:
+        self.registry = registry
+        self.draft = draft
+
+    def walk(self, nodes: list[Node], outer: Scope | None = None) -> None:
+        """Execute directives in their order."""
+        draft = self.draft
+        for node in nodes:
+            if outer is None:
+                scope = Scope(draft, draft.main, draft.main.directory, Context.MAIN, node)
+            else:
+                scope = Scope(draft, outer.server, outer.section, outer.contexts, node)
+            try:
+                self.execute(node, scope)
+            except ConfigurationError as error:
+                draft.errors.append(error)
+
+    def execute(self, node: Node, scope: Scope) -> None:
+        """Execute one directive."""
+        row = node.row
+        if row is None:
+            raise self.unknown(node)
+        if row.ignored:
+            self.draft.ignored[row.name] = None
+            return
+        if not row.section:
+            self.checkContext(row, scope)
+            for arguments in argumentsOf(row, node):
+                row.apply(scope, *arguments)
+            return
+        inner: Scope | None = None
+        try:
+            self.checkContext(row, scope)
+            words = splitWords(node.line, node.at, node.end)
+            if not words:
+                raise node.name.error(f"{row.name}> needs an argument", f"{row.name} {row.syntax}>")
+            inner = row.apply(scope, words)
+        finally:
+            # the content of a section that is wrong is still looked through for mistakes
+            self.walk(node.children, inner or scope.inside(row.inside, _throwaway()))
+        assert inner is not None
+        for action in inner.after:
+            action()
+
+    def checkContext(self, row: Directive, scope: Scope) -> None:
+        """
+        Hold a directive to the places of its row.
+
+        :raises ConfigurationError: when it stands in another one.
+        """
+        wrong = scope.contexts & ~row.contexts
+        if wrong:
+            where = wrong.describe() if scope.inSection or scope.server.virtual else "server config"
+            raise scope.error(
+                f"{scope.node.title} is not allowed here ({where})",
+                f"it may stand in: {row.contexts.describe()}",
+            )
+
+    def unknown(self, node: Node) -> ConfigurationError:
+        """What to say about a directive without a row."""
+        name = node.name
+        foreign = self.registry.foreign(name)
+        if foreign is not None:
+            title, module, why = foreign
+            bracket = ">" if title.startswith("<") else ""
+            return name.error(
+                f"{title}{bracket} is not supported, because {why}", f"it is {module}'s"
+            )
+        title = f"{name}>" if name.startswith("<") else str(name)
+        return name.error(f"{title} is no directive", self.registry.suggestion(name))
+
+
+def _throwaway() -> SectionDraft:
+    return SectionDraft(SectionKind.LOCATION, word=Word(""))
+
+
+def argumentsOf(row: Directive, node: Node) -> list[tuple[Any, ...]]:
+    """
+    The arguments of a directive, once for each call of its function.
+
+    Counts as httpd's ``invoke_cmd`` does: an empty word is no word, except among
+    the arguments of :attr:`Shape.WORDS`; what follows On or Off is not looked at.
+
+    :raises ConfigurationError: when they are too many or too few.
+    """
+    line, at, end = node.line, node.at, node.end
+    shape = row.shape
+    hint = f"{row.name} {row.syntax}" if row.syntax else ""
+    if shape is Shape.WORDS:
+        return [(splitWords(line, at, end),)]
+    if shape is Shape.NONE:
+        if at < end:
+            raise line.error(f"{row.name} {shape.value}", at, hint)
+        return [()]
+    if shape in _COUNTS:
+        least, more = _COUNTS[shape]
+        words: list[Word | None] = []
+        for _ in range(least + more):
+            word, at = getWord(line, at, end)
+            words.append(word or None)
+        if at < end:
+            raise line.error(f"{row.name} {shape.value}", at, hint)
+        if None in words[:least]:
+            raise line.error(f"{row.name} {shape.value}", end, hint)
+        return [tuple(words)]
+    first, at = getWord(line, at, end)
+    if shape is Shape.FLAG:
+        if first.lower() not in ("on", "off"):
+            raise first.error(f"{row.name} {shape.value}", hint)
+        return [(first.lower() == "on",)]
+    if not first:
+        raise line.error(f"{row.name} {shape.value}", end, hint)
+    calls: list[tuple[Any, ...]] = []
+    if shape is Shape.ITERATE:
+        calls.append((first,))
+    while at < end:
+        word, at = getWord(line, at, end)
+        if not word:
+            break
+        calls.append((word,) if shape is Shape.ITERATE else (first, word))
+    if not calls:
+        raise line.error(f"{row.name} {shape.value}", end, hint)
+    return calls

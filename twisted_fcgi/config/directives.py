@@ -1,0 +1,33 @@
+"""All directives: the registry that everything else asks."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from twisted_fcgi.config import (
+    directives_core,
+    directives_dir,
+    directives_env,
+    directives_proxy,
+    directives_reading,
+    directives_sections,
+)
+from twisted_fcgi.config.registry import Registry
+
+__all__ = ["REGISTRY"]
+
+REGISTRY = Registry(
+    chain(
+        directives_reading.rows,
+        directives_sections.rows,
+        directives_core.rows,
+        directives_core.mpm,
+        directives_core.mime,
+        directives_dir.rows,
+        directives_env.rows,
+        directives_env.setenvif,
+        directives_proxy.rows,
+        directives_proxy.fcgi,
+        directives_proxy.reqtimeout,
+    )
+)

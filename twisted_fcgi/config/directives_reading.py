@@ -1,0 +1,261 @@
+"""
+Directives that act while files are read: Include, Define, conditional sections.
+
+Their functions take the :class:`~twisted_fcgi.config.tree.TreeReader` and the node.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+
+from twisted_fcgi.config.globs import globPattern, hasWildcards
+from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.tree import MAX_FILES, MAX_INCLUDE_DEPTH, Node, TreeReader
+from twisted_fcgi.config.words import Word, getWord, splitWords
+
+__all__ = ["MODULES", "rows"]
+
+rows = Rows("core")
+
+#: The modules whose work is done here: what ``<IfModule>`` finds.
+MODULES = frozenset(
+    f"{name}_module"
+    for name in """
+        core http so log_config mime dir env setenvif proxy proxy_fcgi proxy_balancer
+        lbmethod_byrequests lbmethod_bytraffic lbmethod_bybusyness reqtimeout authz_core
+    """.split()
+)
+
+#: What we present as to ``<IfVersion>``: the release whose behaviour is followed.
+VERSION = (2, 4, 71)
+
+
+def onRead(name: str, shape: Shape, **columns: object) -> Callable[..., Callable[..., None]]:
+    """A row for a directive that acts while files are read; it may stand anywhere."""
+    return rows.directive(name, shape, Context.ANYWHERE, onRead=True, **columns)
+
+
+def one(reader: TreeReader, node: Node) -> Word:
+    """The only argument."""
+    word, at = getWord(node.line, node.at, node.end)
+    if not word or at < node.end:
+        raise node.line.error(f"{node.title} takes one argument", at)
+    return word
+
+
+@onRead(
+    "Include",
+    Shape.TAKE1,
+    syntax="file|directory|wildcard",
+    example="Include conf.d/*.conf",
+)
+def include(reader: TreeReader, node: Node) -> None:
+    """
+    Reads other files in its place.
+
+    Relative paths begin at ServerRoot.  Wildcards may stand in any part of the path; what
+    they find is read in alphabetical order, directories with all that is in them.  It is a
+    mistake when there is nothing.
+    """
+    includeFiles(reader, node, optional=False)
+
+
+@onRead(
+    "IncludeOptional",
+    Shape.TAKE1,
+    syntax="file|directory|wildcard",
+    example="IncludeOptional sites-enabled/*.conf",
+)
+def includeOptional(reader: TreeReader, node: Node) -> None:
+    """Reads other files in its place, if there are any."""
+    includeFiles(reader, node, optional=True)
+
+
+def includeFiles(reader: TreeReader, node: Node, optional: bool) -> None:
+    """Read what a word names."""
+    word = one(reader, node)
+    if reader.depth >= MAX_INCLUDE_DEPTH:
+        reader.stop(
+            word.error(
+                f"files include each other more than {MAX_INCLUDE_DEPTH} deep",
+                "probably a file includes itself",
+            )
+        )
+    path = os.path.join(reader.serverRoot, word)
+    missing = lambda what: None if optional else word.error(what)  # noqa: E731
+    reader.depth += 1
+    try:
+        for name in found(path, missing):
+            reader.files += 1
+            if reader.files > MAX_FILES:
+                reader.stop(word.error(f"there are more than {MAX_FILES} included files"))
+            try:
+                text = reader.readFile(name)
+            except OSError as error:
+                raise word.error(f"{name}: {error.strerror}") from None
+            reader.readText(name, text)
+    finally:
+        reader.depth -= 1
+
+
+def found(path: str, missing: Callable[[str], Exception | None]) -> Iterator[str]:
+    """The files that a path stands for, in their order."""
+    parts = os.path.normpath(path).split("/")
+    yield from _expand("/", [part for part in parts if part], missing)
+
+
+def _expand(
+    base: str, parts: list[str], missing: Callable[[str], Exception | None]
+) -> Iterator[str]:
+    """Walk one path; a part with wildcards takes all entries that match."""
+    for index, part in enumerate(parts):
+        if not hasWildcards(part):
+            base = os.path.join(base, part)
+            continue
+        pattern = globPattern(encode(part), period=True)
+        try:
+            names = sorted(os.listdir(base), key=os.fsencode)
+        except OSError as error:
+            if (failure := missing(f"{base}: {error.strerror}")) is not None:
+                raise failure from None
+            return
+        inner = index + 1 < len(parts)
+        matched = [
+            os.path.join(base, name) for name in names if pattern.fullmatch(os.fsencode(name))
+        ]
+        if not matched and (failure := missing(f"nothing matches {part!r} in {base}")) is not None:
+            raise failure
+        for name in matched:
+            if not inner or os.path.isdir(name):
+                yield from _expand(name, parts[index + 1 :], missing)
+        return
+    yield from _below(base, missing)
+
+
+def _below(path: str, missing: Callable[[str], Exception | None]) -> Iterator[str]:
+    """A file, or all files of a directory and the directories in it."""
+    if os.path.isdir(path):
+        for name in sorted(os.listdir(path), key=os.fsencode):
+            yield from _below(os.path.join(path, name), missing)
+    elif os.path.lexists(path):
+        yield path
+    elif (failure := missing(f"{path}: there is no such file")) is not None:
+        raise failure
+
+
+@onRead("Define", Shape.TAKE12, syntax="name [value]", example="Define ROOT /srv/www")
+def define(reader: TreeReader, node: Node) -> None:
+    """Defines a name for ``<IfDefine>``; with a value also a variable, ``${name}``."""
+    words = splitWords(node.line, node.at, node.end)
+    if not 1 <= len(words) <= 2 or not words[0]:
+        raise node.line.error("Define takes 1-2 arguments", node.end, "Define name [value]")
+    name = checkedName(words[0])
+    reader.defines[name] = None
+    if len(words) == 2 and words[1]:
+        reader.variables[name] = str(words[1])
+
+
+@onRead("UnDefine", Shape.TAKE1, syntax="name", example="UnDefine ROOT")
+def undefine(reader: TreeReader, node: Node) -> None:
+    """Takes a Define back."""
+    name = checkedName(one(reader, node))
+    reader.defines.pop(name, None)
+    reader.variables.pop(name, None)
+
+
+def checkedName(word: Word) -> str:
+    """A variable's name; colons belong to RewriteMap."""
+    if ":" in word:
+        raise word.error("a variable's name must not contain ':'", index=word.index(":"))
+    return str(word)
+
+
+@onRead("ServerRoot", Shape.TAKE1, syntax="directory", default="the file's directory",
+        example='ServerRoot "/etc/fcgiproxy"')  # fmt: skip
+def serverRoot(reader: TreeReader, node: Node) -> None:
+    """What relative paths begin at."""
+    word = one(reader, node)
+    path = os.path.abspath(word)
+    if not os.path.isdir(path):
+        raise word.error("ServerRoot must be a valid directory")
+    reader.serverRoot = path
+
+
+@onRead("LoadModule", Shape.TAKE2, origin="mod_so", syntax="name file")
+def loadModule(reader: TreeReader, node: Node) -> None:
+    """Ignored: there are no modules; what is supported is always there."""
+    if len(splitWords(node.line, node.at, node.end)) != 2:
+        raise node.line.error("LoadModule takes two arguments", node.end, "LoadModule name file")
+    reader.ignored["LoadModule"] = None
+
+
+def conditional(
+    name: str, test: Callable[[TreeReader, Word, list[Word]], bool], doc: str, **columns: object
+) -> None:
+    """A row for a section that is kept or skipped."""
+
+    def apply(reader: TreeReader, node: Node) -> None:
+        raw = node.line.text[node.at : node.end]
+        negated = raw.startswith("!")
+        words = splitWords(node.line, node.at + negated, node.end)
+        if not words or not words[0]:
+            reader.skip(node)
+            raise node.name.error(f"{name}> needs an argument")
+        if test(reader, words[0], words[1:]) != negated:
+            reader.readUntil(f"</{name[1:].lower()}>")
+        else:
+            reader.skip(node)
+
+    onRead(name, Shape.WORDS, doc=doc, **columns)(apply)
+
+
+def _module(reader: TreeReader, word: Word, more: list[Word]) -> bool:
+    name = str(word)
+    if match := re.fullmatch(r"mod_(\w+)\.c|(core|http_core)\.c", name):
+        name = f"{match[1] or match[2].removesuffix('_core')}_module"
+    return name in MODULES
+
+
+def _file(reader: TreeReader, word: Word, more: list[Word]) -> bool:
+    return os.path.exists(os.path.join(reader.serverRoot, word))
+
+
+conditional(
+    "<IfModule",
+    _module,
+    "Keeps what it encloses when a module's work is done here (``mod_proxy_fcgi.c`` or\n"
+    "``proxy_fcgi_module``); with ``!`` before the name, when it is not.",
+    syntax="[!]module",
+    example="<IfModule mod_proxy_fcgi.c>\n</IfModule>",
+)
+conditional(
+    "<IfDefine",
+    lambda reader, word, more: word in reader.defines,
+    "Keeps what it encloses when a name was defined; with ``!``, when it was not.",
+    syntax="[!]name",
+    example="<IfDefine DEBUG>\n    LogLevel debug\n</IfDefine>",
+)
+conditional(
+    "<IfFile",
+    _file,
+    "Keeps what it encloses when a file exists; with ``!``, when it does not.",
+    syntax="[!]file",
+    example='<IfFile "local.conf">\n    Include local.conf\n</IfFile>',
+)
+conditional(
+    "<IfDirective",
+    lambda reader, word, more: reader.registry.get(word) is not None,
+    "Keeps what it encloses when a directive is known here; with ``!``, when it is not.",
+    syntax="[!]directive",
+    example="<IfDirective ProxyTimeout>\n    ProxyTimeout 30\n</IfDirective>",
+)
+conditional(
+    "<IfSection",
+    lambda reader, word, more: reader.registry.get(f"<{word}") is not None,
+    "Keeps what it encloses when a section is known here; with ``!``, when it is not.",
+    syntax="[!]section",
+    example="<IfSection VirtualHost>\n</IfSection>",
+)

@@ -1,0 +1,252 @@
+"""
+The ``key=value`` parameters of ProxyPass, BalancerMember, ProxySet and ``<Proxy>``.
+
+One table for members (httpd: ``set_worker_param``), one for balancers
+(``set_balancer_param``): key, what it sets in the settings, how its value is
+read, and a line for the reference.  A parameter without a field is checked and
+kept as written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted_fcgi.config.values import looseDuration, looseInteger, strictDuration
+from twisted_fcgi.config.words import Word
+from twisted_fcgi.settings import Flush
+
+__all__ = ["BALANCER", "LB_METHODS", "MEMBER", "Parameter"]
+
+Warn = Callable[[Word, str], None]
+
+#: The balancing methods of httpd's modules.
+LB_METHODS = ("byrequests", "bytraffic", "bybusyness", "heartbeat")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """
+    One parameter.
+
+    :ivar sets: the settings' field, or empty.
+    :ivar read: the value's reader; raises :class:`ConfigurationError`.
+    :ivar values: what is allowed, for people.
+    :ivar default: what holds without it.
+    :ivar doc: one line.
+    """
+
+    key: str
+    sets: str
+    read: Callable[[Word, Warn], Any]
+    values: str
+    default: str
+    doc: str
+
+
+def _number(least: int, most: int | None = None, zero: object = 0) -> Callable[[Word, Warn], Any]:
+    """A number from ``least`` on; ``zero`` is what 0 stands for."""
+
+    def read(word: Word, warn: Warn) -> Any:
+        value = looseInteger(word, warn)
+        if value < least or (most is not None and value > most):
+            allowed = f"{least} to {most}" if most is not None else f"{least} or more"
+            raise word.error(f"{str(word)!r} is out of range", f"a number, {allowed}")
+        return value if value else zero
+
+    return read
+
+
+def _size(word: Word, warn: Warn) -> Any:
+    """A buffer's size: 0 for the system's, else 512 or more."""
+    value = looseInteger(word, warn)
+    if value < 512 and value != 0:
+        raise word.error(f"{str(word)!r} is too small", "512 bytes or more, or 0")
+    return value
+
+
+def _duration(unit: str, least: float) -> Callable[[Word, Warn], Any]:
+    """A duration as ``ap_timeout_parameter_parse`` reads it."""
+
+    def read(word: Word, warn: Warn) -> Any:
+        seconds = strictDuration(word, unit)
+        if seconds is None:
+            raise word.error(f"{str(word)!r} is no duration", "a number with ms, s, min or h")
+        if seconds < least:
+            raise word.error(f"{str(word)!r} is too short", f"{least:g} s or more")
+        return seconds
+
+    return read
+
+
+def _seconds(
+    unit: str, least: float, most: float = float("inf"), zero: object = 0.0
+) -> Callable[[Word, Warn], Any]:
+    """A duration where httpd reads a number; ``zero`` is what 0 stands for."""
+
+    def read(word: Word, warn: Warn) -> Any:
+        seconds = looseDuration(word, unit, warn)
+        if not least <= seconds <= most:
+            allowed = f"{least:g} s or more" if most == float("inf") else f"{least:g} to {most:g} s"
+            raise word.error(f"{str(word)!r} is out of range", allowed)
+        return seconds if seconds else zero
+
+    return read
+
+
+def _oneOf(**choices: object) -> Callable[[Word, Warn], Any]:
+    """One of some words, whatever their case."""
+
+    def read(word: Word, warn: Warn) -> Any:
+        key = word.lower()
+        if key not in choices:
+            raise word.error(f"{str(word)!r} is none of its values", " or ".join(choices))
+        return choices[key]
+
+    return read
+
+
+_onOff = _oneOf(on=True, off=False)
+_offOn = _oneOf(on=False, off=True)
+
+
+def _text(most: int | None = None) -> Callable[[Word, Warn], Any]:
+    """Any text, up to a length."""
+
+    def read(word: Word, warn: Warn) -> Any:
+        if most is not None and len(word) > most:
+            raise word.error("this is too long", f"at most {most} characters")
+        return str(word)
+
+    return read
+
+
+def _loadFactor(word: Word, warn: Warn) -> int:
+    """1 to 100 in hundredths."""
+    match = re.match(r"\s*[+-]?\d+(?:\.\d*)?", word, re.ASCII)
+    value = int(float(match[0]) * 100) if match else 0
+    if not 100 <= value <= 10000:
+        raise word.error(f"{str(word)!r} is out of range", "a number from 1 to 100")
+    return value
+
+
+def _addressTtl(word: Word, warn: Warn) -> float | None:
+    """-1 or whole seconds."""
+    if word == "-1":
+        return None
+    seconds = strictDuration(word, "s")
+    if seconds is None or seconds != int(seconds) or seconds > 2**31 - 1:
+        raise word.error(f"{str(word)!r} is no number of seconds", "-1, or whole seconds")
+    return seconds
+
+
+def _status(word: Word, warn: Warn) -> frozenset[str]:
+    """Letters, each after + (the default) or -."""
+    states: set[str] = set()
+    add = True
+    for index, letter in enumerate(word):
+        if letter in "+-":
+            add = letter == "+"
+        elif letter.upper() not in "DSIRHNCE":
+            raise word.error(f"{letter!r} is no status", "letters of D S I R H N C E", index)
+        elif add:
+            states.add(letter.upper())
+        else:
+            states.discard(letter.upper())
+    return frozenset(states)
+
+
+def _sticky(word: Word, warn: Warn) -> tuple[str, str]:
+    """``cookie|path`` or one name for both."""
+    cookie, path = word.partitioned("|")
+    return str(cookie), str(cookie if path is None else path)
+
+
+def _separator(word: Word, warn: Warn) -> str:
+    if len(word) != 1:
+        if word.lower() == "off":
+            return ""
+        raise word.error(f"{str(word)!r} is no separator", "one character, or off")
+    return str(word)
+
+
+def _statuses(word: Word, warn: Warn) -> tuple[int, ...]:
+    """HTTP statuses, separated by commas."""
+    codes = []
+    for code in re.split("[, ]+", word.strip(", ")):
+        value = int(code) if re.fullmatch("[0-9]{3}", code) else 0
+        if not 100 <= value <= 999:
+            raise word.error(f"{code!r} is no HTTP status", "statuses, separated by commas")
+        codes.append(value)
+    return tuple(codes)
+
+
+def _table(*rows: Parameter) -> Mapping[str, Parameter]:
+    return {row.key: row for row in rows}
+
+
+#: A member's parameters.
+MEMBER = _table(
+    Parameter("enablereuse", "reuse", _onOff, "on, off", "off", "Keep connections for further requests."),
+    Parameter("disablereuse", "reuse", _offOn, "on, off", "on", "The opposite of enablereuse."),
+    Parameter("min", "min", _number(0), "number", "0", "Connections that are kept in any case."),
+    Parameter("max", "max", _number(0, zero=None), "number", "no limit", "Most connections at a time."),
+    Parameter("smax", "smax", _number(0), "number", "max", "Idle connections beyond these end after ttl."),
+    Parameter("ttl", "ttl", _seconds("s", 1), "duration", "none", "How long an idle connection is kept."),
+    Parameter("acquire", "acquire", _duration("ms", 0.001), "duration (ms)", "no limit",
+              "How long a request waits for a free connection."),
+    Parameter("timeout", "timeout", _seconds("s", 0.001), "duration", "ProxyTimeout",
+              "Silence of the application that is borne."),
+    Parameter("connectiontimeout", "connectTimeout", _duration("s", 0.001), "duration", "timeout",
+              "How long a connection may take to come about."),
+    Parameter("retry", "retry", _seconds("s", 0), "duration", "60",
+              "How long a member in error state is left alone."),
+    Parameter("keepalive", "keepalive", _onOff, "on, off", "off", "TCP keep-alive on its connections."),
+    Parameter("flushpackets", "flush", _oneOf(on=Flush.ON, off=Flush.OFF, auto=Flush.AUTO),
+              "on, off, auto", "auto", "When a part of a response is sent on."),
+    Parameter("flushwait", "flushWait", _seconds("ms", 0, 1, 0.010), "duration (ms)", "10",
+              "With auto: how long to wait for more."),
+    Parameter("route", "route", _text(63), "text", "", "Its name in sticky sessions."),
+    Parameter("redirect", "redirect", _text(63), "text", "", "The route that takes over its sessions."),
+    Parameter("loadfactor", "loadFactor", _loadFactor, "1 to 100", "1", "Its share of the requests."),
+    Parameter("lbset", "lbset", _number(0, 99), "0 to 99", "0", "Lower sets are tried first."),
+    Parameter("status", "status", _status, "letters", "",
+              "D disabled, S stopped, I ignore errors, R spare, H standby, N drain, E error."),
+    Parameter("ping", "", _duration("s", 0.001), "duration", "", "Of AJP and HTTP; no effect."),
+    Parameter("iobuffersize", "", _size, "bytes", "0", "No effect."),
+    Parameter("receivebuffersize", "", _size, "bytes", "0", "No effect."),
+    Parameter("responsefieldsize", "", _number(0), "bytes", "0", "Of HTTP; no effect."),
+    Parameter("addressttl", "", _addressTtl, "seconds, -1", "-1", "How long an address is remembered."),
+    Parameter("flusher", "", _text(), "text", "flush", "No effect."),
+    Parameter("secret", "", _text(), "text", "", "Of AJP; no effect."),
+    Parameter("upgrade", "", _text(), "text", "", "Of HTTP; no effect."),
+)  # fmt: skip
+
+#: A balancer's parameters.
+BALANCER = _table(
+    Parameter("lbmethod", "method", _oneOf(**{name: name for name in LB_METHODS}),
+              ", ".join(LB_METHODS), "byrequests", "How a member is chosen."),
+    Parameter("stickysession", "stickySession", _sticky, "name, or cookie|path", "",
+              "The cookie and path parameter that hold the route."),
+    Parameter("stickysessionsep", "stickySeparator", _separator, "character, off", ".",
+              "Between session and route."),
+    Parameter("scolonpathdelim", "semicolonSeparates", _onOff, "on, off", "off",
+              "A semicolon too begins a session in a path."),
+    Parameter("nofailover", "noFailover", _onOff, "on, off", "off",
+              "A session ends with its member."),
+    Parameter("timeout", "timeout", _seconds("s", 1), "duration", "none",
+              "How long a request waits for a member."),
+    Parameter("maxattempts", "maxAttempts", _number(0), "number", "members - 1",
+              "Most failovers of a request."),
+    Parameter("failonstatus", "failOnStatus", _statuses, "statuses", "",
+              "Statuses that put a member into error state."),
+    Parameter("failontimeout", "failOnTimeout", _onOff, "on, off", "off",
+              "A timeout puts a member into error state."),
+    Parameter("forcerecovery", "forceRecovery", _onOff, "on, off", "on",
+              "When all members are in error state, all are tried."),
+    Parameter("nonce", "nonce", _text(), "text, None", "random", "Guards the balancer's page."),
+    Parameter("growth", "growth", _number(1, 100), "1 to 100", "5",
+              "Members that may be added while it runs."),
+)  # fmt: skip

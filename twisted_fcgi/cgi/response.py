@@ -35,8 +35,9 @@ _fields = re.compile(_FIELD, re.MULTILINE).findall
 _isField = re.compile(_FIELD).fullmatch
 
 # PHP with cgi.rfc2616_headers sends this in place of Status.
-_statusLine = re.compile(rb"HTTP/\d\.\d +([1-9]\d\d(?:[ \t][\t -~\x80-\xff]*)?)\r?\n").match
-_status = re.compile(rb"([1-9]\d\d)(?!\d)(?:[ \t](.*))?").match
+_statusLine = re.compile(rb"HTTP/\d\.\d ([\t -~\x80-\xff]*)\r?\n").match
+# Interim statuses are the server's own: httpd garbles the stream with 100 and 103.
+_status = re.compile(rb"([2-9]\d\d)(?!\d)(?:[ \t](.*))?").match
 _isControl = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _length = re.compile(rb"\d{1,18}").fullmatch
 
@@ -110,7 +111,7 @@ def parseHead(block: bytes) -> ResponseHead:
     :raises BrokenResponse: a line is no header field, or the status is not one that an
         application may send.
     """
-    given = b""
+    given: bytes | None = None
     if block.startswith(b"HTTP/") and (line := _statusLine(block)):
         given = line[1]
         block = block[line.end() :]
@@ -124,7 +125,7 @@ def parseHead(block: bytes) -> ResponseHead:
     for name, value in fields:
         lower = name.lower()
         if lower == b"status":
-            given = value or b" "
+            given = value
             continue
         value = value.rstrip()
         if (values := index.get(lower)) is not None:
@@ -140,12 +141,12 @@ def parseHead(block: bytes) -> ResponseHead:
         pairs = _merged(pairs, index)
 
     status, reason = 200, b"OK"
-    if given:
+    if given is not None:
         status, reason = _statusOf(given)
     elif (location := index.get(b"location")) is not None and location[0]:
         status, reason = 302, b"Found"
     head = ResponseHead(status, reason, Headers.indexed(pairs, index))
-    head.statusGiven = given != b""
+    head.statusGiven = given is not None
     head.close = status in DROPS_CONNECTION
     if framed:
         _takeFraming(head, index)
@@ -160,10 +161,8 @@ def parseHead(block: bytes) -> ResponseHead:
 def _statusOf(given: bytes) -> tuple[int, bytes]:
     match = _status(given)
     if match is None:
-        raise BrokenResponse(f"the status is not from 100 to 999: {_excerpt(given)}")
+        raise BrokenResponse(f"the status is no number from 200 to 999: {_excerpt(given)}")
     status = int(match[1])
-    if status < 200:
-        raise BrokenResponse(f"an application can't send the interim status {status}")
     # httpd replaces a bare number's phrase, and keeps one that is given, even if empty.
     return status, REASONS.get(status, b"") if match[2] is None else match[2]
 

@@ -10,7 +10,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 TLS = ["Twisted[tls] >= 24.7"]
 HTTP2 = ["Twisted[http2] >= 24.7"]
-TEST = ["hypothesis", "pytest >= 8", "pytest-twisted >= 1.14"]
+TEST = ["flup-py3", "hypothesis", "pytest >= 8", "pytest-twisted >= 1.14"]
 
 
 def version() -> str:

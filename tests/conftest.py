@@ -16,6 +16,8 @@ from glob import glob
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.peers.fixtures"]
+
 #: Real programs by name: where they may be, beside $PATH, and the Debian package.
 SERVERS = {
     "apache2": ("/usr/sbin/apache2", "apache2"),

@@ -1,0 +1,134 @@
+"""A server as a process of its own: started in a private directory, ready when it accepts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Address", "Server", "freePort"]
+
+#: For a server to accept, and to end when told to; seconds.
+START_LIMIT = 15.0
+STOP_LIMIT = 5.0
+
+
+def freePort() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Address(NamedTuple):
+    """
+    Where a server listens: a UNIX socket, or a port of 127.0.0.1.
+
+    :ivar path: the socket's, or ``None``.
+    """
+
+    path: Path | None
+    port: int = 0
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path is not None else f"127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        """A connection to it."""
+        if self.path is None:
+            return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(20)
+        connection.connect(str(self.path))
+        return connection
+
+
+class Server:
+    """
+    A server process; a subclass says in :meth:`command` how it is started.
+
+    :cvar name: what it is called in logs.
+    :cvar sendsStderr: whether it sends stderr to the client of FastCGI.
+    :ivar directory: its own; nothing of it is anywhere else.
+    :ivar address: where it listens.
+    :ivar application: the file of the program that it runs for requests, for SCRIPT_FILENAME.
+    """
+
+    name = ""
+    sendsStderr = True
+
+    def __init__(self, directory: Path, address: Address) -> None:
+        self.directory = directory
+        self.address = address
+        self.application = directory / "peer"
+        self._output = directory / "output"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> Sequence[str | Path]:
+        """Write what it has to read; return the words that start it in the foreground."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """Its environment."""
+        return dict(os.environ)
+
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """
+        Start it and wait until it accepts.
+
+        :raises RuntimeError: when it does not; with its log.
+        """
+        with self._output.open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command(),
+                cwd=self.directory,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline and self.running():
+            try:
+                self.address.connect().close()
+            except OSError:
+                time.sleep(0.01)
+            else:
+                return
+        self.stop()
+        raise RuntimeError(f"{self.name} does not start:\n{self.log()}")
+
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the process and what it started: the session that :meth:`start` made."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def log(self) -> str:
+        """All that it wrote."""
+        return self._output.read_text(errors="replace") if self._output.exists() else ""

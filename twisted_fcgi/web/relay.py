@@ -103,7 +103,7 @@ class Exchange:
 
     def start(self) -> None:
         """Count the body when its length is unknown, then ask the first member."""
-        request, body = self._request, self._body
+        body = self._body
         if body is None:
             self._attempt()
             return
@@ -170,8 +170,8 @@ class Exchange:
 
     def _headReceived(self, head: ResponseHead) -> None:
         self._parser = None
-        applyConditions(self._request, self._route, head)
-        if head.status in _BODYLESS:
+        failed = applyConditions(self._request, self._route, head, self._reactor.seconds())
+        if failed or head.status in _BODYLESS:
             self._bodyless = True
         if not self._bodyless:
             self._remaining = head.contentLength

@@ -62,14 +62,13 @@ class FastCGIResource(Resource):
             if isinstance(configuration, str):
                 configuration = loads(configuration)
             gateway = Gateway(configuration, reactor)
-        self._reactor = reactor
         self._gateway = gateway
 
     def render(self, request: SiteRequest) -> int:
         """Hand the request to the gateway, whatever its method is."""
         response = _SiteResponse(request)
         length = request.content.seek(0, os.SEEK_END)
-        body: IBody | None = FileBody(request.content, length, self._reactor) if length else None
+        body: IBody | None = FileBody(request.content, length) if length else None
         response.begin(self._gateway.serve(_messageOf(request, length), body, response))
         return NOT_DONE_YET
 

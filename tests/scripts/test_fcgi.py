@@ -32,7 +32,7 @@ class CheckTests(SynchronousTestCase):
         self.good = Path(folder.name, "good.conf")
         self.good.write_text('ProxyPass "/" "fcgi://127.0.0.1:9000/"\n')
         self.bad = Path(folder.name, "bad.conf")
-        self.bad.write_text("ProxyPas /\n\nTimeout never\n")
+        self.bad.write_text("ProxyPas /\n\nListen nowhere\n")
         self.list = Path(folder.name, "list")
 
     def test_files(self) -> None:

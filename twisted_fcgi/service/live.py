@@ -32,6 +32,9 @@ __all__ = ["GRACE", "CannotStart", "FastCGIService", "ListenerService", "allowMa
 #: Seconds that running requests are given when the service stops.
 GRACE = 10.0
 
+#: Connections that wait to be accepted (httpd: ListenBacklog); Twisted's 50 are few.
+BACKLOG = 511
+
 #: Open files that are asked for, if the limit for the process may be raised so far; a
 #: request takes two.
 FILES = 1048576
@@ -61,6 +64,13 @@ def allowManyConnections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _withBacklog(description: str) -> str:
+    known = description.startswith(("tcp:", "tcp6:", "ssl:", "unix:"))
+    if not known or ":backlog=" in description:
+        return description
+    return f"{description}:backlog={BACKLOG}"
+
+
 class ListenerService(Service):
     """
     Listens at one endpoint.
@@ -72,7 +82,7 @@ class ListenerService(Service):
 
     def __init__(self, description: str, factory: IProtocolFactory, reactor: Any) -> None:
         self.description = description
-        self._endpoint = serverFromString(reactor, description)
+        self._endpoint = serverFromString(reactor, _withBacklog(description))
         self._factory = factory
         self._reactor = reactor
         self._listening: Deferred[IListeningPort | None] | None = None

@@ -128,7 +128,7 @@ def answerFor(request: Request, kind: bytes | None, size: int, modified: int, no
     """
     seconds = min(modified // 1_000_000_000, int(now))
     # httpd's form.  A file may change again within the second: RFC 9110, 8.8.1.
-    etag = b'%s"%x-%x"' % (b"W/" if now - seconds < 1 else b"", size, modified // 1000)
+    etag = b'%s"%x-%x"' % (b"W/" if now - modified / 1e9 < 1 else b"", size, modified // 1000)
     headers = Headers(
         [(b"Last-Modified", formatDate(seconds)), (b"ETag", etag), (b"Accept-Ranges", b"bytes")]
     )

@@ -8,6 +8,7 @@ events; neither knows a socket.  ``transitions`` says what may come when.
 
 from __future__ import annotations
 
+from twisted_fcgi.wire.application import ApplicationConnection
 from twisted_fcgi.wire.client import ClientConnection
 from twisted_fcgi.wire.events import (
     Abort,
@@ -25,17 +26,18 @@ from twisted_fcgi.wire.events import (
     StdinEnded,
     Stdout,
     StdoutEnded,
-    TypeUnknown,
+    UnknownRecord,
     UnknownType,
     Values,
     ValuesRequested,
     Violation,
 )
-from twisted_fcgi.wire.pairs import decodePairs, encodePairs
+from twisted_fcgi.wire.pairs import PairsDecoder, decodePairs, encodePairs
 from twisted_fcgi.wire.records import ProtocolStatus, RecordType, Role
 
 __all__ = [
     "Abort",
+    "ApplicationConnection",
     "Begin",
     "ClientConnection",
     "Data",
@@ -43,6 +45,7 @@ __all__ = [
     "EndRequest",
     "Event",
     "Ignored",
+    "PairsDecoder",
     "Params",
     "ProtocolStatus",
     "RecordType",
@@ -54,7 +57,7 @@ __all__ = [
     "StdinEnded",
     "Stdout",
     "StdoutEnded",
-    "TypeUnknown",
+    "UnknownRecord",
     "UnknownType",
     "Values",
     "ValuesRequested",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from heapq import heappop, heappush
+from typing import ClassVar
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
 from twisted_fcgi.wire.connection import Connection
@@ -56,7 +57,6 @@ class ClientConnection(Connection):
 
     _reads = TO_CLIENT
     _writes = TO_APPLICATION
-    _names = Output
 
     def __init__(self, *, maxStreams: int = 1, maxRecord: int = 4096) -> None:
         super().__init__(maxStreams, maxRecord)
@@ -70,8 +70,9 @@ class ClientConnection(Connection):
 
         No stream is open, nothing is pending, each request was sent whole and
         asked the application to keep the connection.  After an abort it is not,
-        unless the application multiplexes: one that does not, such as php-fpm,
-        may find ABORT_REQUEST where it looks for the next BEGIN_REQUEST.
+        unless the application multiplexes: one that does not, such as php-fpm or
+        one on libfcgi, finds ABORT_REQUEST where it looks for BEGIN_REQUEST or
+        STDIN, and closes.
         """
         return not (self._spent or self.over or self._reading or self.pending)
 
@@ -186,4 +187,4 @@ class ClientConnection(Connection):
             raise RemoteProtocolError("UNKNOWN_TYPE without a type")
         events.append(UnknownType(content[0]))
 
-    _whole = {EndRequest: _endRequest, Values: _valuesResult, UnknownType: _unknownType}
+    _whole: ClassVar = {EndRequest: _endRequest, Values: _valuesResult, UnknownType: _unknownType}

@@ -10,10 +10,9 @@ when it is whole, and those are bounded by ``maxRecord``.
 
 from __future__ import annotations
 
-import enum
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
 from twisted_fcgi.wire.events import (
@@ -28,10 +27,20 @@ from twisted_fcgi.wire.events import (
     StdinEnded,
     Stdout,
     StdoutEnded,
+    UnknownRecord,
     Violation,
 )
 from twisted_fcgi.wire.records import HEADER_LENGTH, MAX_REQUEST_ID, VERSION, RecordType
-from twisted_fcgi.wire.transitions import CLOSED, ENDED, ENDINGS, MANAGEMENT, OTHER, Table
+from twisted_fcgi.wire.transitions import (
+    CLOSED,
+    ENDED,
+    ENDINGS,
+    MANAGEMENT,
+    OTHER,
+    Input,
+    Output,
+    Table,
+)
 
 __all__ = ["Connection", "typeName"]
 
@@ -58,20 +67,19 @@ class Connection:
     """
     One end of a connection, as far as it is the same for both.
 
-    A request has two halves, one that is read and one that is written; their
-    states are kept by request id.
+    A request has two halves, one that is written and one that is read; their
+    states are kept by request id, and shown in that order by ``repr``.
 
     :ivar over: whether the peer broke the protocol or the transport is gone;
         nothing is read or sent any more.
     """
 
-    #: What may be received, what may be sent, and the states' names.
-    _reads: Table
-    _writes: Table
-    _names: type[enum.IntEnum]
+    #: What may be received, and what may be sent.
+    _reads: ClassVar[Table]
+    _writes: ClassVar[Table]
 
     #: What to do with records that mean something only when they are whole, by event.
-    _whole: Mapping[type, Callable[[Any, int, bytes, list[Event]], None]]
+    _whole: ClassVar[Mapping[type, Callable[[Any, int, bytes, list[Event]], None]]]
 
     def __init__(self, maxStreams: int, maxRecord: int) -> None:
         if not 1 <= maxStreams <= MAX_REQUEST_ID:
@@ -79,8 +87,8 @@ class Connection:
         self.over = False
         self._maxStreams = maxStreams
         self._maxRecord = maxRecord
-        self._reading: dict[int, int] = {}
-        self._writing: dict[int, int] = {}
+        self._reading: dict[int, Input | Output] = {}
+        self._writing: dict[int, Input | Output] = {}
         # The beginning of a record that is of no use yet.
         self._rest = b""
         # Or: a record that comes in pieces.  Its size, what of its content and padding is
@@ -89,7 +97,19 @@ class Connection:
         self._content = 0
         self._padding = 0
         self._requestId = 0
-        self._event: type | None = None
+        self._event: Any = None
+
+    def __repr__(self) -> str:
+        parts = [type(self).__name__]
+        parts += [
+            f"{requestId}:{self._writing[requestId].name}/{state.name}"
+            for requestId, state in self._reading.items()
+        ]
+        if self.pending:
+            parts.append(f"pending={self.pending}")
+        if self.over:
+            parts.append("over")
+        return f"<{' '.join(parts)}>"
 
     @property
     def streams(self) -> tuple[int, ...]:
@@ -161,9 +181,11 @@ class Connection:
                 states[requestId] = after
                 events.append(event(requestId))
             elif event is Params and length:
-                self._gather(requestId, data[start:stop])
+                self._gather(requestId, data[start:stop], events)
             elif event is Ignored:
                 events.append(Ignored(requestId, kind))
+            elif event is UnknownRecord:
+                events.append(UnknownRecord(kind))
             elif event is not None:
                 if length > self._maxRecord:
                     raise RemoteProtocolError(
@@ -171,6 +193,8 @@ class Connection:
                     )
                 if stop > size:
                     break
+                if requestId in states:
+                    states[requestId] = after
                 self._whole[event](self, requestId, data[start:stop], events)
             at = stop + padding
             if at > size:
@@ -191,7 +215,7 @@ class Connection:
             at = min(size, self._content)
             self._content -= at
             if at and self._event is Params:
-                self._gather(self._requestId, data[:at])
+                self._gather(self._requestId, data[:at], events)
             elif at and self._event in _PIECES:
                 events.append(self._event(self._requestId, data[:at]))
         skipped = min(size - at, self._padding)
@@ -200,24 +224,22 @@ class Connection:
             self._size = 0
         return at + skipped
 
-    def _gather(self, requestId: int, data: bytes) -> None:
+    def _gather(self, requestId: int, data: bytes, events: list[Event]) -> None:
         """A part of PARAMS came; only an application is ever sent one."""
         raise NotImplementedError
 
-    def _unlisted(self, state: int, kind: int, record: int, requestId: int) -> RemoteProtocolError:
+    def _unlisted(self, state: Any, kind: int, record: int, requestId: int) -> RemoteProtocolError:
         """The error for a record that the table does not list."""
-        name = typeName(kind)
-        if not any(row[1] == record for row in self._reads):
-            return RemoteProtocolError(f"{name}, which is ours to send")
+        name = typeName(kind | record & ENDED)
+        if kind not in {listed & ~ENDED for _, listed in self._reads}:
+            return RemoteProtocolError(f"{name}, which only our side sends")
         if state == MANAGEMENT:
             return RemoteProtocolError(f"{name} with request id 0", _HTTPD_STATUS)
         if state == CLOSED:
-            reason = f"{name} for request {requestId}, which is not open"
-            return RemoteProtocolError(reason, _HTTPD_STATUS)
-        end = "the end of " if record & ENDED else ""
-        return RemoteProtocolError(
-            f"{end}{name} for request {requestId} in state {self._names(state).name}"
-        )
+            return RemoteProtocolError(
+                f"{name} for request {requestId}, which is not open", _HTTPD_STATUS
+            )
+        return RemoteProtocolError(f"{name} for request {requestId} in state {state.name}")
 
     def _send(self, record: int, requestId: int) -> None:
         """
@@ -227,11 +249,8 @@ class Connection:
         :raises LocalProtocolError: if it may not be sent.
         """
         state = self._writing.get(requestId, CLOSED) if requestId else MANAGEMENT
-        event, after = self._writes.get((state, record), (None, CLOSED))
+        event, after = self._writes.get((state, record), (None, None))
         if event is None or self.over:
-            why = "the connection is over" if self.over else f"its state is {state}"
-            raise LocalProtocolError(
-                f"{typeName(record)} can't be sent for request {requestId}: {why}"
-            )
+            raise LocalProtocolError(f"{typeName(record)} of {requestId} can't be sent: {self!r}")
         if requestId:
             self._writing[requestId] = after

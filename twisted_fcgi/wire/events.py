@@ -2,13 +2,13 @@
 What comes out of a connection: one tuple for each thing that happened.
 
 The client's end sees :class:`Stdout` to :class:`UnknownType`, the
-application's :class:`Begin` to :class:`TypeUnknown`, both of them
+application's :class:`Begin` to :class:`UnknownRecord`, both of them
 :class:`Ignored` and, always last, :class:`Violation`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 from twisted_fcgi.errors import RemoteProtocolError
 
@@ -28,7 +28,7 @@ __all__ = [
     "StdinEnded",
     "Stdout",
     "StdoutEnded",
-    "TypeUnknown",
+    "UnknownRecord",
     "UnknownType",
     "Values",
     "ValuesRequested",
@@ -150,7 +150,7 @@ class ValuesRequested(NamedTuple):
     names: list[bytes]
 
 
-class TypeUnknown(NamedTuple):
+class UnknownRecord(NamedTuple):
     """The client sent a management record that is none of FastCGI 1.0; it is owed UNKNOWN_TYPE."""
 
     type: int
@@ -186,24 +186,24 @@ class Violation(NamedTuple):
     error: RemoteProtocolError
 
 
-Event = Union[
-    Stdout,
-    StdoutEnded,
-    Stderr,
-    StderrEnded,
-    EndRequest,
-    Values,
-    UnknownType,
-    Begin,
-    Params,
-    Stdin,
-    StdinEnded,
-    Data,
-    DataEnded,
-    Abort,
-    ValuesRequested,
-    TypeUnknown,
-    Refused,
-    Ignored,
-    Violation,
-]
+Event = (
+    Stdout
+    | StdoutEnded
+    | Stderr
+    | StderrEnded
+    | EndRequest
+    | Values
+    | UnknownType
+    | Begin
+    | Params
+    | Stdin
+    | StdinEnded
+    | Data
+    | DataEnded
+    | Abort
+    | ValuesRequested
+    | UnknownRecord
+    | Refused
+    | Ignored
+    | Violation
+)

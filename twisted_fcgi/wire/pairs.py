@@ -22,9 +22,10 @@ Pair = tuple[bytes, bytes]
 #: The most that four bytes can say.
 MAX_LENGTH = 0x7FFFFFFF
 
+_SHORT = tuple(bytes((length,)) for length in range(128))
 _LONG = 0x80000000
-_LONG_LENGTH = struct.Struct(">I")
-_LENGTHS = struct.Struct(">II")
+_packLength = struct.Struct(">I").pack
+_unpackLength = struct.Struct(">I").unpack_from
 
 
 class PairsTooLarge(RemoteProtocolError):
@@ -42,7 +43,7 @@ def encodePairs(pairs: Iterable[Pair]) -> bytes:
         nameLength = len(name)
         valueLength = len(value)
         if nameLength < 128 and valueLength < 128:
-            parts.append(b"%c%c%b%b" % (nameLength, valueLength, name, value))
+            parts += _SHORT[nameLength], _SHORT[valueLength], name, value
         else:
             parts += _encodeLength(nameLength), _encodeLength(valueLength), name, value
     return b"".join(parts)
@@ -50,10 +51,10 @@ def encodePairs(pairs: Iterable[Pair]) -> bytes:
 
 def _encodeLength(length: int) -> bytes:
     if length < 128:
-        return b"%c" % length
+        return _SHORT[length]
     if length > MAX_LENGTH:
         raise LocalProtocolError(f"a name or value of {length} bytes can't be sent")
-    return _LONG_LENGTH.pack(length | _LONG)
+    return _packLength(length | _LONG)
 
 
 def decodePairs(data: bytes) -> list[Pair]:
@@ -63,36 +64,95 @@ def decodePairs(data: bytes) -> list[Pair]:
     :raises RemoteProtocolError: when it ends inside of a pair.
     """
     pairs: list[Pair] = []
-    rest = _decodeInto(pairs, data)
-    if rest < len(data):
-        raise RemoteProtocolError(f"name-value pairs end inside of a pair, at byte {rest}")
+    end, _ = _decodeInto(pairs, data, len(data))
+    if end < len(data):
+        raise RemoteProtocolError(f"name-value pairs that end inside of a pair, at byte {end}")
     return pairs
 
 
-def _decodeInto(pairs: list[Pair], data: bytes) -> int:
-    """Append the whole pairs of ``data``; returns where the unfinished one begins."""
+class PairsDecoder:
+    """
+    Decodes a stream of pairs that comes in pieces.
+
+    :param maxLength: the most bytes of the whole stream.
+    :param maxPairs: the most pairs.
+    :ivar pairs: what has come so far.
+    """
+
+    def __init__(self, maxLength: int, maxPairs: int) -> None:
+        self.pairs: list[Pair] = []
+        self._room = maxLength
+        self._maxPairs = maxPairs
+        self._rest = bytearray()
+        self._wanted = 0
+
+    def feed(self, data: bytes) -> None:
+        """
+        Take the next piece.
+
+        :raises PairsTooLarge: as soon as a limit is sure to be passed, which the
+            lengths before a pair may tell.
+        """
+        self._room -= len(data)
+        if self._room >= 0:
+            self._rest += data
+            if len(self._rest) >= self._wanted:
+                # Only now another pair may be whole: a long value is gone over once.
+                data = bytes(self._rest)
+                end, self._wanted = _decodeInto(self.pairs, data, self._maxPairs)
+                del self._rest[:end]
+            if not self._rest or self._wanted - len(self._rest) <= self._room:
+                return
+        raise PairsTooLarge("more bytes of name-value pairs than are taken")
+
+    def finish(self) -> list[Pair]:
+        """
+        The stream is over.
+
+        :returns: all pairs.
+        :raises RemoteProtocolError: when it is over inside of a pair.
+        """
+        if self._rest:
+            raise RemoteProtocolError(
+                f"name-value pairs that end {len(self._rest)} bytes into a pair"
+            )
+        return self.pairs
+
+
+def _decodeInto(pairs: list[Pair], data: bytes, maxPairs: int) -> tuple[int, int]:
+    """
+    Append the pairs that are whole.
+
+    :returns: where the unfinished pair begins, and how long it is at least.
+    """
     at = 0
     size = len(data)
-    while size - at >= 2:
+    end = 2
+    while end <= size:
         start = at + 1
         nameLength = data[at]
         if nameLength >= 128:
-            if size - at < 5:
-                break
-            nameLength = _LONG_LENGTH.unpack_from(data, at)[0] & MAX_LENGTH
             start = at + 4
+            end = start + 1
+            if end > size:
+                break
+            nameLength = _unpackLength(data, at)[0] & MAX_LENGTH
         valueLength = data[start]
         if valueLength >= 128:
-            if size - start < 4:
+            end = start + 4
+            if end > size:
                 break
-            valueLength = _LONG_LENGTH.unpack_from(data, start)[0] & MAX_LENGTH
-            start += 4
+            valueLength = _unpackLength(data, start)[0] & MAX_LENGTH
+            start = end
         else:
             start += 1
         middle = start + nameLength
         end = middle + valueLength
         if end > size:
             break
+        if len(pairs) >= maxPairs:
+            raise PairsTooLarge(f"more than {maxPairs} name-value pairs")
         pairs.append((data[start:middle], data[middle:end]))
         at = end
-    return at
+        end += 2
+    return at, end - at

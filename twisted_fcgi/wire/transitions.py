@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Union
+from typing import Any
 
 from twisted_fcgi.wire.events import (
     Abort,
@@ -44,7 +44,7 @@ from twisted_fcgi.wire.events import (
     StdinEnded,
     Stdout,
     StdoutEnded,
-    TypeUnknown,
+    UnknownRecord,
     UnknownType,
     Values,
     ValuesRequested,
@@ -126,14 +126,14 @@ OWED: Mapping[int, Input] = {
 }
 
 #: The event's class or ``None``, and the next state.
-Row = tuple[Union[type, None], int]
+Row = tuple[Any, Any]
 Table = dict[tuple[int, int], Row]
 
 I, O, R = Input, Output, RecordType  # noqa: E741
 
 TO_APPLICATION: Table = {
     (I.MANAGEMENT, R.GET_VALUES): (ValuesRequested, I.MANAGEMENT),
-    (I.MANAGEMENT, OTHER): (TypeUnknown, I.MANAGEMENT),
+    (I.MANAGEMENT, OTHER): (UnknownRecord, I.MANAGEMENT),
     (I.CLOSED, R.BEGIN_REQUEST): (Begin, I.PARAMS),
     # The client may not know yet that a request is over, or was refused.
     (I.CLOSED, R.PARAMS): (None, I.CLOSED),
@@ -151,7 +151,7 @@ TO_APPLICATION: Table = {
     # Authorizer: no STDIN at all (6.3), though some clients end it all the same.
     (I.PARAMS, R.PARAMS): (Params, I.PARAMS),
     (I.PARAMS, R.PARAMS | ENDED): (Params, I.NOTHING),
-    # Filter: STDIN to its end, then DATA (6.4), the order in which libfcgi reads them.
+    # Filter: STDIN to its end, then DATA (6.4); libfcgi breaks off when DATA comes sooner.
     (I.PARAMS_STDIN_DATA, R.PARAMS): (Params, I.PARAMS_STDIN_DATA),
     (I.PARAMS_STDIN_DATA, R.PARAMS | ENDED): (Params, I.STDIN_DATA),
     (I.STDIN_DATA, R.STDIN): (Stdin, I.STDIN_DATA),

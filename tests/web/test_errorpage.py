@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.message import REASONS
-from twisted_fcgi.web.errorpage import errorPage
+from tests.web.doubles import RecordingResponse
+from twisted_fcgi.message import REASONS, Headers
+from twisted_fcgi.web.errorpage import errorPage, writeErrorPage
 
 
 class Outline(HTMLParser):
@@ -58,3 +59,30 @@ class ErrorPageTests(SynchronousTestCase):
     def test_kept(self) -> None:
         """A page is made once."""
         self.assertIs(errorPage(503), errorPage(503))
+
+
+class WriteErrorPageTests(SynchronousTestCase):
+    """Tests for :func:`writeErrorPage`."""
+
+    def test_response(self) -> None:
+        """The page is the whole response, with its type, length and further fields."""
+        response = RecordingResponse()
+        writeErrorPage(response, 405, Headers([(b"Allow", b"GET")]))
+        reason, page = errorPage(405)
+        assert response.head is not None
+        self.assertEqual((response.status, response.head.reason), (405, reason))
+        self.assertEqual(response.head.contentLength, len(page))
+        self.assertEqual(
+            response.head.headers.pairs,
+            [(b"Allow", b"GET"), (b"Content-Type", b"text/html; charset=iso-8859-1")],
+        )
+        self.assertEqual(response.body, page)
+        self.assertEqual(response.calls, ["head", "write", "finish"])
+
+    def test_close(self) -> None:
+        """After a 503 the client's connection ends, after a 404 it does not (httpd)."""
+        for status, close in ((404, False), (503, True)):
+            response = RecordingResponse()
+            writeErrorPage(response, status)
+            assert response.head is not None
+            self.assertEqual(response.head.close, close)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from twisted_fcgi.message import REASONS
+from twisted_fcgi.interfaces import IResponse
+from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Headers, ResponseHead
 
-__all__ = ["errorPage"]
+__all__ = ["errorPage", "writeErrorPage"]
 
 _SENTENCES = {
     301: "The page has moved.",
@@ -69,3 +70,18 @@ def errorPage(status: int) -> tuple[bytes, bytes]:
     title = f"{status} {reason.decode('ascii')}"
     sentence = _SENTENCES.get(status) or _OTHERS.get(status // 100, _OTHERS[5])
     return reason, _PAGE.format(title=title, sentence=sentence).encode("ascii")
+
+
+def writeErrorPage(response: IResponse, status: int, headers: Headers | None = None) -> None:
+    """
+    Answer with our own page.
+
+    :param headers: further fields, such as Allow or Location.
+    """
+    reason, page = errorPage(status)
+    fields = Headers() if headers is None else headers
+    fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")  # httpd's
+    close = status in DROPS_CONNECTION
+    response.writeHead(ResponseHead(status, reason, fields, len(page), close))
+    response.write(page)
+    response.finish()

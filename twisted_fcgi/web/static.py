@@ -29,7 +29,7 @@ from zope.interface import implementer
 from twisted_fcgi.cgi.conditions import evaluateConditions, formatDate, guessType, parseDate
 from twisted_fcgi.interfaces import IExchange, IResponse
 from twisted_fcgi.message import REASONS, Headers, Request, ResponseHead, Route
-from twisted_fcgi.web.relay import writeErrorPage
+from twisted_fcgi.web.errorpage import writeErrorPage
 
 __all__ = ["PIECE", "Answer", "answerFor", "serveFile"]
 

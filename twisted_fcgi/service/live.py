@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 
 from twisted_fcgi.service.errorlog import ErrorLog
 from twisted_fcgi.settings import Settings
-from twisted_fcgi.web.channel import HTTPFactory
+from twisted_fcgi.web.factory import HTTPFactory
 from twisted_fcgi.web.gateway import Gateway
 
 __all__ = ["GRACE", "CannotStart", "FastCGIService", "ListenerService", "allowManyConnections"]

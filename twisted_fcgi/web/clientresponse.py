@@ -1,0 +1,218 @@
+"""
+A response on our HTTP/1 channel: from the gateway to the client's framing.
+
+Strategy: the head is held until the first part of the body is there, so that a small
+response leaves in one write, and with ``Content-Length: 0`` when it has no body.
+Then the framing is chosen once (RFC 9112, 6.3): the length when it is known, else
+chunks, else the end of the connection, for HTTP/1.0.  Once it is done a response is
+deaf, so that a late call can't reach the connection's next one.
+
+Lengths and line ends are enforced below; what is looked at here again is what would
+let one response become two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_fcgi.interfaces import IResponse
+from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead
+
+if TYPE_CHECKING:
+    from twisted_fcgi.web.channel import HTTPChannel
+
+__all__ = ["ClientResponse"]
+
+log = Logger()
+
+# From here on a part is not copied to leave with its head or chunk size.
+_COPIED = 16 * 1024
+
+_BODYLESS = frozenset((204, 304))
+
+_STATUS_LINES = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in REASONS.items()
+}
+
+
+@implementer(IResponse)
+class ClientResponse:
+    """
+    The response to one request.
+
+    :param request: ``None`` when the client sent none that can be understood.
+    :param current: whether the client speaks HTTP/1.1 or later.
+    :param persistent: whether the client lets the connection go on.
+    :param keepAlive: whether it asked for that in words.
+    :ivar head: the response's head, once it is known.
+    :ivar sent: bytes of the body that were written.
+    :ivar persistent: whether the connection goes on; final when the head was written.
+    """
+
+    __slots__ = ("_bodyless", "_channel", "_chunked", "_current", "_done", "_held", "_keepAlive",
+                 "_remaining", "head", "persistent", "request", "sent")
+
+    def __init__(
+        self,
+        channel: HTTPChannel,
+        request: Request | None,
+        current: bool,
+        persistent: bool,
+        keepAlive: bool,
+    ) -> None:
+        self._channel = channel
+        self.request = request
+        self.persistent = persistent
+        self._current = current
+        self._keepAlive = keepAlive
+        self._bodyless = request is not None and request.method == b"HEAD"
+        self._chunked = False
+        self._done = False
+        self._held: ResponseHead | None = None
+        self._remaining: int | None = None
+        self.head: ResponseHead | None = None
+        self.sent = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it was written."""
+        return self.head is not None and self._held is None
+
+    def writeHead(self, head: ResponseHead) -> None:
+        if not self._done:
+            self.head = self._held = head
+
+    def write(self, data: bytes) -> None:
+        if self._done or not data:
+            return
+        transport = self._channel.transport
+        prefix = b""
+        if self._held is not None:
+            prefix = self._framedHead(self._held, False)
+            if not prefix:
+                return
+        if self._bodyless:
+            if prefix:
+                transport.write(prefix)
+            return
+        size = len(data)
+        if self._remaining is not None:
+            if size > self._remaining:
+                log.error("a response exceeds its Content-Length; the excess is cut")
+                data = data[: self._remaining]
+                size = len(data)
+            self._remaining -= size
+        self.sent += size
+        if size < _COPIED:
+            if self._chunked:
+                transport.write(b"%b%x\r\n%b\r\n" % (prefix, size, data))
+            else:
+                transport.write(prefix + data)
+        elif self._chunked:
+            transport.writeSequence((b"%b%x\r\n" % (prefix, size), data, b"\r\n"))
+        else:
+            transport.writeSequence((prefix, data))
+
+    def flush(self) -> None:
+        if self._held is not None and not self._done:
+            head = self._framedHead(self._held, False)
+            if head:
+                self._channel.transport.write(head)
+
+    def finish(self) -> None:
+        if self._done:
+            return
+        if self._held is not None:
+            end = self._framedHead(self._held, True)
+            if not end:
+                return
+        elif self._chunked:
+            end = b"0\r\n\r\n"
+        else:
+            end = b""
+        if self._remaining:
+            log.error("a response is shorter than its Content-Length; the client is cut off")
+            self.abort()
+            return
+        if end:
+            self._channel.transport.write(end)
+        self._done = True
+        self._channel.responseFinished(self)
+
+    def abort(self) -> None:
+        if not self._done:
+            self._done = True
+            # A client sees that chunks or a length are cut; what ends with the
+            # connection needs a reset to be seen.
+            framed = self._chunked or self._remaining is not None
+            self._channel.responseAborted(self, self.begun and framed)
+
+    def forget(self) -> None:
+        """The client is gone."""
+        self._done = True
+
+    def _framedHead(self, head: ResponseHead, last: bool) -> bytes:
+        """
+        Choose the framing.
+
+        :param last: whether no body follows.
+        :returns: nothing when the response had to be aborted.
+        """
+        self._held = None
+        channel, status, length = self._channel, head.status, head.contentLength
+        framing = b""
+        if status in _BODYLESS:
+            self._bodyless = True
+        elif length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+            if not self._bodyless:
+                self._remaining = length
+        elif self._bodyless:
+            # What it would be for GET is not known.
+            pass
+        elif last:
+            framing = b"Content-Length: 0\r\n"
+        elif self._current:
+            self._chunked = True
+            framing = b"Transfer-Encoding: chunked\r\n"
+        else:
+            self.persistent = False
+        if (
+            self.persistent
+            and not head.close
+            and status not in DROPS_CONNECTION
+            and channel.mayPersist()
+        ):
+            if self._keepAlive:
+                framing += channel.keepAliveFields()
+        else:
+            self.persistent = False
+            framing += b"Connection: close\r\n"
+        pairs, reason = head.headers.pairs, head.reason
+        fields = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+        if reason == REASONS.get(status):
+            line = _STATUS_LINES[status]
+        else:
+            line = b"HTTP/1.1 %d %b\r\n" % (status, reason)
+        lines = fields.count(b"\n")
+        if (
+            lines != len(pairs)
+            or lines != fields.count(b"\r")
+            or line.find(b"\r") != len(line) - 2
+            or line.find(b"\n") != len(line) - 1
+        ):
+            log.critical("a response head with a line end inside: {head!r}", head=head)
+            self.abort()
+            return b""
+        ours = channel.factory.dateAndServer()
+        if b"date" in head.headers or b"server" in head.headers:
+            # The application's own go before ours, as in httpd.
+            ours = b"".join(
+                line
+                for line in ours.splitlines(True)
+                if line.partition(b":")[0].lower() not in head.headers
+            )
+        return b"%b%b%b%b\r\n" % (line, ours, fields, framing)

@@ -30,7 +30,8 @@ from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IRespon
 from twisted_fcgi.message import Headers, Request, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import MemberSettings, Settings
-from twisted_fcgi.web.relay import Exchange, writeErrorPage
+from twisted_fcgi.web.errorpage import writeErrorPage
+from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
 
 __all__ = ["Gateway"]
@@ -76,56 +77,39 @@ class Gateway:
         self._members: dict[tuple[str, str | None], IMember] = {}
 
     def serve(self, request: Request, body: IBody | None, response: IResponse) -> IExchange:
+        route = self._route(request)
+        if route.kind == RouteKind.FASTCGI:
+            exchange = Exchange(
+                request, route, body, response, self._order(route), self._live, self._reactor
+            )
+            exchange.start()
+            return exchange
+        if body is not None:
+            body.discard()
+        if route.kind == RouteKind.STATIC:
+            return serveFile(request, route, response, self._reactor)
+        if route.kind == RouteKind.REDIRECT:
+            headers = Headers([(b"Location", route.location)])
+        else:
+            headers = Headers()
+            log.info(
+                "{request!r} from {client} refused with {status}: {reason}",
+                request=request,
+                client=request.client.host.decode("ascii"),
+                status=route.status,
+                reason=route.reason,
+            )
+        writeErrorPage(response, route.status, headers)
+        return _ANSWERED
+
+    def _route(self, request: Request) -> Route:
         try:
-            route = self._router.route(request)
+            return self._router.route(request)
         except Exception:
             # Ours to mend; the client gets an answer all the same.
             log.failure("while routing {request!r}", request=request)
-            route = Route(RouteKind.REFUSE, self.settings.main, self.settings.main.directory)
-            route.status = 500
-            route.reason = "internal error"
-        return self._WAYS[route.kind](self, request, route, body, response)
-
-    def _relay(
-        self, request: Request, route: Route, body: IBody | None, response: IResponse
-    ) -> IExchange:
-        exchange = Exchange(
-            request, route, body, response, self._order(route), self._live, self._reactor
-        )
-        exchange.start()
-        return exchange
-
-    def _file(
-        self, request: Request, route: Route, body: IBody | None, response: IResponse
-    ) -> IExchange:
-        if body is not None:
-            body.discard()
-        return serveFile(request, route.filename, response, self._reactor)
-
-    def _redirect(
-        self, request: Request, route: Route, body: IBody | None, response: IResponse
-    ) -> IExchange:
-        if body is not None:
-            body.discard()
-        writeErrorPage(response, route.status, Headers([(b"Location", route.location)]))
-        return _ANSWERED
-
-    def _refuse(
-        self, request: Request, route: Route, body: IBody | None, response: IResponse
-    ) -> IExchange:
-        if body is not None:
-            body.discard()
-        log.info("{request!r} refused with {route.status}: {route.reason}",
-                 request=request, route=route)
-        writeErrorPage(response, route.status)
-        return _ANSWERED
-
-    _WAYS = {
-        RouteKind.FASTCGI: _relay,
-        RouteKind.STATIC: _file,
-        RouteKind.REDIRECT: _redirect,
-        RouteKind.REFUSE: _refuse,
-    }
+            main = self.settings.main
+            return Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
 
     def _order(self, route: Route) -> Iterator[MemberSettings]:
         """The members in the order in which they are tried."""

@@ -34,13 +34,13 @@ from twisted_fcgi.interfaces import (
     IStream,
     IStreamReceiver,
 )
-from twisted_fcgi.message import Headers, Request, ResponseHead, Route
+from twisted_fcgi.message import Request, ResponseHead, Route
 from twisted_fcgi.settings import Flush, MemberSettings
-from twisted_fcgi.web.errorpage import errorPage
+from twisted_fcgi.web.errorpage import writeErrorPage
 from twisted_fcgi.web.spool import spool
 from twisted_fcgi.wire import EndRequest
 
-__all__ = ["GATHER_LIMIT", "Exchange", "GatheringResponse", "writeErrorPage"]
+__all__ = ["GATHER_LIMIT", "Exchange", "GatheringResponse"]
 
 log = Logger()
 
@@ -48,20 +48,6 @@ log = Logger()
 GATHER_LIMIT = 8192
 
 _BODYLESS = frozenset((204, 304))
-
-
-def writeErrorPage(response: IResponse, status: int, headers: Headers | None = None) -> None:
-    """
-    Answer with our own page.
-
-    :param headers: further fields, such as Allow or Location.
-    """
-    reason, page = errorPage(status)
-    fields = Headers() if headers is None else headers
-    fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")
-    response.writeHead(ResponseHead(status, reason, fields, len(page)))
-    response.write(page)
-    response.finish()
 
 
 @implementer(IExchange, IStreamReceiver)

@@ -191,3 +191,10 @@ class IMember(Interface):
             settings say so themselves.
         :returns: an :class:`IStream`.  The receiver may be called before this returns.
         """
+
+    def stop():
+        """
+        Use it no more: idle connections are closed, requests go on to their end.
+
+        :returns: a Deferred that fires when its last connection is gone.
+        """

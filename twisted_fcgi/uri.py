@@ -129,6 +129,7 @@ _ENCODED_DOT = re.compile(rb"%2[Ee]")
 _ENCODED_SLASH = re.compile(rb"%2[Ff]")
 _ENCODED_LINE_END = re.compile(rb"%0[0AaDd]")
 _NOT_SLASH_ESCAPE = re.compile(rb"%(?!2[Ff])[0-9A-Fa-f]{2}")
+_SAFE_ESCAPE = re.compile(rb"%(?!2[Ff]|0[0AaDd])[0-9A-Fa-f]{2}")
 
 
 def _decoded(match: re.Match[bytes]) -> bytes:
@@ -190,9 +191,10 @@ def unescape(path: bytes) -> bytes:
     """
     Decode what :func:`encodeForProxy` encoded (``ap_unescape_url_keep2f``).
 
-    An encoded slash stays; so does a ``%`` that begins no escape.
+    An encoded slash stays; so does a ``%`` that begins no escape, and what would
+    become a NUL or a line end: that was encoded twice.
     """
-    return _NOT_SLASH_ESCAPE.sub(_decoded, path) if b"%" in path else path
+    return _SAFE_ESCAPE.sub(_decoded, path) if b"%" in path else path
 
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9$_.+!*'(),;:@&=/~-]")

@@ -1,0 +1,121 @@
+"""
+Variables that the configuration sets: SetEnvIf and SetEnv (httpd: mod_setenvif, mod_env).
+
+SetEnvIf outside of sections runs before a path is mapped, inside of sections
+after it, SetEnv last; so a SetEnv wins over a SetEnvIf, and can't be seen by one.
+
+httpd's tables find a variable whatever the case of its name.  Names only come from
+the configuration, so they are brought to one spelling when it is read, and
+looked up as they are for a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.routing.mapping import substitute
+from twisted_fcgi.settings import VariableChange, VariableCondition
+
+__all__ = ["Conditions", "Environment", "Names", "changed"]
+
+Environment = dict[bytes, bytes]
+
+#: Names that mean something to the gateway, or that an application expects in capitals.
+_LOWER_CASE = (b"no-proxy", b"proxy-fcgi-pathinfo", b"redirect-carefully")
+_UPPER_CASE = (
+    b"AUTH_TYPE CONTENT_LENGTH CONTENT_TYPE CONTEXT_DOCUMENT_ROOT CONTEXT_PREFIX DOCUMENT_ROOT "
+    b"GATEWAY_INTERFACE HTTPS PATH PATH_INFO PATH_TRANSLATED QUERY_STRING REMOTE_ADDR REMOTE_HOST "
+    b"REMOTE_IDENT REMOTE_PORT REMOTE_USER REQUEST_METHOD REQUEST_SCHEME REQUEST_URI "
+    b"SCRIPT_FILENAME SCRIPT_NAME SERVER_ADDR SERVER_ADMIN SERVER_NAME SERVER_PORT "
+    b"SERVER_PROTOCOL SERVER_SIGNATURE SERVER_SOFTWARE"
+).split()
+
+
+class Names:
+    """The one spelling of each variable's name: the first that was seen."""
+
+    def __init__(self) -> None:
+        self._spellings = {name.lower(): name for name in (*_LOWER_CASE, *_UPPER_CASE)}
+
+    def __call__(self, name: bytes) -> bytes:
+        lower = name.lower()
+        first = name.upper() if lower.startswith(b"http_") else name
+        return self._spellings.setdefault(lower, first)
+
+
+class Conditions:
+    """
+    SetEnvIf lines, prepared.
+
+    :param conditions: in their order.
+    :param names: the spelling of variables.
+    """
+
+    def __init__(self, conditions: Iterable[VariableCondition], names: Names) -> None:
+        self._rows = [
+            (
+                condition.attribute.lower(),
+                names(condition.attribute),
+                condition,
+                [(names(change.name), change.value) for change in condition.changes],
+            )
+            for condition in conditions
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def apply(
+        self, environment: Environment, request: Request, authority: Authority, uri: bytes
+    ) -> None:
+        """
+        Set and remove variables for a request.
+
+        :param uri: what ``Request_URI`` is: the path, decoded if the request was mapped.
+        """
+        for attribute, variable, condition, changes in self._rows:
+            if condition.names is not None:
+                value = _namedField(request, condition)
+            elif attribute == b"request_uri":
+                value = uri
+            elif attribute in (b"remote_addr", b"remote_host"):  # names are never looked up
+                value = request.client.host
+            elif attribute == b"server_addr":
+                value = request.server.host
+            elif attribute == b"request_method":
+                value = request.method
+            elif attribute == b"request_protocol":
+                value = request.protocol
+            else:
+                field = authority.field if attribute == b"host" else request.headers.get(attribute)
+                value = field if field is not None else environment.get(variable, b"")
+            match = condition.pattern.search(value)
+            if match is None:
+                continue
+            for name, text in changes:
+                if text is None:
+                    environment.pop(name, None)
+                else:
+                    environment[name] = text if condition.plain else substitute(text, match)
+
+
+def _namedField(request: Request, condition: VariableCondition) -> bytes:
+    """The value of the last header field whose name fits."""
+    assert condition.names is not None
+    for name, value in reversed(request.headers.pairs):
+        if condition.names.search(name):
+            return value
+    return b""
+
+
+def changed(changes: Iterable[VariableChange], names: Names) -> Environment:
+    """What SetEnv, PassEnv and UnsetEnv lines leave, in their order."""
+    environment: Environment = {}
+    for change in changes:
+        name = names(change.name)
+        if change.value is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = change.value
+    return environment

@@ -1,0 +1,99 @@
+"""
+Where a path leads below DocumentRoot (httpd: ``ap_core_translate``, ``ap_directory_walk``).
+
+The walk goes down from the root until it meets a file or nothing; what is left of
+the path is PATH_INFO.  Nothing is guessed from how names look: ``/photo.jpg/x.php``
+is the file ``photo.jpg`` with PATH_INFO ``/x.php``, and never the script ``x.php``.
+Symbolic links are followed, as by Options FollowSymLinks.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import NamedTuple
+
+from twisted_fcgi.errors import RequestError
+
+__all__ = ["DIRECTORY", "FILE", "MISSING", "Place", "concealed", "locate"]
+
+FILE = "file"
+DIRECTORY = "directory"
+MISSING = "missing"
+
+
+class Place(NamedTuple):
+    """
+    What a path leads to.
+
+    :ivar filename: up to the file, or to the first name that is not there.
+    :ivar pathInfo: the rest, from its slash on; ``None`` for none.
+    :ivar kind: :data:`FILE`, :data:`DIRECTORY` or :data:`MISSING`.
+    """
+
+    filename: bytes
+    pathInfo: bytes | None
+    kind: str
+
+
+def locate(root: bytes, path: bytes) -> Place:
+    """
+    Find what a path leads to.
+
+    :param root: a directory, without a slash at its end.
+    :param path: decoded and without dot segments, with a slash at its beginning.
+    :raises RequestError: 403 when it can't be looked at, or is no file or directory.
+    """
+    if b"/../" in path + b"/":
+        raise RequestError("a path that leads upwards", 403)
+    try:
+        kind = _kind(os.stat(root + path).st_mode)
+    except OSError:
+        return _walk(root, path)
+    if kind == FILE and path.endswith(b"/"):  # not everywhere an error
+        return _walk(root, path)
+    return Place(root + path, None, kind)
+
+
+def _walk(root: bytes, path: bytes) -> Place:
+    at = 0
+    while at < len(path):
+        slash = path.find(b"/", at + 1)
+        end = slash if slash > 0 else len(path)
+        filename = root + path[:end]
+        try:
+            kind = _kind(os.stat(filename).st_mode)
+        except FileNotFoundError:
+            kind = MISSING
+        except OSError as error:
+            raise RequestError(f"{filename!r}: {error.strerror}", 403) from None
+        if kind != DIRECTORY:
+            return Place(filename, path[end:] or None, kind)
+        at = end
+    return Place(root + path, None, DIRECTORY)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return FILE
+    if stat.S_ISDIR(mode):
+        return DIRECTORY
+    raise RequestError("neither a file nor a directory", 403)
+
+
+def concealed(path: bytes) -> int:
+    """
+    Whether a path is none of the public's, as a status: 403, 404, or 0 when it is not.
+
+    Names with a dot at their beginning are never served from disk, but for
+    ``/.well-known/`` (RFC 8615); ``.ht...`` is refused as Debian's and httpd's own
+    configurations do it.
+    """
+    if b"/." not in path:
+        return 0
+    segments = path.split(b"/")[1:]
+    if segments[0] == b".well-known":
+        del segments[0]
+    if any(segment.startswith(b".ht") for segment in segments):
+        return 403
+    return 404 if any(segment.startswith(b".") for segment in segments) else 0

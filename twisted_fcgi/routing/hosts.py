@@ -1,0 +1,101 @@
+"""
+Which virtual host a request is for (httpd: ``server/vhost.c``).
+
+First the address that the client connected to: an exact address goes before
+``*``, and there an exact port before any.  If several hosts share that address,
+the first whose ServerName or ServerAlias fits is taken, else the first of all.
+Only when no address fits at all it is the main server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from re import Pattern
+
+from twisted_fcgi.message import Address
+from twisted_fcgi.pcre import compileWildcards
+from twisted_fcgi.settings import Settings, VirtualHost
+
+__all__ = ["Hosts"]
+
+_ANY = frozenset({b"*", b"_default_", b"0.0.0.0", b"::"})
+
+
+class _Chain:
+    """The hosts of one address, in their order."""
+
+    def __init__(self) -> None:
+        self.hosts: list[VirtualHost] = []
+        self._names: dict[bytes, int] = {}
+        self._wildcards: list[tuple[int, Pattern[bytes]]] = []
+        self._addresses: dict[bytes, int] = {}
+
+    def add(self, host: VirtualHost, address: bytes) -> None:
+        place = len(self.hosts)
+        self.hosts.append(host)
+        self._addresses.setdefault(address.lower(), place)
+        for text in (host.name, *host.aliases):
+            name = text.encode("utf-8", "surrogateescape")
+            if b"*" in name or b"?" in name:
+                self._wildcards.append((place, compileWildcards(name, ignoreCase=True)))
+            else:
+                self._names.setdefault(name.lower(), place)
+
+    def choose(self, hostname: bytes | None) -> VirtualHost:
+        if hostname is None or len(self.hosts) == 1:
+            return self.hosts[0]
+        place = self._names.get(hostname, len(self.hosts))
+        for wild, pattern in self._wildcards:
+            if wild >= place:
+                break
+            if pattern.match(hostname):
+                place = wild
+        if place == len(self.hosts):
+            place = self._addresses.get(hostname, 0)
+        return self.hosts[place]
+
+
+class Hosts:
+    """
+    The servers of a configuration, by address and name.
+
+    :param settings: the configuration.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._main = settings.main
+        self._chains: dict[tuple[bytes | None, int | None], _Chain] = {}
+        for host in settings.hosts:
+            for text in host.addresses:
+                address, port = _parse(text)
+                key = (None if address in _ANY else address, port)
+                self._chains.setdefault(key, _Chain()).add(host, address)
+        self._wild = [chain for key, chain in self._chains.items() if key[0] is None]
+
+    def choose(self, server: Address, hostname: bytes | None) -> VirtualHost:
+        """
+        The host for a request.
+
+        :param server: our end of the connection.
+        :param hostname: the name that the client asked for, in lower case, or ``None``.
+        """
+        chain = None
+        for key in _keys(server):
+            chain = self._chains.get(key)
+            if chain is not None:
+                return chain.choose(hostname)
+        if not server.host and self._wild:
+            return self._wild[0].choose(hostname)  # a UNIX socket has no port to compare
+        return self._main
+
+
+def _keys(server: Address) -> Iterable[tuple[bytes | None, int | None]]:
+    return (server.host, server.port), (server.host, None), (None, server.port), (None, None)
+
+
+def _parse(text: str) -> tuple[bytes, int | None]:
+    """An address of a ``<VirtualHost>``: host and port, which is ``None`` for any."""
+    host, colon, port = text.encode("utf-8", "surrogateescape").rpartition(b":")
+    if not colon or port.endswith(b"]"):
+        host, port = text.encode("utf-8", "surrogateescape"), b"*"
+    return host.strip(b"[]").lower(), int(port) if port.isdigit() else None

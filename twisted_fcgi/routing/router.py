@@ -1,0 +1,272 @@
+"""
+From a request to what is done with it.
+
+A :class:`Router` follows httpd's order: the target and the host it names, the
+virtual host, SetEnvIf, then what the path leads to (:mod:`~twisted_fcgi.routing.site`),
+and at last who serves that: an application, a file, or the gateway itself with a
+refusal, a redirect or the answer to OPTIONS and TRACE.
+
+All that does not depend on a request is prepared when the router is made; names
+that clients use are remembered, up to a bound.  It looks at files
+(``os.stat``) and does nothing else to the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from twisted_fcgi.errors import BadRequest, RequestError
+from twisted_fcgi.message import Authority, Request, Route, RouteKind
+from twisted_fcgi.routing.environment import Environment
+from twisted_fcgi.routing.files import FILE, concealed
+from twisted_fcgi.routing.hosts import Hosts
+from twisted_fcgi.routing.mapping import Destination
+from twisted_fcgi.routing.site import Look, Site
+from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.uri import Target, parseAuthority, parseTarget
+
+__all__ = ["Router"]
+
+#: Names under which we were asked that are remembered.
+MAX_AUTHORITIES = 1024
+
+#: Methods that httpd knows; any other is 501 where no application is asked.
+_METHODS = frozenset(
+    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK "
+    b"UNLOCK VERSION-CONTROL CHECKOUT UNCHECKOUT CHECKIN UPDATE LABEL REPORT MKWORKSPACE "
+    b"MKACTIVITY BASELINE-CONTROL MERGE".split()
+)
+
+
+class Router:
+    """
+    Decides about requests as a configuration says.
+
+    :param settings: the configuration.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._main = settings.main
+        self._hosts = Hosts(settings)
+        self._sites = {id(host): Site(host) for host in (settings.main, *settings.hosts)}
+        self._authorities: dict[tuple[object, ...], Authority] = {}
+
+    def route(self, request: Request) -> Route:
+        """Decide what is done with a request."""
+        route = Route(RouteKind.REFUSE, self._main, self._main.directory)
+        try:
+            target = parseTarget(request.method, request.target)
+            authority = route.authority = self._authority(request, target)
+            route.host = authority.host
+            route.directory = authority.host.directory
+            route.hostname = authority.hostname
+            route.query = target.query
+            self._decide(request, target, authority, route)
+        except RequestError as error:
+            route.kind = RouteKind.REFUSE
+            route.status = error.status
+            route.reason = error.reason
+        return route
+
+    # Who is asked.
+
+    def _authority(self, request: Request, target: Target) -> Authority:
+        """The virtual host and the name it was asked by (``ap_update_vhost_from_headers``)."""
+        field = request.headers.get(b"host")
+        absolute = target.scheme == (b"https" if request.secure else b"http")
+        value = target.authority if absolute and target.authority is not None else None
+        key = (field, value, request.server, request.secure)
+        authority = self._authorities.get(key)
+        if authority is None:
+            hostname = port = None
+            if value is not None or field:
+                hostname, port = parseAuthority(field or b"" if value is None else value)
+            if value is not None and field is not None and hostname is not None:
+                # The target's name is the one that counts, also for the application.
+                field = b"[%b]" % hostname if b":" in hostname else hostname
+                field += b"" if port is None else b":%d" % port
+            host = self._hosts.choose(request.server, hostname)
+            authority = Authority(host, hostname, port, field, request.server, request.secure)
+            if len(self._authorities) >= MAX_AUTHORITIES:
+                self._authorities.clear()
+            self._authorities[key] = authority
+        if request.protocol not in (b"HTTP/1.0", b"HTTP/0.9") and (
+            authority.hostname is None or (field is None and request.protocol == b"HTTP/1.1")
+        ):
+            raise BadRequest("no Host")
+        return authority
+
+    # What is done.
+
+    def _decide(
+        self, request: Request, target: Target, authority: Authority, route: Route
+    ) -> None:
+        method = request.method
+        if method == b"CONNECT":
+            self._refuse(route, 405, "CONNECT is for forward proxies", self._allowed(authority))
+            return
+        site = self._sites[id(authority.host)]
+        if target.path == b"*":
+            self._answer(route)
+            return
+        environment: Environment = {}
+        if site.conditions:
+            site.conditions.apply(environment, request, authority, target.path)
+        look = Look(site.decode(target.path), target.query, request.target, environment)
+        route.uri = look.uri
+        look = site.look(look, request, authority)
+        rules = look.rules
+        route.directory = rules.settings
+        route.environment = look.environment
+        route.uri = look.uri
+        route.query = look.query
+        if look.mapped is not None:
+            self._ask(look.mapped.destination, look.mapped.raw, request, look, site, route)
+        elif look.location is not None:
+            route.kind = RouteKind.REDIRECT
+            route.status = 301
+            route.location = look.location
+        elif method == b"TRACE":
+            self._trace(request, authority, route)
+        elif rules.destination is not None:
+            site.proxy(look, rules.destination, rules.destination.path + look.filename, True)
+            self._ask(rules.destination, True, request, look, site, route)
+        elif rules.handler not in (b"", b"default-handler"):
+            # A file that somebody else was to run must not be shown as it is.
+            raise RequestError(f"no handler {rules.handler!r} here", 500)
+        else:
+            self._serve(request, look, authority, route)
+
+    def _ask(
+        self,
+        destination: Destination,
+        raw: bool,
+        request: Request,
+        look: Look,
+        site: Site,
+        route: Route,
+    ) -> None:
+        """An application serves it (mod_proxy: ``proxy_handler``)."""
+        authority = route.authority
+        assert authority is not None
+        hops = request.headers.get(b"max-forwards")
+        if hops is not None and not self._forwarded(hops, request, authority, route):
+            return
+        if request.method == b"TRACE" and not site.host.traceEnabled:
+            self._refuse(route, 405, "TRACE is not allowed", b"")
+            return
+        if destination.balancer is not None:
+            route.members = destination.balancer.members
+            route.balancer = destination.balancer.name
+        else:
+            member, defined = destination.memberFor(look.filename[len(b"proxy:") :])
+            if member is None:
+                raise RequestError(f"nobody speaks the protocol of {look.filename!r}", 500)
+            route.members = (member,)
+            if not defined:
+                route.environment[b"proxy-nokeepalive"] = b"1"
+        route.kind = RouteKind.FASTCGI
+        route.filename = look.filename
+        route.script = look.script
+        route.raw = raw
+        self._place(look.pathInfo, look, request, site, route)
+
+    def _place(
+        self, pathInfo: bytes | None, look: Look, request: Request, site: Site, route: Route
+    ) -> None:
+        """Give a route its PATH_INFO, and what follows from it."""
+        if pathInfo and route.authority is not None:
+            route.pathInfo = pathInfo
+            route.pathTranslated = site.pathTranslated(pathInfo, look, request, route.authority)
+
+    def elected(self, request: Request, route: Route, member: MemberSettings) -> Route:
+        """
+        A balancer's route for one of its members (mod_proxy_balancer: ``balancer_fixup``).
+
+        The member's own path comes before the request's; only now the URL has its
+        final form.
+
+        :param route: as :meth:`route` made it.
+        :returns: another route, with the filename, script and PATH_INFO for that member.
+        :raises RequestError: when the URL is not allowed.
+        """
+        site = self._sites[id(route.host)]
+        rest = route.filename[len(b"proxy:balancer://") :]
+        destination = Destination(member.url.encode("utf-8", "surrogateescape"), member)
+        path = destination.path + rest[rest.index(b"/") :]
+        proxied = site.proxied(
+            destination.authority, path, route.raw, route.directory, route.environment
+        )
+        elected = replace(route, filename=proxied.filename, script=proxied.script)
+        if proxied.pathInfo is not None or proxied.script is not None:
+            elected.pathInfo = elected.pathTranslated = None
+            look = Look(route.uri, route.query, request.target, route.environment)
+            self._place(proxied.pathInfo, look, request, site, elected)
+        return elected
+
+    def _forwarded(
+        self, hops: bytes, request: Request, authority: Authority, route: Route
+    ) -> bool:
+        """Whether Max-Forwards lets a request pass (RFC 9110, 7.6.2)."""
+        if not hops.isdigit() or len(hops) > 18:
+            raise BadRequest("Max-Forwards is no number")
+        if int(hops):
+            return True
+        if request.method == b"TRACE":
+            self._trace(request, authority, route)
+        elif request.method == b"OPTIONS":
+            self._answer(route, b"TRACE")
+        else:
+            raise BadRequest("Max-Forwards has reached zero")
+        return False
+
+    def _serve(
+        self, request: Request, look: Look, authority: Authority, route: Route
+    ) -> None:
+        """A file is served, or what is said in its place (httpd: ``default_handler``)."""
+        method = request.method
+        if method == b"OPTIONS":
+            self._answer(route, self._allowed(authority))
+        elif method not in (b"GET", b"HEAD", b"POST"):
+            status = 405 if method in _METHODS else 501
+            self._refuse(route, status, "a file has no such method", self._allowed(authority))
+        elif look.kind != FILE or look.pathInfo:
+            raise RequestError(f"file does not exist: {look.filename!r}", 404)
+        else:
+            status = concealed(look.uri)
+            if status:
+                raise RequestError("a name with a dot at its beginning", status)
+            route.kind = RouteKind.STATIC
+            route.filename = look.filename
+
+    def _trace(self, request: Request, authority: Authority, route: Route) -> None:
+        """Echo a request (RFC 9110, 9.3.8), without what could be a secret."""
+        if not authority.host.traceEnabled:
+            self._refuse(route, 405, "TRACE is not allowed", b"")
+        elif request.contentLength != 0 and not authority.host.traceExtended:
+            raise RequestError("TRACE with a body", 413)
+        else:
+            fields = [
+                b"%b: %b\r\n" % (name, value)
+                for name, value in request.headers
+                if name.lower() not in (b"authorization", b"proxy-authorization", b"cookie")
+            ]
+            self._answer(route)
+            route.fields = ((b"Content-Type", b"message/http"),)
+            route.body = b"".join([request.line, b"\r\n", *fields, b"\r\n"])
+
+    def _allowed(self, authority: Authority) -> bytes:
+        methods = b"GET, HEAD, OPTIONS, POST"
+        return methods + b", TRACE" if authority.host.traceEnabled else methods
+
+    def _answer(self, route: Route, allowed: bytes | None = None) -> None:
+        route.kind = RouteKind.ANSWER
+        route.status = 200
+        if allowed is not None:
+            route.fields = ((b"Allow", allowed),)
+
+    def _refuse(self, route: Route, status: int, reason: str, allowed: bytes) -> None:
+        route.kind = RouteKind.REFUSE
+        route.status = status
+        route.reason = reason
+        route.fields = ((b"Allow", allowed),)

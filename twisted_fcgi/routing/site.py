@@ -1,0 +1,387 @@
+"""
+One virtual host, prepared: from a decoded path to what serves it.
+
+:meth:`Site.look` is httpd's ``ap_process_request_internal`` without its access
+control, and like it serves for a request, for the look-ups of DirectoryIndex and
+FallbackResource, and for PATH_TRANSLATED.  In its order: ``<Location>``, ProxyPass,
+else DocumentRoot with ``<Directory>`` and ``<Files>``, ``<Location>`` again over all of
+it, SetEnvIf, the application's URL in its final form, SetEnv, and for directories
+and what is missing mod_dir.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from twisted_fcgi.errors import RequestError
+from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.routing.environment import Conditions, Environment, Names, changed
+from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, locate
+from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
+from twisted_fcgi.routing.sections import Sections
+from twisted_fcgi.settings import BackendType, DirectorySettings, EncodedSlashes, VirtualHost
+from twisted_fcgi.uri import decodePath, encodeForProxy, encodePath, unescape
+
+__all__ = ["Look", "Proxied", "Site"]
+
+#: Sets of sections of which the merged settings are remembered.
+MAX_RULES = 4096
+
+#: How deep DirectoryIndex and FallbackResource may lead (LimitInternalRecursion).
+MAX_DEPTH = 10
+
+_DEFAULT_INDEX = (b"index.html",)
+
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_CONTROL_OR_QUERY = re.compile(rb"[\x00-\x1f\x7f?]")
+
+
+class Rules:
+    """The settings of the sections that apply, and what follows from them."""
+
+    __slots__ = ("conditions", "destination", "environment", "handler", "settings")
+
+    def __init__(self, settings: DirectorySettings, names: Names) -> None:
+        self.settings = settings
+        self.environment = changed(settings.environment or (), names)
+        self.conditions = Conditions(settings.conditions or (), names)
+        self.handler = settings.handler or b""
+        self.destination: Destination | None = None
+        if self.handler[:6].lower() == b"proxy:":
+            self.destination = Destination(
+                _urlOfHandler(self.handler[6:]),
+                settings.member,
+                settings.balancer,
+                settings.candidates or (),
+            )
+
+    @property
+    def canonicalName(self) -> bool | None:
+        return self.settings.canonicalName
+
+
+class Proxied(NamedTuple):
+    """
+    What is asked of an application (httpd: after ``proxy_fcgi_canon``).
+
+    :ivar filename: ``proxy:fcgi://host:port/path``.
+    :ivar pathInfo: from the URL; ``None``: what it was before.
+    :ivar script: the file that was found for it on disk, or ``None``.
+    """
+
+    filename: bytes
+    pathInfo: bytes | None
+    script: bytes | None
+
+
+class Look:
+    """
+    What a path leads to (httpd: a ``request_rec``); the names are those of ``Route``.
+
+    :ivar sent: the target as it was sent.
+    :ivar mapped: what a ProxyPass made of it.
+    :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
+    :ivar location: where the client is redirected to.
+    """
+
+    __slots__ = (
+        "environment",
+        "filename",
+        "kind",
+        "location",
+        "mapped",
+        "pathInfo",
+        "query",
+        "rules",
+        "script",
+        "sent",
+        "uri",
+    )
+
+    rules: Rules
+
+    def __init__(
+        self, uri: bytes, query: bytes | None, sent: bytes, environment: Environment
+    ) -> None:
+        self.uri = uri
+        self.query = query
+        self.sent = sent
+        self.environment = environment
+        self.filename = b""
+        self.pathInfo: bytes | None = None
+        self.script: bytes | None = None
+        self.kind = MISSING
+        self.mapped: Mapped | None = None
+        self.location: bytes | None = None
+
+    def adopt(self, other: Look) -> None:
+        """Become another one (``ap_internal_fast_redirect``): its variables are the weaker."""
+        environment = {**other.environment, **self.environment}
+        for name in Look.__slots__:
+            setattr(self, name, getattr(other, name))
+        self.environment = environment
+
+
+class Site:
+    """
+    A virtual host, prepared.
+
+    :param host: its settings.
+    """
+
+    def __init__(self, host: VirtualHost) -> None:
+        self.host = host
+        self._names = Names()
+        self.conditions = Conditions(host.conditions, self._names)
+        self.encodedSlashes = host.directory.encodedSlashes or EncodedSlashes.OFF
+        self._sections = Sections(host.directory, host.sections)
+        self._mappings = Mappings(host.mappings)
+        self._rules: dict[tuple[int, ...], Rules] = {}
+        self._root: bytes | None = None
+        if host.documentRoot is not None:
+            self._root = host.documentRoot.encode("utf-8", "surrogateescape").rstrip(b"/")
+
+    def decode(self, path: bytes) -> bytes:
+        """A target's path, as this host's settings decode it."""
+        return decodePath(path, self.encodedSlashes, self.host.mergeSlashes)
+
+    def _rulesFor(self, places: tuple[int, ...]) -> Rules:
+        rules = self._rules.get(places)
+        if rules is None:
+            if len(self._rules) >= MAX_RULES:
+                self._rules.clear()
+            rules = self._rules[places] = Rules(self._sections.merged(places), self._names)
+        return rules
+
+    def look(
+        self, look: Look, request: Request, authority: Authority, depth: int = 0
+    ) -> Look:
+        """
+        Find out what a path leads to.
+
+        :param look: with the path, the query and the variables so far.
+        :param depth: 0 for a request, more for a look-up.
+        :raises RequestError: when it is refused.
+        """
+        sections = self._sections
+        uri = look.uri
+        environment = look.environment
+        locations = sections.locations(uri, environment)
+        mapped = None
+        if b"no-proxy" not in environment:
+            inside = self._rulesFor(locations).settings.mapping if sections.mapping else None
+            mapped = self._mappings.find(uri, look.sent, inside)
+        if mapped is not None:
+            look.mapped = mapped
+            places = sections.proxies(mapped.url, environment) + locations
+        else:
+            self._translate(look)
+            places = (
+                sections.directories(look.filename, look.kind == DIRECTORY, environment)
+                + locations
+            )
+        look.rules = rules = self._rulesFor(places)
+        if rules.conditions and not depth:
+            rules.conditions.apply(environment, request, authority, uri)
+        if mapped is not None:
+            self.proxy(look, mapped.destination, mapped.path, mapped.raw)
+        environment.update(rules.environment)
+        if mapped is None:
+            self._fixDirectory(look, request, authority, depth)
+        return look
+
+    def _translate(self, look: Look) -> None:
+        """DocumentRoot and the walk below it."""
+        if self._root is None:
+            look.filename = look.uri
+            return
+        place = locate(self._root, look.uri)
+        look.filename, look.pathInfo, look.kind = place
+
+    # The application's URL.
+
+    def proxy(self, look: Look, destination: Destination, path: bytes, raw: bool) -> None:
+        """Give a look the application's URL as its filename."""
+        if destination.balancer is not None:
+            # Encoded for each member that is asked, with that member's path before it.
+            look.filename = b"proxy:%b/%b" % (destination.authority, path[1:])
+            return
+        proxied = self.proxied(
+            destination.authority, path, raw, look.rules.settings, look.environment
+        )
+        look.filename = proxied.filename
+        if proxied.pathInfo is not None or proxied.script is not None:
+            look.pathInfo = proxied.pathInfo
+        look.script = proxied.script
+
+    def proxied(
+        self,
+        authority: bytes,
+        path: bytes,
+        raw: bool,
+        settings: DirectorySettings,
+        environment: Environment,
+    ) -> Proxied:
+        """
+        The final form of an application's URL, and the PATH_INFO in it.
+
+        :param authority: ``fcgi://host:port``.
+        :param path: the rest, decoded unless ``raw``.
+        :param raw: it is not encoded, but must not hold control characters, nor a
+            ``?`` for PHP-FPM, which takes that for the begin of a query.
+        :raises RequestError: 403 when it does.
+        """
+        plain = path[1:]
+        if raw:
+            fpm = settings.backendType is not BackendType.GENERIC
+            if (_CONTROL_OR_QUERY if fpm else _CONTROL).search(plain):
+                raise RequestError("control character or '?' in a path that is passed raw", 403)
+            final = plain
+        else:
+            keep = settings.encodedSlashes is EncodedSlashes.NODECODE
+            final = encodeForProxy(plain, keep)
+        filename = b"proxy:%b/%b" % (authority, final)
+        mode = environment.get(b"proxy-fcgi-pathinfo")
+        if mode is None:
+            return Proxied(filename, None, None)
+        if mode.lower() == b"full":
+            return self._onDisk(filename, b"/" + plain)
+        return Proxied(filename, _splitPathInfo(final, mode.lower()), None)
+
+    def _onDisk(self, filename: bytes, path: bytes) -> Proxied:
+        """proxy-fcgi-pathinfo ``full``: the file system knows where the script ends."""
+        path = re.sub(rb"/+", b"/", path)
+        for root in (b"",) if self._root is None else (b"", self._root):
+            try:
+                place = locate(root, path)
+            except RequestError:
+                continue
+            if place.kind == FILE:
+                return Proxied(filename, place.pathInfo, place.filename)
+        return Proxied(filename, None, None)
+
+    # mod_dir.
+
+    def _fixDirectory(
+        self, look: Look, request: Request, authority: Authority, depth: int
+    ) -> None:
+        rules = look.rules
+        if look.kind == DIRECTORY:
+            status = concealed(look.uri)
+            if status and rules.destination is None:
+                raise RequestError("a directory with a dot at its beginning", status)
+            if not look.uri.endswith(b"/"):
+                if request.method in (b"GET", b"HEAD") or (
+                    b"redirect-carefully" not in look.environment
+                ):
+                    look.location = _urlOf(look, authority, self.host)
+                return
+            if depth or request.method in (b"GET", b"HEAD", b"POST"):
+                names = rules.settings.directoryIndex
+                self._tryEach(
+                    _DEFAULT_INDEX if names is None else names, look, request, authority, depth
+                )
+        elif look.kind == MISSING and not rules.handler and rules.settings.fallbackResource:
+            self._tryEach((rules.settings.fallbackResource,), look, request, authority, depth)
+
+    def _tryEach(
+        self,
+        names: tuple[bytes, ...],
+        look: Look,
+        request: Request,
+        authority: Authority,
+        depth: int,
+    ) -> None:
+        """Become the first of some local URLs that is a file or proxied, or redirect with it."""
+        if depth >= MAX_DEPTH:
+            raise RequestError("DirectoryIndex or FallbackResource leads to itself", 500)
+        refusal: RequestError | None = None
+        for name in names:
+            try:
+                other = self._inner(name, look, request, authority, depth)
+            except RequestError as error:
+                if error.status != 404:
+                    refusal = error
+                continue
+            if other.location is not None:
+                look.location = other.location
+                return
+            if other.mapped is not None or other.kind == FILE:
+                look.adopt(other)
+                return
+        if refusal is not None:
+            raise refusal
+
+    def _inner(
+        self, url: bytes, look: Look, request: Request, authority: Authority, depth: int
+    ) -> Look:
+        """What a local URL, relative to a look's, leads to."""
+        if not url.startswith(b"/"):
+            url = encodePath(look.uri[: look.uri.rindex(b"/") + 1]) + url
+        if look.query is not None:
+            url += b"?" + look.query
+        path, mark, query = url.partition(b"?")
+        other = Look(self.decode(path), query if mark else None, url, dict(look.environment))
+        return self.look(other, request, authority, depth + 1)
+
+    def pathTranslated(
+        self, pathInfo: bytes, look: Look, request: Request, authority: Authority
+    ) -> bytes | None:
+        """
+        The file that a PATH_INFO would be, were it a path of its own (RFC 3875, 4.1.6).
+
+        As in httpd that is the index of a directory, and a ``proxy:`` URL where a
+        ProxyPass claims it.
+        """
+        sent = encodePath(pathInfo)
+        try:
+            other = Look(self.decode(sent), None, sent, dict(look.environment))
+            self.look(other, request, authority, depth=1)
+        except RequestError:
+            return None
+        return other.filename + (other.pathInfo or b"")
+
+
+def _splitPathInfo(path: bytes, mode: bytes) -> bytes | None:
+    """
+    proxy-fcgi-pathinfo: where the script ends, guessed from the URL's look.
+
+    The rules are fixed texts on bytes, not expressions: an expression that has to
+    match the whole path can be made to fail (CVE-2019-11043), and one that ignores
+    case can find ``.php`` where the file system does not (CVE-2026-24895).
+
+    :param path: without its first slash, encoded.
+    :param mode: ``first-dot``, ``last-dot``, ``unescape`` or any other text.
+    """
+    if mode in (b"first-dot", b"last-dot"):
+        dot = path.find(b".") if mode == b"first-dot" else path.rfind(b".")
+        slash = path.find(b"/", dot) if dot >= 0 else -1
+        return unescape(path[slash:]) if slash >= 0 else None
+    return b"/" + (unescape(path) if mode == b"unescape" else path)
+
+
+def _urlOfHandler(text: bytes) -> bytes:
+    """The URL of a handler: without the socket, with a host (``fixup_uds_filename``)."""
+    if text[:5].lower() == b"unix:" and b"|" in text:
+        text = text.partition(b"|")[2]
+        scheme, _, rest = text.partition(b":")
+        if rest in (b"", b"//"):
+            return scheme + b"://localhost"
+    return text
+
+
+def _urlOf(look: Look, authority: Authority, host: VirtualHost) -> bytes:
+    """The URL of a directory, with the slash that its path lacks (``ap_construct_url``)."""
+    canonical = look.rules.canonicalName
+    if canonical is None:
+        canonical = host.canonicalName
+    scheme, usual = (b"https", 443) if authority.secure else (b"http", 80)
+    port = authority.portNumber(canonical)
+    return b"%b://%b%b%b/%b" % (
+        scheme,
+        authority.name(canonical),
+        b"" if port == usual else b":%d" % port,
+        encodePath(look.uri),
+        b"" if look.query is None else b"?" + look.query,
+    )

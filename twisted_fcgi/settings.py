@@ -39,7 +39,13 @@ __all__ = [
 
 
 class Flush(enum.Enum):
-    """``flushpackets``: when a part of a response is sent on."""
+    """
+    ``flushpackets``: when a part of a response is sent on.
+
+    With ``off`` what comes in one turn of the reactor leaves together at its end, but
+    a head waits for the first byte of its body; with ``on`` nothing waits; with ``auto``
+    small parts wait for more, up to ``flushwait``.
+    """
 
     OFF = "off"
     ON = "on"
@@ -106,7 +112,7 @@ class MemberSettings:
     connectTimeout: float | None = None
     retry: float = 60.0
     keepalive: bool = False
-    flush: Flush = Flush.AUTO
+    flush: Flush = Flush.OFF
     flushWait: float = 0.010
     route: str = ""
     redirect: str = ""

@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 from tests.web.doubles import RecordingResponse, ScriptedBody, ScriptedMember
 from twisted_fcgi.errors import BrokenResponse, ConnectFailed, ResponseTimedOut
 from twisted_fcgi.interfaces import IExchange, IResponse, IStreamReceiver
-from twisted_fcgi.message import Headers, Request, ResponseHead, Route, RouteKind
+from twisted_fcgi.message import Address, Authority, Headers, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, Flush, Limits, MemberSettings, VirtualHost
 from twisted_fcgi.web.relay import GATHER_LIMIT, Exchange, GatheringResponse
 from twisted_fcgi.wire import EndRequest
@@ -43,6 +43,7 @@ class ExchangeTests(SynchronousTestCase):
             uri=b"/x",
             filename=b"proxy:fcgi://localhost/x",
             members=settings,
+            authority=Authority(host, b"h", None, b"h", Address(b"127.0.0.1", 80), False),
         )
         request = Request(
             method,
@@ -52,7 +53,13 @@ class ExchangeTests(SynchronousTestCase):
         )
         response = RecordingResponse()
         self.exchange = Exchange(
-            request, route, body, response, iter(settings), live.__getitem__, self.clock
+            request,
+            route,
+            body,
+            response,
+            iter([(member, route) for member in settings]),
+            live.__getitem__,
+            self.clock,
         )
         self.exchange.start()
         return response

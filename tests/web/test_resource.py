@@ -17,12 +17,13 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from tests.web.doubles import ScriptedMember
+from twisted import internet
+from twisted_fcgi.config import loads
 from twisted_fcgi.errors import ConfigurationErrors, ResponseTimedOut
 from twisted_fcgi.settings import MemberSettings
 from twisted_fcgi.web.gateway import Gateway
 from twisted_fcgi.web.resource import FastCGIResource
 from twisted_fcgi.wire import EndRequest
-from twisted_fcgi.config import loads
 
 HEAD = b"Content-Type: text/plain\r\n\r\n"
 END = EndRequest(1, 0, 0)
@@ -237,6 +238,11 @@ class HTTP2Tests(SiteTestCase):
     """Tests for :class:`FastCGIResource` over HTTP/2."""
 
     protocol = b"h2"
+
+    def connect(self, *script: Any, path: bytes = b"") -> None:
+        super().connect(*script, path=path)
+        # The HTTP/2 connection of twisted.web imports its reactor when it is made.
+        self.patch(internet, "reactor", self.clock)
 
     def request(self, method: str, path: str, body: bytes = b"") -> list[Any]:
         """Send a request; the events that its answer made."""

@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from twisted_fcgi.backend.member import Member
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
-from twisted_fcgi.message import Headers, Request, Route, RouteKind
+from twisted_fcgi.message import REASONS, Headers, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.errorpage import writeErrorPage
@@ -80,7 +80,13 @@ class Gateway:
         route = self._route(request)
         if route.kind == RouteKind.FASTCGI:
             exchange = Exchange(
-                request, route, body, response, self._order(route), self._live, self._reactor
+                request,
+                route,
+                body,
+                response,
+                self._attempts(request, route),
+                self._live,
+                self._reactor,
             )
             exchange.start()
             return exchange
@@ -88,10 +94,20 @@ class Gateway:
             body.discard()
         if route.kind == RouteKind.STATIC:
             return serveFile(request, route, response, self._reactor)
+        if route.kind == RouteKind.ANSWER:
+            response.writeHead(
+                ResponseHead(
+                    route.status, REASONS[route.status], Headers(route.fields), len(route.body)
+                )
+            )
+            if route.body:
+                response.write(route.body)
+            response.finish()
+            return _ANSWERED
+        headers = Headers(route.fields)
         if route.kind == RouteKind.REDIRECT:
-            headers = Headers([(b"Location", route.location)])
+            headers.add(b"Location", route.location)
         else:
-            headers = Headers()
             log.info(
                 "{request!r} from {client} refused with {status}: {reason}",
                 request=request,
@@ -111,9 +127,14 @@ class Gateway:
             main = self.settings.main
             return Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
 
-    def _order(self, route: Route) -> Iterator[MemberSettings]:
-        """The members in the order in which they are tried."""
-        return iter(route.members)
+    def _attempts(self, request: Request, route: Route) -> Iterator[tuple[MemberSettings, Route]]:
+        """The members in the order in which they are tried, and the route for each."""
+        if route.balancer is None:
+            for member in route.members:
+                yield member, route
+        else:
+            for member in route.members:
+                yield member, self._router.elected(request, route, member)
 
     def _live(self, settings: MemberSettings) -> IMember:
         key = (settings.url, settings.socket)

@@ -49,14 +49,16 @@ GATHER_LIMIT = 8192
 
 _BODYLESS = frozenset((204, 304))
 
+_NOBODY = RequestError("no member can be asked", 503)
+
 
 @implementer(IExchange, IStreamReceiver)
 class Exchange:
     """
     One request and its response.
 
-    :param members: the members to try, in their order; the next one is asked for
-        only when an attempt failed without effect.
+    :param attempts: the members to try, in their order, each with the route for it;
+        the next one is asked for only when an attempt failed without effect.
     :param connect: a member's live :class:`~twisted_fcgi.interfaces.IMember`.
     """
 
@@ -66,7 +68,7 @@ class Exchange:
         route: Route,
         body: IBody | None,
         response: IResponse,
-        members: Iterator[MemberSettings],
+        attempts: Iterator[tuple[MemberSettings, Route]],
         connect: Callable[[MemberSettings], IMember],
         reactor: IReactorTime,
     ) -> None:
@@ -74,7 +76,7 @@ class Exchange:
         self._route = route
         self._body = body
         self._response = response
-        self._members = members
+        self._attempts = attempts
         self._connect = connect
         self._reactor = reactor
         self._member: MemberSettings | None = None
@@ -91,16 +93,19 @@ class Exchange:
         """Count the body when its length is unknown, then ask the first member."""
         body = self._body
         if body is None:
-            self._attempt()
+            self._attempt(_NOBODY)
             return
         limits = self._route.host.limits
+        limit = self._route.directory.limitBody
+        if limit is None:
+            limit = limits.body
         if body.length is None:
-            spool(body, limits.spoolMemory, limits.body, self._bodySpooled)
-        elif limits.body and body.length > limits.body:
-            reason = f"Content-Length {body.length} is over LimitRequestBody {limits.body}"
+            spool(body, limits.spoolMemory, limit, self._bodySpooled)
+        elif limit and body.length > limit:
+            reason = f"Content-Length {body.length} is over LimitRequestBody {limit}"
             self._fail(BadRequest(reason, 413))
         else:
-            self._attempt()
+            self._attempt(_NOBODY)
 
     def _bodySpooled(self, result: IBody | RequestError) -> None:
         if isinstance(result, RequestError):
@@ -111,19 +116,29 @@ class Exchange:
         else:
             self._body = result
             self._request.contentLength = result.length
-            self._attempt()
+            self._attempt(_NOBODY)
 
-    def _attempt(self) -> None:
-        """Ask the next member."""
-        member = self._member = next(self._members, None)
-        if member is None:
-            self._fail(RequestError("no member is left to ask", 503))
+    def _attempt(self, error: RequestError) -> None:
+        """
+        Ask the next member.
+
+        :param error: what the client is told when there is none.
+        """
+        try:
+            member, route = next(self._attempts, (None, self._route))
+        except RequestError as refusal:
+            self._fail(refusal)
             return
+        if member is None:
+            self._fail(error)
+            return
+        self._member = member
+        self._route = route
         self._parser = ResponseParser(member.maxResponseHead)
         self._flushing = member.flush is Flush.ON
-        host = self._route.host
+        host = route.host
         stream = self._connect(member).open(
-            variables(self._request, self._route, member),
+            variables(self._request, route, member),
             self._body,
             self,
             timeout=host.timeout if host.proxyTimeout is None else host.proxyTimeout,
@@ -149,21 +164,22 @@ class Exchange:
                 return
             if rest is None:
                 return
-            self._headReceived(parser.head)
+            assert parser.head is not None and self._member is not None
+            self._headReceived(parser.head, self._member)
             data = rest
         if data and not self._bodyless:
             self._bodyReceived(data)
 
-    def _headReceived(self, head: ResponseHead) -> None:
+    def _headReceived(self, head: ResponseHead, member: MemberSettings) -> None:
         self._parser = None
         failed = applyConditions(self._request, self._route, head, self._reactor.seconds())
         if failed or head.status in _BODYLESS:
             self._bodyless = True
         if not self._bodyless:
             self._remaining = head.contentLength
-        if self._member.flush is Flush.AUTO:
+        if member.flush is Flush.AUTO:
             self._response = self._gathering = GatheringResponse(
-                self._response, self._member.flushWait, self._reactor
+                self._response, member.flushWait, self._reactor
             )
         self._response.writeHead(head)
         if self._flushing:
@@ -198,9 +214,8 @@ class Exchange:
 
     def streamFailed(self, error: RequestError) -> None:
         self._stream = None
-        if error.retryable and self._parser is not None and len(self._route.members) > 1:
-            self._report(f"{error.reason}; another member is tried")
-            self._attempt()
+        if error.retryable and self._parser is not None:
+            self._attempt(error)
         else:
             self._fail(error)
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -67,8 +67,10 @@ class FastCGIResource(Resource):
     def render(self, request: SiteRequest) -> int:
         """Hand the request to the gateway, whatever its method is."""
         response = _SiteResponse(request)
-        length = request.content.seek(0, os.SEEK_END)
-        body: IBody | None = FileBody(request.content, length) if length else None
+        content = request.content
+        assert content is not None  # it is there from the end of the head on
+        length = content.seek(0, os.SEEK_END)
+        body: IBody | None = FileBody(content, length) if length else None
         response.begin(self._gateway.serve(_messageOf(request, length), body, response))
         return NOT_DONE_YET
 
@@ -94,9 +96,9 @@ def _messageOf(request: SiteRequest, length: int) -> Request:
 
 
 def _addressOf(address: IAddress) -> Address:
-    if isinstance(address, UNIXAddress):
-        return Address(b"", 0)
-    return Address(address.host.encode("ascii"), address.port)
+    if isinstance(address, (IPv4Address, IPv6Address)):
+        return Address(address.host.encode("ascii"), address.port)
+    return Address(b"", 0)
 
 
 @implementer(IResponse)
@@ -153,7 +155,8 @@ class _SiteResponse:
         self._end()
         # An HTTP/2 stream is a channel without a transport; aborting it resets
         # that stream only.
-        (self._request.transport or self._request.channel).abortConnection()
+        connection: Any = self._request.transport or self._request.channel
+        connection.abortConnection()
 
     def _end(self) -> None:
         self._finished = True

@@ -1,5 +1,5 @@
 """
-Records as a peer would write them, and the three ways of feeding a connection.
+Records as a peer would write them, and the ways of feeding a connection.
 
 The records are made here by hand, not by the package, so that a mistake in the
 package's own encoding can't hide.
@@ -65,13 +65,13 @@ def joined(events: Iterable[Event]) -> list[Event]:
 
 def fed(make: Callable[[], ClientConnection | ApplicationConnection], data: bytes) -> list[Event]:
     """
-    What a connection says to ``data``: whole, byte by byte, and with junk behind.
+    What a connection says to ``data``: whole, byte by byte, in two, and with junk behind.
 
     A violation is given as ``Violation(text)``.
 
     :param make: makes the connection, in the same state each time.
     :returns: the events, parts of a stream joined.
-    :raises AssertionError: unless all three ways say the same.
+    :raises AssertionError: unless all ways say the same.
     """
     whole = make()
     events = whole.receive(data)
@@ -79,6 +79,10 @@ def fed(make: Callable[[], ClientConnection | ApplicationConnection], data: byte
     apart = [event for i in range(len(data)) for event in bytewise.receive(data[i : i + 1])]
     assert joined(apart) == joined(events), (joined(apart), joined(events))
     assert repr(bytewise) == repr(whole), (bytewise, whole)
+    for cut in range(1, min(len(data), 400)):
+        halves = make()
+        apart = halves.receive(data[:cut]) + halves.receive(data[cut:])
+        assert joined(apart) == joined(events), (cut, joined(apart), joined(events))
     if not whole.over and not whole.pending:
         spoiled = joined(make().receive(data + JUNK))
         assert spoiled[:-1] == joined(events), (spoiled, events)

@@ -185,7 +185,6 @@ class ApplicationConnection(Connection):
         events.append(Params(requestId, self._params.pop(requestId).finish()))
 
     def _abort(self, requestId: int, content: bytes, events: list[Event]) -> None:
-        self._params.pop(requestId, None)
         events.append(Abort(requestId))
 
     def _valuesRequested(self, requestId: int, content: bytes, events: list[Event]) -> None:

@@ -202,22 +202,19 @@ class Connection:
                 self._content = max(0, stop - size)
                 self._padding = at - max(stop, size)
                 self._requestId = requestId
-                self._event = event if length else None
+                self._event = event
                 return
-        if at < size:
-            self._rest = data[at:]
+        self._rest = data[at:]
 
     def _readOn(self, data: bytes, events: list[Event]) -> int:
         """Read on in a record that comes in pieces; returns where the next one begins."""
         size = len(data)
-        at = 0
-        if self._content:
-            at = min(size, self._content)
-            self._content -= at
-            if at and self._event is Params:
-                self._gather(self._requestId, data[:at], events)
-            elif at and self._event in _PIECES:
-                events.append(self._event(self._requestId, data[:at]))
+        at = min(size, self._content)
+        self._content -= at
+        if at and self._event is Params:
+            self._gather(self._requestId, data[:at], events)
+        elif at and self._event in _PIECES:
+            events.append(self._event(self._requestId, data[:at]))
         skipped = min(size - at, self._padding)
         self._padding -= skipped
         if not self._content and not self._padding:

@@ -37,14 +37,14 @@ class LibFcgi(Server):
 
 
 class CgiFcgi(LibFcgi):
-    """The same program, 4 times, as ``cgi-fcgi -start`` starts it."""
+    """The same program as ``cgi-fcgi -start`` starts it: 8 times, for those that end stay away."""
 
     name = "cgi-fcgi"
 
     def command(self) -> Sequence[str | Path]:
         program, address = super().command()
         # The starter ends at once; the shell stays, so that there is something to end.
-        starter = 'cgi-fcgi -start -connect "$1" "$0" 4; exec sleep infinity'
+        starter = 'cgi-fcgi -start -connect "$1" "$0" 8; exec sleep infinity'
         return ["sh", "-c", starter, program, address]
 
 
@@ -52,6 +52,7 @@ class Fcgiwrap(Server):
     """fcgiwrap, 4 processes; each request is a CGI program."""
 
     name = "fcgiwrap"
+    configuration = "ProxyFCGIBackendType GENERIC\nSetEnv NO_BUFFERING 1"
 
     def command(self) -> Sequence[str | Path]:
         compiled(self.directory)

@@ -121,9 +121,8 @@ def configured(kind: Kind, peer: Server) -> str:
     if peer.address.path is not None:
         where = f"unix:{peer.address}|fcgi://{peer.name}"
     reuse = "enablereuse=on max=4" if kind.reuse else "enablereuse=off"
-    backend = "FPM" if isinstance(peer, PhpFpm) else "GENERIC"
     return f"""\
-ProxyFCGIBackendType {backend}
+{peer.configuration}
 ProxyPass "/" "{where}{peer.application.parent}/" {reuse}
 """
 

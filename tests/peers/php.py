@@ -22,6 +22,7 @@ class PhpFpm(Server):
     """php-fpm with a static pool of 4."""
 
     name = "php-fpm"
+    configuration = "ProxyFCGIBackendType FPM"
 
     def __init__(self, directory: Path, address: Address) -> None:
         super().__init__(directory, address)

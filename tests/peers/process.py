@@ -15,7 +15,7 @@ __all__ = ["Address", "Server", "freePort"]
 
 #: For a server to accept, and to end when told to; seconds.
 START_LIMIT = 15.0
-STOP_LIMIT = 5.0
+STOP_LIMIT = 3.0
 
 
 def freePort() -> int:
@@ -54,6 +54,7 @@ class Server:
 
     :cvar name: what it is called in logs.
     :cvar sendsStderr: whether it sends stderr to the client of FastCGI.
+    :cvar configuration: what a proxy before it has to be told.
     :ivar directory: its own; nothing of it is anywhere else.
     :ivar address: where it listens.
     :ivar application: the file of the program that it runs for requests, for SCRIPT_FILENAME.
@@ -61,6 +62,7 @@ class Server:
 
     name = ""
     sendsStderr = True
+    configuration = "ProxyFCGIBackendType GENERIC"
 
     def __init__(self, directory: Path, address: Address) -> None:
         self.directory = directory

@@ -123,13 +123,16 @@ static void stream(unsigned long long left)
     }
 }
 
-/* Wait, 20 s at most, until a file is there. */
+/* Wait until a file is there; after 20 s, die. */
 static void await(const char *path)
 {
     struct stat s;
     int turn;
-    for (turn = 0; turn < 2000 && stat(path, &s); turn++)
+    for (turn = 0; stat(path, &s); turn++) {
+        if (turn == 2000)
+            abort();
         usleep(10000);
+    }
 }
 
 static void touch(const char *path)

@@ -15,7 +15,10 @@ function quoted(string $text): string
 
 function await(string $path): void
 {
-    for ($turn = 0; $turn < 2000 && !file_exists($path); $turn++) {
+    for ($turn = 0; !file_exists($path); $turn++) {
+        if ($turn == 2000) {
+            exit("$path does not come\n");
+        }
         usleep(10000);
         clearstatcache();
     }
@@ -24,7 +27,7 @@ function await(string $path): void
 switch ($_GET['do'] ?? '') {
     case 'env':
         header('Content-Type: application/json');
-        foreach (getenv() as $name => $value) {
+        foreach (array_filter($_SERVER, 'is_string') as $name => $value) {
             echo '[', quoted($name), ',', quoted($value), "]\n";
         }
         break;

@@ -17,9 +17,10 @@ BLOCK = (b"abcdefghijklmnopqrstuvw" * 2850)[:65536]
 
 
 def await_(path):
-    for _ in range(2000):
-        if path.exists():
-            return
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(path)
         time.sleep(0.01)
 
 

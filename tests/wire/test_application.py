@@ -342,7 +342,8 @@ class LimitsTests(SynchronousTestCase):
         for requestId in (1, 2, 3):
             connection.end(requestId)
         fresh = application()
-        del fresh._requestId, connection._requestId
+        for end_ in (fresh, connection):
+            del end_._requestId, end_._unread
         self.assertEqual(vars(fresh), vars(connection))
 
 
@@ -357,16 +358,22 @@ class FinishedTests(SynchronousTestCase):
 
     def test_notKept(self) -> None:
         """Without, it is finished once no request is open."""
-        connection = asked(begin(1, flags=0) + begin(2))
-        connection.end(1)
-        self.assertFalse(connection.finished)
-        connection.end(2)
-        self.assertTrue(connection.finished)
-
-    def test_refused(self) -> None:
-        """Also when the request was refused."""
-        self.assertTrue(asked(begin(1, 4, flags=0)).finished)
         self.assertFalse(application().finished)
+        whole = record(PARAMS, 1) + record(STDIN, 1)
+        for data in (whole, begin(2, 2) + record(PARAMS, 2) + whole, record(ABORT, 1)):
+            connection = asked(begin(1, flags=0) + data)
+            for requestId in connection.streams:
+                self.assertFalse(connection.finished)
+                connection.end(requestId)
+            self.assertTrue(connection.finished)
+
+    def test_unread(self) -> None:
+        """A client that may still be writing a request is left to close."""
+        for data in (record(PARAMS, 1), record(PARAMS, 1) + record(STDIN, 1, b"x")):
+            connection = asked(begin(1, flags=0) + data)
+            connection.end(1)
+            self.assertFalse(connection.finished)
+        self.assertFalse(asked(begin(1, 4, flags=0)).finished)
 
     def test_events(self) -> None:
         """Events of one read are in the order of the bytes."""

@@ -35,7 +35,7 @@ from twisted_fcgi.wire.records import (
     encodeRecord,
     encodeStream,
 )
-from twisted_fcgi.wire.transitions import ENDED, OWED, TO_APPLICATION, TO_CLIENT, Output
+from twisted_fcgi.wire.transitions import ENDED, OWED, TO_APPLICATION, TO_CLIENT, Input, Output
 
 __all__ = ["ApplicationConnection"]
 
@@ -72,16 +72,19 @@ class ApplicationConnection(Connection):
         self._params: dict[int, PairsDecoder] = {}
         self._complained: set[int] = set()
         self._closing = False
+        self._unread = False
 
     @property
     def finished(self) -> bool:
         """
-        Whether the connection is to be closed by the application.
+        Whether the connection is to be closed by the application, and may be.
 
-        A client asked so by a BEGIN_REQUEST without KEEP_CONN; no stream is open
-        any more.
+        A client asked so by a BEGIN_REQUEST without KEEP_CONN, and no stream is
+        open any more.  Where a request was ended before it was read whole, the
+        client is left to close: to close on one that still writes would reset the
+        connection, and could take the response with it.
         """
-        return self._closing and not self._reading
+        return self._closing and not self._reading and not self._unread
 
     def stdout(self, requestId: int, data: bytes) -> list[bytes]:
         """
@@ -143,7 +146,8 @@ class ApplicationConnection(Connection):
 
     def _endRequest(self, requestId: int, appStatus: int, protocolStatus: int) -> bytes:
         """END_REQUEST; nothing is kept of the request."""
-        self._reading.pop(requestId, None)
+        if self._reading.pop(requestId, None) not in (Input.NOTHING, Input.ABORTED):
+            self._unread = True
         self._writing.pop(requestId, None)
         self._params.pop(requestId, None)
         self._complained.discard(requestId)

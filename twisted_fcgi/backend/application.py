@@ -1,0 +1,413 @@
+"""
+The other side: a Twisted program that is a FastCGI application.
+
+::
+
+    def application(request):
+        request.write(b"Content-Type: text/plain\\r\\n\\r\\n" + request.params[b"REQUEST_URI"])
+        request.finish()
+
+    endpoint.listen(FastCGIApplicationFactory(application))
+
+A connection takes several requests at a time.  Bodies are pushed; while one is
+not wanted, up to ``maxHeld`` bytes of it are held, then the connection is read
+no more: FastCGI has no window for a single stream.  Writing is paced by a push
+producer, registered as with any transport; who writes without one fills the
+transport's buffer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IPushProducer
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_fcgi.wire import (
+    Abort,
+    ApplicationConnection,
+    Begin,
+    Data,
+    DataEnded,
+    Ignored,
+    Params,
+    Refused,
+    Role,
+    Stdin,
+    StdinEnded,
+    UnknownRecord,
+    ValuesRequested,
+    Violation,
+)
+
+__all__ = [
+    "ApplicationRequest",
+    "FastCGIApplicationFactory",
+    "FastCGIApplicationProtocol",
+    "Inflow",
+]
+
+
+#: Which of a request's two streams an event is about.
+_INFLOW = {Stdin: "stdin", StdinEnded: "stdin", Data: "data", DataEnded: "data"}
+
+
+@implementer(IPushProducer)
+class Inflow:
+    """
+    A stream that an application reads: a request's body, or a filter's file.
+
+    :ivar held: the bytes that came and were not delivered.
+    """
+
+    def __init__(self, readAgain: Callable[[], None]) -> None:
+        self.held = 0
+        self._parts: deque[bytes] = deque()
+        self._readAgain = readAgain
+        self._ended = False
+        self._paused = True
+        self._dataReceived: Callable[[bytes], object] | None = None
+        self._finished: Callable[[], object] | None = None
+
+    def deliver(
+        self, dataReceived: Callable[[bytes], object], finished: Callable[[], object]
+    ) -> None:
+        """
+        Begin to push what comes; may call back before it returns.
+
+        :param dataReceived: called with each part.
+        :param finished: called once, after the last one; never for a request
+            that is over before.
+        """
+        self._dataReceived = dataReceived
+        self._finished = finished
+        self.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """Push nothing until :meth:`resumeProducing`."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """Go on; may call back before it returns."""
+        self._paused = False
+        while self._parts and not self._paused and self._dataReceived is not None:
+            data = self._parts.popleft()
+            self.held -= len(data)
+            self._dataReceived(data)
+        self._readAgain()
+        self._finishIfOver()
+
+    def stopProducing(self) -> None:
+        """Drop the rest."""
+        self._dataReceived = self._finished = None
+        self._parts.clear()
+        self.held = 0
+        self._paused = False
+        self._readAgain()
+
+    def received(self, data: bytes) -> None:
+        """A part came from the client."""
+        if self._paused:
+            self._parts.append(data)
+            self.held += len(data)
+        elif self._dataReceived is not None:
+            self._dataReceived(data)
+
+    def ended(self) -> None:
+        """The client said that this was all."""
+        self._ended = True
+        self._finishIfOver()
+
+    def _finishIfOver(self) -> None:
+        if self._ended and not self._paused and not self._parts and self._finished is not None:
+            finished, self._finished = self._finished, None
+            finished()
+
+
+class ApplicationRequest:
+    """
+    One request, as an application sees it.
+
+    :ivar role: a :class:`~twisted_fcgi.wire.Role`.
+    :ivar params: its variables.
+    :ivar stdin: its body; over from the start for an authorizer.
+    :ivar data: a filter's file, which comes after the body.
+    :ivar over: whether it was finished, or nobody waits for it any more.
+    """
+
+    def __init__(
+        self,
+        connection: FastCGIApplicationProtocol,
+        requestId: int,
+        role: int,
+        params: dict[bytes, bytes],
+    ) -> None:
+        self.role = role
+        self.params = params
+        self.stdin = Inflow(connection.readAgain)
+        self.data = Inflow(connection.readAgain)
+        self.over = False
+        self.producer: IPushProducer | None = None
+        self._connection = connection
+        self._requestId = requestId
+        self._aborted: Callable[[], object] | None = None
+
+    def write(self, data: bytes) -> None:
+        """A part of the response; the first ones are a CGI head.  Nothing, once it is over."""
+        if not self.over:
+            connection = self._connection
+            connection.transport.writeSequence(connection.wire.stdout(self._requestId, data))
+
+    def writeError(self, data: bytes) -> None:
+        """Something for the web server's error log.  Nothing, once it is over."""
+        if not self.over:
+            connection = self._connection
+            connection.transport.writeSequence(connection.wire.stderr(self._requestId, data))
+
+    def finish(self, appStatus: int = 0) -> None:
+        """
+        The response is complete.
+
+        :param appStatus: 0, unless something is to be told to the web server.
+        """
+        if not self.over:
+            self._connection.finish(self._requestId, appStatus)
+
+    def notifyAborted(self, callback: Callable[[], object]) -> None:
+        """
+        Be told when nobody waits for the response any more.
+
+        The request is over then, whether this was called or not.
+
+        :param callback: called without arguments, at most once.
+        """
+        self._aborted = callback
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool = True) -> None:
+        """
+        Let the client's speed govern who writes the response.
+
+        :param producer: a push producer; it may be paused before this returns.
+        :param streaming: has to be true: a pull producer can't share a connection.
+        """
+        if not streaming or self.producer is not None:
+            raise RuntimeError("a request takes one producer, and only one that pushes")
+        self.producer = producer
+        if self.over:
+            producer.stopProducing()
+        elif self._connection.stalled:
+            producer.pauseProducing()
+
+    def unregisterProducer(self) -> None:
+        """The producer has written all it had."""
+        self.producer = None
+
+    def ended(self) -> None:
+        """It is over: nothing is written or delivered from now on."""
+        self.over = True
+        self.stdin.stopProducing()
+        self.data.stopProducing()
+
+    def aborted(self) -> None:
+        """It was over before it was finished: tell whom it may concern."""
+        self.ended()
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        if self._aborted is not None:
+            self._aborted()
+
+
+@implementer(IPushProducer)
+class FastCGIApplicationProtocol(Protocol):
+    """
+    One connection from a web server.
+
+    As an ``IPushProducer`` it is all responses together, as the transport sees them.
+
+    :ivar wire: the FastCGI of it.
+    :ivar stalled: whether the web server does not read at present.
+    """
+
+    log = Logger()
+    factory: FastCGIApplicationFactory
+    transport: Any
+
+    def __init__(self, wire: ApplicationConnection) -> None:
+        self.wire = wire
+        self.stalled = False
+        self._roles: dict[int, int] = {}
+        self._requests: dict[int, ApplicationRequest] = {}
+        self._reading = True
+        self._closing = False
+
+    def connectionMade(self) -> None:
+        """Count it, and let the transport say when the web server does not read."""
+        self.factory.connections += 1
+        self.transport.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """A part of what the web server says."""
+        for event in self.wire.receive(data):
+            self._happened(event)
+        self._closeIfFinished()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """The web server is gone, and with it all of its requests."""
+        self.factory.connections -= 1
+        self._closing = True
+        self.wire.lost()
+        self._abortAll()
+
+    def _happened(self, event: Any) -> None:
+        kind = type(event)
+        if kind is Begin:
+            self._roles[event.requestId] = event.role
+        elif kind is Params:
+            self._begin(event.requestId, dict(event.pairs))
+        elif kind is Refused:
+            self._roles.pop(event.requestId, None)
+            self.transport.write(event.reply)
+        elif kind is ValuesRequested:
+            known = self.factory.values
+            self.transport.write(self.wire.values({n: known[n] for n in event.names if n in known}))
+        elif kind is UnknownRecord:
+            self.transport.write(self.wire.unknownType(event.type))
+        elif kind is Violation:
+            self.log.warn("a web server broke FastCGI: {error}", error=event.error)
+            self._close()
+            self._abortAll()
+        elif kind is Abort:
+            self._abort(event.requestId)
+        elif kind is Ignored:
+            self.log.debug("a web server sent a record of type {type}", type=event.type)
+        elif event.requestId in self._requests:  # else it was finished by an event before
+            self._flow(getattr(self._requests[event.requestId], _INFLOW[kind]), event)
+
+    def _begin(self, requestId: int, params: dict[bytes, bytes]) -> None:
+        role = self._roles.pop(requestId)
+        request = self._requests[requestId] = ApplicationRequest(self, requestId, role, params)
+        if role == Role.AUTHORIZER:
+            request.stdin.ended()
+        if role != Role.FILTER:
+            request.data.ended()
+        try:
+            self.factory.application(request)
+        except Exception as error:
+            self.log.failure("an application failed")
+            request.writeError(f"{type(error).__name__}: {error}\n".encode())
+            request.finish(1)
+
+    def _flow(self, inflow: Inflow, event: Any) -> None:
+        if isinstance(event, (StdinEnded, DataEnded)):
+            inflow.ended()
+            return
+        inflow.received(event.data)
+        if inflow.held > self.factory.maxHeld and self._reading:
+            self._reading = False
+            self.transport.pauseProducing()
+
+    def readAgain(self) -> None:
+        """A request took some of what was held for it."""
+        most = self.factory.maxHeld
+        if not self._reading and not self._closing:
+            self._reading = all(
+                request.stdin.held <= most and request.data.held <= most
+                for request in self._requests.values()
+            )
+            if self._reading:
+                self.transport.resumeProducing()
+
+    def finish(self, requestId: int, appStatus: int) -> None:
+        """A request is answered."""
+        self.transport.write(self.wire.end(requestId, appStatus))
+        self._requests.pop(requestId).ended()
+        self._closeIfFinished()
+
+    def _abort(self, requestId: int) -> None:
+        request = self._requests.pop(requestId, None)
+        if request is not None or self._roles.pop(requestId, None) is not None:
+            self.transport.write(self.wire.end(requestId))
+        if request is not None:
+            request.aborted()
+
+    def _abortAll(self) -> None:
+        requests, self._requests = self._requests, {}
+        for request in requests.values():
+            request.aborted()
+
+    def _closeIfFinished(self) -> None:
+        if self.wire.finished and not self._closing:
+            self._close()
+
+    def _close(self) -> None:
+        self._closing = True
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    # IPushProducer
+
+    def pauseProducing(self) -> None:
+        """The web server does not read as fast as responses come."""
+        self.stalled = True
+        for request in list(self._requests.values()):
+            if request.producer is not None:
+                request.producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It has read what there was."""
+        self.stalled = False
+        for request in list(self._requests.values()):
+            if request.producer is not None and not self.stalled:
+                request.producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; see :meth:`connectionLost`."""
+
+
+class FastCGIApplicationFactory(Factory):
+    """
+    Listens as a FastCGI application.
+
+    :param application: called with an :class:`ApplicationRequest` for each
+        request, once its parameters are there.
+    :param maxConnections: connections at a time; one more is closed at once.
+    :param maxStreams: requests at a time on one connection.
+    :param maxHeld: bytes of a body that are held while nobody takes them.
+    :ivar values: what is answered to GET_VALUES.
+    :ivar connections: how many there are.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        application: Callable[[ApplicationRequest], object],
+        *,
+        maxConnections: int = 1000,
+        maxStreams: int = 100,
+        maxHeld: int = 65536,
+    ) -> None:
+        self.application = application
+        self.maxHeld = maxHeld
+        self.connections = 0
+        self.values = {
+            b"FCGI_MAX_CONNS": b"%d" % maxConnections,
+            b"FCGI_MAX_REQS": b"%d" % (maxConnections * maxStreams),
+            b"FCGI_MPXS_CONNS": b"%d" % (maxStreams > 1),
+        }
+        self._maxConnections = maxConnections
+        self._maxStreams = maxStreams
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """See :meth:`twisted.internet.interfaces.IProtocolFactory.buildProtocol`."""
+        if self.connections >= self._maxConnections:
+            return None
+        protocol = FastCGIApplicationProtocol(ApplicationConnection(maxStreams=self._maxStreams))
+        protocol.factory = self
+        return protocol

@@ -56,7 +56,7 @@ setup(
     # Twisted looks for plugins along sys.path.  With the root named as the place of all
     # packages, `pip install -e` adds it there; else it installs an import hook instead.
     package_dir={"": "."},
-    package_data={"twisted_fcgi": ["py.typed"]},
+    package_data={"twisted_fcgi": ["py.typed"], "twisted_fcgi.service": ["*.html"]},
     entry_points={"console_scripts": ["fcgi = twisted_fcgi.scripts.fcgi:main"]},
     zip_safe=False,
 )

@@ -103,12 +103,17 @@ def test_nothingBefore(environment: Environment) -> None:
     assert environment.twistdHelp() == []
 
 
+def isWhole(package: Path) -> bool:
+    """Whether what is no code was installed too."""
+    return all((package / name).exists() for name in ("py.typed", "service/demo.html"))
+
+
 def test_wheel(environment: Environment, source: Path, tmp_path: Path) -> None:
-    """A wheel brings the twistd command, the fcgi command and the types' marker."""
+    """A wheel brings the twistd command, the fcgi command and what else belongs to it."""
     environment.install(build("wheel", source, tmp_path / "dist"))
     assert len(environment.twistdHelp()) == 1
     assert environment.path in environment.origin().parents
-    assert (environment.origin().parent / "py.typed").exists()
+    assert isWhole(environment.origin().parent)
     version = environment.run(environment.path / "bin" / "fcgi", "--version")
     assert version.split() == ["fcgi", twisted_fcgi.__version__]
 
@@ -118,6 +123,7 @@ def test_sourceDistribution(environment: Environment, source: Path, tmp_path: Pa
     environment.install(build("sdist", source, tmp_path / "dist"))
     assert len(environment.twistdHelp()) == 1
     assert environment.path in environment.origin().parents
+    assert isWhole(environment.origin().parent)
 
 
 def test_editable(environment: Environment, source: Path) -> None:

@@ -8,7 +8,7 @@ import re
 from twisted_fcgi.config.drafts import Scope
 from twisted_fcgi.config.globs import hasWildcards
 from twisted_fcgi.config.registry import Context, Rows, Shape
-from twisted_fcgi.config.values import addressPort, looseInteger, strictDuration
+from twisted_fcgi.config.values import addressPort, isEndpoint, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import EncodedSlashes, Listener
 
@@ -34,7 +34,7 @@ def listen(scope: Scope, words: list[Word]) -> None:
     if not 1 <= len(words) <= 2:
         raise scope.error("Listen requires 1 or 2 arguments", "Listen [address:]port [protocol]")
     word = words[0]
-    if word.kind != "plain" and re.match(r"[A-Za-z][A-Za-z0-9]*:", word) and not addressPort(word):
+    if word.kind != "plain" and isEndpoint(word):
         scope.draft.listeners.append(Listener(str(word)))
         return
     parsed = addressPort(word)

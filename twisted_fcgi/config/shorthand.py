@@ -9,7 +9,7 @@ from __future__ import annotations
 import os.path
 import re
 
-from twisted_fcgi.config.values import addressPort
+from twisted_fcgi.config.values import addressPort, isEndpoint
 
 __all__ = ["fastcgiUrl", "listenLine", "siteText"]
 
@@ -41,7 +41,7 @@ def listenLine(endpoint: str) -> str:
     :param endpoint: ``8080``, ``127.0.0.1:8080``, ``[::1]:8080``, ``tcp:8080``, ``unix:/path`` ...
     """
     parsed = addressPort(endpoint)
-    if parsed is not None and parsed.port is not None:
+    if parsed is not None and parsed.port is not None and not isEndpoint(endpoint):
         return f"Listen {endpoint}"
     return f"Listen {quoted(endpoint)}"
 

@@ -22,6 +22,7 @@ from twisted_fcgi.config.words import Word
 __all__ = [
     "AddressPort",
     "addressPort",
+    "isEndpoint",
     "looseDuration",
     "looseInteger",
     "strictDuration",
@@ -111,3 +112,10 @@ def addressPort(text: str) -> AddressPort | None:
     if bracketed is None and not re.fullmatch(r"[A-Za-z0-9._*-]+", host):
         return None
     return AddressPort(bracketed or host, port)
+
+
+def isEndpoint(text: str) -> bool:
+    """Whether it is a Twisted server endpoint description, not an address with a port."""
+    if re.match("(?:tcp6?|ssl):", text):  # no names of hosts
+        return True
+    return re.match("[A-Za-z][A-Za-z0-9]*:", text) is not None and addressPort(text) is None

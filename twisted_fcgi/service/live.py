@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from twisted.application.service import IService, IServiceCollection, MultiService, Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
@@ -106,8 +107,16 @@ class ListenerService(Service):
             self.privilegedStartService()
 
     def _listens(self, port: IListeningPort) -> IListeningPort:
-        log.info("Listening at {address}", address=port.getHost())
+        log.info("Listening at {url}", url=self._urlOf(port.getHost()))
         return port
+
+    def _urlOf(self, address: Any) -> str:
+        """What to open, where that can be said."""
+        if not isinstance(address, IPv4Address | IPv6Address):
+            return str(getattr(address, "name", address))
+        scheme = "https" if self.description.startswith("ssl:") else "http"
+        host = f"[{address.host}]" if isinstance(address, IPv6Address) else address.host
+        return f"{scheme}://{host}:{address.port}/"
 
     def _failed(self, failure: Failure) -> None:
         self._starting = failure

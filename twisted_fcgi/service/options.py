@@ -1,0 +1,180 @@
+"""
+``twistd fcgiproxy``: its options, and what is made of them.
+
+Whatever the options are, they become a configuration: of a file, or a text that
+``--print-config`` shows.  It is read, and every mistake in it reported, before
+twistd does anything else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from twisted.application.service import IService
+from twisted.internet.endpoints import serverFromString
+from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
+
+from twisted_fcgi import __version__, config
+from twisted_fcgi.config.shorthand import listenLine, siteText
+from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
+from twisted_fcgi.service.demo import DemoService, demoText, makeSocketPath
+from twisted_fcgi.service.live import FastCGIService
+from twisted_fcgi.settings import Settings
+
+__all__ = ["DEFAULT_LISTEN", "Options", "makeService"]
+
+#: Where the short forms listen, unless told: nobody else's business yet.
+DEFAULT_LISTEN = "127.0.0.1:8080"
+
+#: What errors call a configuration that was made of options.
+COMMAND_LINE = "<command line>"
+
+
+class Options(UsageOptions):
+    """
+    The options.
+
+    :ivar settings: the configuration, once they were parsed.
+    :ivar demoSocket: where the demo's application listens, or ``None``.
+    """
+
+    synopsis = "{--config FILE | --root DIR --fastcgi ADDRESS | --demo} [options]"
+    longdesc = (
+        "Serves FastCGI applications, as a configuration in Apache httpd's language says. "
+        "Mistakes in it are shown, all of them, and nothing is started."
+    )
+    optParameters = [
+        ["config", "c", None, "The configuration file."],
+        ["root", None, None, "Instead of a file: the directory of a PHP site."],
+        ["fastcgi", None, None, "Who runs its scripts: host:port or unix:/path."],
+    ]
+    optFlags = [
+        ["demo", None, "Instead of a file: serve the embedded demo application."],
+        ["check", None, "Say what is wrong with the configuration, or Syntax OK, and end."],
+        ["print-config", None, "Show what the short options stand for, and end."],
+    ]
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["define"] = []
+        self["listen"] = []
+        self.demoSocket: str | None = None
+
+    def opt_version(self) -> None:
+        """Show the version, and end."""
+        print(f"twisted_fcgi {__version__}")
+        raise SystemExit(0)
+
+    def opt_define(self, name: str) -> None:
+        """As httpd's -D: a name that <IfDefine> asks for, or NAME=VALUE.  May be repeated."""
+        self["define"].append(name)
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Where to listen instead: port, address:port or Twisted endpoint.  May be repeated."""
+        self["listen"].append(endpoint)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Parse, and read the configuration.
+
+        :raises SystemExit: when something is wrong, or nothing else is to be done.
+        """
+        try:
+            super().parseOptions(options)
+        except ConfigurationErrors as errors:
+            count = len(errors.errors)
+            mistakes = "1 mistake" if count == 1 else f"{count} mistakes"
+            _fail(f"{errors}\n{mistakes} in the configuration; nothing was started")
+        except UsageError as error:
+            # twistd's own way is to print all of its help, and to exit with status 0.
+            _fail(f"twistd fcgiproxy: {error}; see twistd fcgiproxy --help")
+
+    def postOptions(self) -> None:
+        """
+        Read the configuration.
+
+        :raises UsageError: when the options do not go together.
+        :raises ConfigurationErrors: with everything that is wrong.
+        """
+        text = self._text()
+        if self["print-config"]:
+            if text is None:
+                raise UsageError("--print-config shows what options stand for; --config is a file")
+            print(text, end="")
+            raise SystemExit(0)
+        if text is None:
+            settings = config.load(self["config"], self["define"])
+            if self["listen"]:
+                lines = self._understood(lambda: map(listenLine, self["listen"]))
+                listeners = config.loads("\n".join(lines), "--listen").listeners
+                settings = replace(settings, listeners=listeners)
+        else:
+            settings = config.loads(text, COMMAND_LINE, self["define"])
+        self._checkListeners(settings)
+        self.settings = settings
+        if self["check"]:
+            print("Syntax OK")
+            raise SystemExit(0)
+
+    def _text(self) -> str | None:
+        """The configuration that the short options stand for; ``None`` for a file's."""
+        ways = [name for name in ("config", "root", "demo") if self[name]]
+        if len(ways) != 1:
+            raise UsageError("one of --config, --root (with --fastcgi) and --demo is needed")
+        if bool(self["root"]) != bool(self["fastcgi"]):
+            raise UsageError("--root and --fastcgi go together")
+        listen = self["listen"] or [DEFAULT_LISTEN]
+        if self["demo"]:
+            self.demoSocket = makeSocketPath()
+            return self._understood(lambda: demoText(self.demoSocket, listen))
+        if self["root"]:
+            return self._understood(lambda: siteText(self["root"], self["fastcgi"], listen))
+        return None
+
+    def _understood(self, make: Any) -> Any:
+        try:
+            return make()
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def _checkListeners(self, settings: Settings) -> None:
+        from twisted.internet import reactor
+
+        errors = []
+        if not settings.listeners:
+            errors.append(ConfigurationError("nowhere to listen", hint="Listen 127.0.0.1:8080"))
+        for listener in settings.listeners:
+            try:
+                serverFromString(reactor, listener.endpoint)
+            except Exception as error:  # whatever a plugin, or a certificate, may raise
+                reason = str(error) or type(error).__name__
+                errors.append(ConfigurationError(f"can't listen at {listener.endpoint}: {reason}"))
+        if errors:
+            raise ConfigurationErrors(errors)
+
+
+def _fail(reason: str) -> NoReturn:
+    print(reason, file=sys.stderr)
+    raise SystemExit(1)
+
+
+def makeService(options: Options) -> IService:
+    """
+    The service that twistd runs.
+
+    :param options: parsed ones.
+    :raises SystemExit: when the ErrorLog can't be opened.
+    """
+    from twisted.internet import reactor
+
+    applications = [DemoService(options.demoSocket, reactor)] if options.demoSocket else []
+    try:
+        return FastCGIService(options.settings, reactor, applications)
+    except OSError as error:
+        _fail(f"twistd fcgiproxy: ErrorLog {error.filename}: {error.strerror}")

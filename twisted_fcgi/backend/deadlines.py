@@ -17,6 +17,7 @@ from math import inf
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 __all__ = ["QUANTUM", "Deadlines", "Watched"]
 
@@ -36,6 +37,8 @@ class Watched(Protocol):
 
 class Deadlines:
     """Ends what is overdue."""
+
+    log = Logger(namespace="twisted_fcgi.backend")
 
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
@@ -80,7 +83,11 @@ class Deadlines:
             due = item.dueAt()
             if due <= now:
                 self._watched.discard(item)
-                item.expired()
+                try:
+                    item.expired()
+                except Exception:
+                    # The others are not to wait for ever because of one.
+                    self.log.failure("{item!r} could not be ended", item=item)
             elif due < earliest:
                 earliest = due
         # An item that expired may have had others watched.

@@ -180,7 +180,7 @@ class Member:
             maxQueue=settings.maxQueue,
         )
         self._timeout = settings.timeout
-        self._attempts: set[_Attempt] = set()
+        self._attempts: dict[_Attempt, None] = {}
         self._stopped: list[Deferred[None]] = []
         self._figures = dict.fromkeys(("requests", "connects", "failures", "retries", "refused"), 0)
 
@@ -234,9 +234,8 @@ class Member:
                     f"{self.address}: {self.settings.maxQueue} requests (maxqueue) already wait"
                 )
             )
-        elif self.settings.acquire is not None:
-            stream.limit = self.reactor.seconds() + self.settings.acquire
-            self._deadlines.watch(stream, stream.limit)
+        else:
+            self._limitWaiting(stream)
         return stream
 
     def stop(self) -> Deferred[None]:
@@ -305,8 +304,8 @@ class Member:
     def withdrawn(self, stream: Stream) -> None:
         """See :meth:`twisted_fcgi.backend.stream.StreamOwner.withdrawn`."""
         self._deadlines.forget(stream)
-        if self._pool.withdraw(stream) and not self.settings.reuse:
-            self._attempts.copy().pop().cancel()
+        if self._pool.withdraw(stream):
+            next(reversed(self._attempts)).cancel()
 
     def waitedTooLong(self, stream: Stream) -> None:
         """See :meth:`twisted_fcgi.backend.stream.StreamOwner.waitedTooLong`."""
@@ -332,9 +331,15 @@ class Member:
             return False
         self._figures["retries"] += 1
         self._perform(self._pool.again(stream), stream.timeout)
+        self._limitWaiting(stream)
         return True
 
     # Inside
+
+    def _limitWaiting(self, stream: Stream) -> None:
+        if self.settings.acquire is not None:
+            stream.limit = self.reactor.seconds() + self.settings.acquire
+            self._deadlines.watch(stream, stream.limit)
 
     def _give(self, connection: FastCGIClientProtocol, stream: Stream) -> None:
         try:
@@ -347,7 +352,7 @@ class Member:
         settings = self.settings
         seconds = settings.connectTimeout or timeout
         attempt = _Attempt(self, seconds)
-        self._attempts.add(attempt)
+        self._attempts[attempt] = None
         self._figures["connects"] += 1
         self._deadlines.watch(attempt, attempt.dueAt())
         attempt.begin()
@@ -357,7 +362,7 @@ class Member:
             self._connect(timeout or self._timeout or DEFAULT_TIMEOUT)
 
     def _forget(self, attempt: _Attempt) -> None:
-        self._attempts.discard(attempt)
+        self._attempts.pop(attempt, None)
         self._deadlines.forget(attempt)
 
     def _isQuiet(self) -> bool:

@@ -39,6 +39,7 @@ from twisted_fcgi.errors import (
     BrokenResponse,
     CannotMultiplex,
     ConnectionDied,
+    LocalProtocolError,
     RequestError,
     ResponseTimedOut,
 )
@@ -126,6 +127,7 @@ class FastCGIClientProtocol(Protocol):
         self._uploads = 0
         self._producing = False
         self._held = False
+        self._settling = False
         self._oddities = 0
         self._asked: Deferred[dict[bytes, bytes]] | None = None
 
@@ -169,11 +171,12 @@ class FastCGIClientProtocol(Protocol):
 
     def start(self, stream: Stream) -> None:
         """Send a request that was waiting."""
+        if self.closing or self.streams:
+            raise LocalProtocolError(f"{self!r} takes no request now")
         now = self._seconds()
         body = stream.body
         if self._limit is not inf:
-            self._limit = inf
-            self.deadlines.forget(self)
+            self._forgetLimit()
         requestId, begin = self._wire.begin(
             stream.params,
             role=stream.role,
@@ -202,9 +205,13 @@ class FastCGIClientProtocol(Protocol):
 
     def sendStdin(self, stream: Stream, data: bytes, last: bool) -> None:
         """Send a part of a body, possibly empty, and its end if it is the last one."""
-        pieces = self._wire.stdin(stream.requestId, data) if data else []
+        try:
+            pieces = self._wire.stdin(stream.requestId, data) if data else []
+            if last:
+                pieces.append(self._wire.endStdin(stream.requestId))
+        except LocalProtocolError:
+            return  # its end is among the events that are just being told
         if last:
-            pieces.append(self._wire.endStdin(stream.requestId))
             stream.uploading = False
             stream.markedAt = now = self._seconds()
             self.deadlines.watch(stream, now + stream.timeout)
@@ -219,7 +226,10 @@ class FastCGIClientProtocol(Protocol):
             self._uploadEnded()
         stream.limit = self._seconds() + self.abortGrace
         self.deadlines.watch(stream, stream.limit)
-        self._write([self._wire.abort(stream.requestId)], 0)
+        try:
+            self._write([self._wire.abort(stream.requestId)], 0)
+        except LocalProtocolError:
+            return  # as above
         self._readAgain()
 
     def resumed(self, stream: Stream) -> None:
@@ -274,6 +284,8 @@ class FastCGIClientProtocol(Protocol):
         if self.closing:
             self.transport.abortConnection()
         else:
+            if self._settling:
+                self._complain("sent bytes behind the end of a response")
             self.close()
 
     # IProtocol
@@ -310,19 +322,14 @@ class FastCGIClientProtocol(Protocol):
                     stream.stderrReceived(event.data)
             elif kind is not StderrEnded:
                 expected = self._otherwise(event) or expected
+        if over is None:
+            if not expected and not self.closing:
+                self._heardWhileIdle()
+            return
         # Whoever is told that a response is over may have the next request at hand.
-        if over is not None:
-            if self._held:
-                self._readAgain()
-            if not self._wire.reusable:
-                self._spent()
-            elif not self.closing and self._owner is not None:
-                self._owner.connectionFreed(self)
-            for stream, last in over:
-                stream.ended(last)
-        elif not expected and not self.closing:
-            self._complain("sent bytes while there was no request")
-            self.close()
+        self._settle()
+        for stream, last in over:
+            stream.ended(last)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The transport is gone."""
@@ -449,11 +456,33 @@ class FastCGIClientProtocol(Protocol):
         if self._oddities == 1:
             self.log.warn("{member} {what}", member=self.name, what=what)
 
-    def _spent(self) -> None:
-        """The connection takes no request any more."""
-        if self._wire.pending:
-            self._complain("sent bytes behind the end of a response")
-        if not self.streams:
+    def _settle(self) -> None:
+        """A request is over: make the connection free, or close it."""
+        if self._held:
+            self._readAgain()
+        if self.closing or self.streams:
+            return
+        self._settling = self._keep and bool(self._wire.pending)
+        if self._settling:
+            # The padding of END_REQUEST is still to come, or else something is wrong.
+            self.idleUntil(self._seconds() + self.abortGrace)
+        elif not self._wire.reusable:
+            self.close()
+        elif self._owner is not None:
+            if self._limit is not inf:
+                self._forgetLimit()
+            self._owner.connectionFreed(self)
+
+    def _forgetLimit(self) -> None:
+        self._limit = inf
+        self.deadlines.forget(self)
+
+    def _heardWhileIdle(self) -> None:
+        """Bytes came, and there is no request that they could be for."""
+        if self._settling:
+            self._settle()
+        elif self._asked is None:
+            self._complain("sent bytes while there was no request")
             self.close()
 
     def _fail(self, error: RequestError) -> None:

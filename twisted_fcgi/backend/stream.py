@@ -262,7 +262,7 @@ class Stream:
         ):
             return
         self._last = last
-        if not self._paused and not self._held:
+        if not self._held:
             self._tell(last)
 
     def _tell(self, last: EndRequest | RequestError) -> None:

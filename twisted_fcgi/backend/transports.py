@@ -1,0 +1,275 @@
+"""
+Sockets without detours.
+
+Twisted's transports put off every write to the next turn of the reactor, which
+costs two changes of what the kernel polls for; and its connectors spend a turn,
+a timer and half a dozen objects on a connect that takes a UNIX socket or the
+loopback no time at all.  With a connection for each request, which is what
+httpd does by default, that is most of a request's cost.
+
+- :class:`EagerWriting` sends at once when nothing is buffered, but no more than
+  :attr:`~EagerWriting.ALLOWANCE` bytes before it lets the reactor look after
+  others; and it closes at once when it is asked to while it reads.
+- :class:`DirectEndpoint` connects at once when that is possible.
+
+Both are for reactors that poll file descriptors; see
+:func:`~twisted_fcgi.backend.endpoints.memberEndpoint` for the others.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from errno import EALREADY, EINPROGRESS, EMFILE, ENAMETOOLONG
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectError, ConnectingCancelledError, getConnectError
+from twisted.internet.interfaces import (
+    IAddress,
+    IProtocol,
+    IProtocolFactory,
+    IReadWriteDescriptor,
+    IStreamClientEndpoint,
+)
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.tcp import Connection
+from zope.interface import implementer
+
+__all__ = ["DirectEndpoint", "EagerConnection", "EagerWriting"]
+
+_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
+
+# What EagerWriting is mixed into, and calls.
+_Mixed: Any = Connection if TYPE_CHECKING else object
+
+
+class EagerWriting(_Mixed):
+    """
+    Mixed into a :class:`twisted.internet.tcp.Connection` before it.
+
+    :cvar ALLOWANCE: the most bytes sent at once between two events of this
+        socket; without it a fast peer would have the whole process for itself.
+    """
+
+    ALLOWANCE = 131072
+
+    _allowance = ALLOWANCE
+    _inRead = False
+
+    def write(self, data: bytes) -> None:
+        """See :meth:`twisted.internet.interfaces.ITransport.write`."""
+        size = len(data)
+        if size <= self._allowance and self._isEager():
+            try:
+                sent = self.socket.send(data)
+            except OSError:
+                sent = 0  # full, or dead: the reactor will find out
+            self._allowance -= sent
+            if sent == size:
+                return
+            if sent:
+                data = data[sent:]
+        super().write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """See :meth:`twisted.internet.interfaces.ITransport.writeSequence`."""
+        pieces = list(iovec)
+        size = sum(map(len, pieces))
+        if size <= self._allowance and self._isEager():
+            try:
+                sent = self.socket.sendmsg(pieces)
+            except OSError:
+                sent = 0
+            self._allowance -= sent
+            if sent == size:
+                return
+            pieces = [b"".join(pieces)[sent:]]
+        super().writeSequence(pieces)
+
+    def loseConnection(self) -> None:
+        """See :meth:`twisted.internet.interfaces.ITransport.loseConnection`."""
+        if self._inRead and self.producer is None and self._isEager():
+            self.disconnecting = 1  # doRead() tells the reactor
+        else:
+            super().loseConnection()
+
+    def doRead(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.IReadDescriptor.doRead`."""
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        self._allowance = self.ALLOWANCE
+        self._inRead = True
+        self.protocol.dataReceived(data)
+        self._inRead = False
+        if self.disconnecting and self._isEager():
+            return CONNECTION_DONE
+        return None
+
+    def doWrite(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.IWriteDescriptor.doWrite`."""
+        self._allowance = self.ALLOWANCE
+        return super().doWrite()
+
+    def _isEager(self) -> bool:
+        """Whether nothing is in the way of what would be sent now."""
+        return bool(
+            self.connected
+            and not self._tempDataLen
+            and not self.dataBuffer
+            and not self._writeDisconnecting
+            and not self.TLS
+        )
+
+
+class EagerConnection(EagerWriting, Connection):
+    """
+    A client's end of a connection that is there already.
+
+    :param peer: what it is connected to.
+    """
+
+    # close() is enough: no other process has the descriptor (FD_CLOEXEC).
+    _shouldShutdown = False
+
+    def __init__(self, skt: socket.socket, protocol: IProtocol, reactor: Any, peer: Any) -> None:
+        super().__init__(skt, protocol, reactor)
+        self._peer = peer
+        self.logstr = f"{type(protocol).__name__},client"
+        self.connected = 1
+        self.startReading()
+
+    def getPeer(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ITransport.getPeer`."""
+        return self._peer
+
+    def getHost(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ITransport.getHost`."""
+        name = self.socket.getsockname()
+        return _addressOf(self.socket.family, name)
+
+    def __repr__(self) -> str:
+        return f"<EagerConnection to {self._peer}>"
+
+
+def _addressOf(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:
+    if family == socket.AF_INET:
+        return IPv4Address("TCP", *name)
+    if family == socket.AF_INET6:
+        return IPv6Address("TCP", *name)
+    return UNIXAddress(name)
+
+
+@implementer(IReadWriteDescriptor)
+class _Handshake:
+    """A connect that goes on, as the reactor sees it."""
+
+    def __init__(self, endpoint: DirectEndpoint, skt: socket.socket, factory: Any) -> None:
+        self._endpoint = endpoint
+        self._socket = skt
+        self._factory = factory
+        self.fileno = skt.fileno
+        self.done: Deferred[Any] = Deferred(self._cancelled)
+        endpoint.reactor.addWriter(self)
+
+    def doWrite(self) -> None:
+        """It is over, the one way or the other."""
+        self._endpoint.reactor.removeWriter(self)
+        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._socket.close()
+            self.done.errback(_connectError(code))
+        else:
+            self.done.callback(self._endpoint.established(self._socket, self._factory))
+
+    def doRead(self) -> None:
+        """Never asked for."""
+
+    def connectionLost(self, reason: Any) -> None:
+        """The kernel says so before it could be asked."""
+        if not self.done.called:
+            self.doWrite()
+
+    def logPrefix(self) -> str:
+        """See :meth:`twisted.internet.interfaces.ILoggingContext.logPrefix`."""
+        return "connecting"
+
+    def _cancelled(self, done: Deferred[Any]) -> None:
+        self._endpoint.reactor.removeWriter(self)
+        self._socket.close()
+        done.errback(ConnectingCancelledError(self._endpoint.address))
+
+
+@implementer(IStreamClientEndpoint)
+class DirectEndpoint:
+    """
+    A UNIX socket or a numeric address.
+
+    A connection that is there at once is there when :meth:`connect` returns; a
+    failure is only told in a later turn.  EAGAIN, the full backlog of a UNIX
+    socket, is a failure with that ``osError``.
+
+    :param family: such as ``socket.AF_UNIX``.
+    :param name: the address as :meth:`socket.socket.connect` takes it.
+    """
+
+    def __init__(self, reactor: Any, family: int, name: Any) -> None:
+        self.reactor = reactor
+        self.address: IAddress = _addressOf(family, name)
+        self._family = family
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<DirectEndpoint {self.address}>"
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See :meth:`twisted.internet.interfaces.IStreamClientEndpoint.connect`."""
+        try:
+            skt = socket.socket(self._family, socket.SOCK_STREAM | _NONBLOCK)
+        except OSError as error:
+            return self._failed(error.errno or EMFILE)
+        if not _NONBLOCK:
+            skt.setblocking(False)
+        try:
+            code = skt.connect_ex(self._name)
+            if code == EINPROGRESS:
+                # On the loopback it is over by now, and asking is cheaper than polling.
+                code = skt.connect_ex(self._name)
+        except OSError as error:
+            code = error.errno or ENAMETOOLONG  # the one that Python finds by itself
+        if not code:
+            return succeed(self.established(skt, protocolFactory))
+        if code in (EALREADY, EINPROGRESS):
+            return _Handshake(self, skt, protocolFactory).done
+        skt.close()
+        return self._failed(code)
+
+    def established(self, skt: socket.socket, factory: IProtocolFactory) -> IProtocol:
+        """Give a socket that is connected to a protocol."""
+        if self._family != socket.AF_UNIX:
+            skt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        protocol = factory.buildProtocol(self.address)
+        assert protocol is not None
+        protocol.makeConnection(EagerConnection(skt, protocol, self.reactor, self.address))
+        return protocol
+
+    def _failed(self, code: int) -> Deferred[Any]:
+        def cancelled(failed: Deferred[Any]) -> None:
+            call.cancel()
+            failed.errback(ConnectingCancelledError(self.address))
+
+        failed: Deferred[Any] = Deferred(cancelled)
+        call = self.reactor.callLater(0, failed.errback, _connectError(code))
+        return failed
+
+
+def _connectError(code: int) -> ConnectError:
+    return getConnectError((code, os.strerror(code)))

@@ -20,7 +20,7 @@ from tests.peers.c import CgiFcgi, Fcgiwrap, LibFcgi
 from tests.peers.php import PhpCgi, PhpFpm
 from tests.peers.process import Address, Server, freePort
 from tests.peers.proxy import Proxy
-from tests.peers.python import Flup, Uwsgi
+from tests.peers.python import Flup, Own, Uwsgi
 
 __all__ = ["SITES", "Kind", "Site", "peerOf", "proxyOf", "rows", "site", "unixOrTcp"]
 
@@ -55,6 +55,8 @@ SITES = (
     Kind(Uwsgi, unix=True, reuse=True, needs=("uwsgi", "uwsgi-python")),
     Kind(Flup, unix=False, reuse=True, needs=()),
     Kind(Flup, unix=True, reuse=False, needs=()),
+    Kind(Own, unix=False, reuse=False, needs=()),
+    Kind(Own, unix=True, reuse=True, needs=()),
     Kind(LibFcgi, unix=False, reuse=False, needs=("cc", "libfcgi")),
     Kind(LibFcgi, unix=True, reuse=True, needs=("cc", "libfcgi")),
     Kind(CgiFcgi, unix=False, reuse=True, needs=("cc", "libfcgi", "cgi-fcgi")),

@@ -1,4 +1,4 @@
-"""FastCGI servers for WSGI applications."""
+"""FastCGI servers in Python: two for WSGI applications, and our own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tests.peers.process import Server
 
-__all__ = ["PROGRAM", "Flup", "Uwsgi"]
+__all__ = ["Flup", "Own", "Uwsgi"]
 
-PROGRAM = Path(__file__).parent / "programs" / "peer.py"
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 class Uwsgi(Server):
@@ -24,7 +25,14 @@ class Uwsgi(Server):
         program = shutil.which("uwsgi") or shutil.which("uwsgi-core")
         assert program is not None
         words = [program, "--plugin", "python3", "--fastcgi-socket", str(self.address)]
-        words += ["--wsgi-file", str(PROGRAM), "--need-app", "--master", "--processes", "4"]
+        words += [
+            "--wsgi-file",
+            str(PROGRAMS / "peer.py"),
+            "--need-app",
+            "--master",
+            "--processes",
+            "4",
+        ]
         return [*words, "--die-on-term", "--disable-logging", "--socket-timeout", "30"]
 
 
@@ -34,4 +42,16 @@ class Flup(Server):
     name = "flup"
 
     def command(self) -> Sequence[str | Path]:
-        return [sys.executable, PROGRAM, "flup", str(self.address)]
+        return [sys.executable, PROGRAMS / "peer.py", "flup", str(self.address)]
+
+
+class Own(Server):
+    """:mod:`twisted_fcgi.backend.application`, 1 process."""
+
+    name = "own"
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "PYTHONPATH": str(ROOT)}
+
+    def command(self) -> Sequence[str | Path]:
+        return [sys.executable, PROGRAMS / "own.py", str(self.address)]

@@ -181,8 +181,20 @@ class ExchangeTests(SynchronousTestCase):
         self.assertEqual(response.status, 504)
         self.assertEqual(response.calls, ["head", "write", "finish"])
 
-    def test_failedAfterHead(self) -> None:
-        """A failure after the head aborts the client's connection."""
+    def test_failedAfterHeadAlone(self) -> None:
+        """Until a body begins, the head is held back, so that a failure has its own answer."""
+        response = self.begin(self.member(HEAD, ResponseTimedOut("silent for 7 s")))
+        self.assertEqual((response.status, response.calls), (504, ["head", "write", "finish"]))
+
+    def test_noFailoverAfterHeadAlone(self) -> None:
+        """An application that has made a head has begun its work: no other one is asked."""
+        first = self.member(HEAD, ConnectFailed("odd"), url="fcgi://one")
+        second = self.member(url="fcgi://two")
+        self.assertEqual(self.begin(first, second).status, 503)
+        self.assertEqual(second.opened, 0)
+
+    def test_failedInBody(self) -> None:
+        """A failure after a part of the body aborts the client's connection."""
         response = self.begin(self.member(HEAD + b"begun", ResponseTimedOut("silent")))
         self.assertEqual(response.calls, ["head", "write", "abort"])
 

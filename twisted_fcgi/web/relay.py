@@ -8,10 +8,11 @@ part of a body: what comes is written on in the same turn, and a side that can't
 take more pauses the other.  Only ``flushpackets=auto`` gathers, in a
 :class:`GatheringResponse`, up to :data:`GATHER_LIMIT` bytes for ``flushwait``.
 
-A failure before the head was written may go on to another member when its error
-says that nothing had an effect; otherwise it becomes an error page.  After the
-head the client's connection is aborted, so that nobody takes a cut response for
-a whole one (httpd ends it as if it were complete).
+A failure before the head came may go on to another member when its error says that
+nothing had an effect.  The head is written with the first byte of the body, unless
+``flushpackets`` says otherwise, so that until then a failure is an error page.
+After it, the client's connection is aborted: nobody shall take a cut response for a
+whole one (httpd ends it as if it were complete).
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Exchange:
         self._member: MemberSettings | None = None
         self._stream: IStream | None = None
         self._parser: ResponseParser | None = None
+        self._head: ResponseHead | None = None
+        self._begun = False
         self._remaining: int | None = None
         self._bodyless = request.method == b"HEAD"
         self._flushing = False
@@ -177,10 +180,18 @@ class Exchange:
             self._bodyless = True
         if not self._bodyless:
             self._remaining = head.contentLength
+        self._head = head
         if member.flush is Flush.AUTO:
             self._response = self._gathering = GatheringResponse(
                 self._response, member.flushWait, self._reactor
             )
+        if member.flush is not Flush.OFF:
+            self._begin(head)
+
+    def _begin(self, head: ResponseHead) -> None:
+        """Write the head; from now on a failure can't be told to the client any more."""
+        self._head = None
+        self._begun = True
         self._response.writeHead(head)
         if self._flushing:
             self._response.flush()
@@ -193,6 +204,8 @@ class Exchange:
                 self._bodyless = True
                 data = data[:remaining]
             self._remaining = remaining - len(data)
+        if self._head is not None:
+            self._begin(self._head)
         self._response.write(data)
         if self._flushing:
             self._response.flush()
@@ -210,6 +223,8 @@ class Exchange:
             self._fail(BrokenResponse(reason))
         else:
             self._end()
+            if self._head is not None:
+                self._begin(self._head)
             self._response.finish()
 
     def streamFailed(self, error: RequestError) -> None:
@@ -243,9 +258,8 @@ class Exchange:
     def _fail(self, error: RequestError) -> None:
         """Answer with an error page, or cut a response that has begun."""
         self._report(f"{error.status}: {error.reason}")
-        begun = self._parser is None and self._member is not None
         self._end()
-        if begun:
+        if self._begun:
             self._response.abort()
         else:
             writeErrorPage(self._response, error.status)

@@ -29,7 +29,7 @@ from twisted_fcgi.web.clientbody import ClientBody
 from twisted_fcgi.web.clientresponse import ClientResponse
 from twisted_fcgi.web.errorpage import errorPage
 from twisted_fcgi.web.http1 import RequestReader
-from twisted_fcgi.web.transports import Closing, addressOf, unsent
+from twisted_fcgi.web.transports import Closing, addressOf, socketBehind, unsent
 
 if TYPE_CHECKING:
     from twisted_fcgi.web.factory import HTTPFactory
@@ -346,16 +346,18 @@ class HTTPChannel(Protocol):
 
     def sweep(self, now: float) -> None:
         """Look at the deadline of whatever this connection is doing."""
-        before, self._unsent = self._unsent, unsent(self.transport, self._secure)
+        before = self._unsent
+        self._unsent = unsent(
+            socketBehind(self.transport), self._closing is not None or self._writingPaused
+        )
         sending = self._unsent is not None
-        if not self.quietSince or (sending and self._unsent != before):
+        if not self.quietSince or self._unsent != before:
             self.quietSince = now
             return
         quiet = now - self.quietSince
         limits, clientTimeout = self.factory.limits, self.factory.clientTimeout
         if self._closing is not None:
-            if self._closing.overdue(now, quiet, sending, clientTimeout):
-                self._cut()
+            self._closing.sweep(now, quiet, sending, clientTimeout)
         elif sending or self._writingPaused:
             if quiet >= clientTimeout:
                 self._cut()
@@ -375,18 +377,21 @@ class HTTPChannel(Protocol):
         if self._response is None and self._body is None and not len(self._reader):
             self._close()
 
+    def _end(self) -> Closing:
+        closing = self._closing
+        if closing is None:
+            self.quietSince = 0.0
+            self.transport.unregisterProducer()
+            closing = self._closing = Closing(self.transport, self._secure, self.factory.seconds())
+        return closing
+
     def _close(self) -> None:
         """Send what was written, then end the connection."""
         if self._closing is None:
-            self.quietSince = 0.0
             self._body = None
             self._reader.rest()
-            self.transport.unregisterProducer()
-            self._closing = Closing(
-                self.transport, self._secure, not self._clientEnded, self.factory.seconds()
-            )
+            self._end().end(linger=not self._clientEnded)
 
     def _cut(self) -> None:
         """End the connection now."""
-        self.transport.unregisterProducer()
-        self.transport.abortConnection()
+        self._end().cut()

@@ -213,7 +213,7 @@ class ClientBody:
     @property
     def drainable(self) -> bool:
         """Whether the rest is so small that it is read for the next request's sake."""
-        return self._dropped + self._decoder.remaining <= DRAIN_LIMIT
+        return self.complete or self._dropped + self._decoder.remaining <= DRAIN_LIMIT
 
     # The gateway's side.
 

@@ -15,8 +15,13 @@ from email.utils import formatdate
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IProtocolNegotiationFactory,
+    IReactorTime,
+)
 from twisted.internet.protocol import Factory
+from zope.interface import implementer
 
 from twisted_fcgi.interfaces import IGateway
 from twisted_fcgi.settings import Limits
@@ -29,6 +34,7 @@ __all__ = ["SWEEP", "HTTPFactory"]
 SWEEP = 0.5
 
 
+@implementer(IProtocolNegotiationFactory)
 class HTTPFactory(Factory):
     """
     Makes the channels of all listeners, and looks after their deadlines.
@@ -68,6 +74,10 @@ class HTTPFactory(Factory):
 
     def buildProtocol(self, addr: Any) -> HTTPChannel:  # type: ignore[override]
         return HTTPChannel(self)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What TLS clients are offered (ALPN); Twisted refuses those that ask and get none."""
+        return [b"http/1.1", b"http/1.0"]
 
     def channelOpened(self, channel: HTTPChannel) -> None:
         self.channels.add(channel)

@@ -139,6 +139,8 @@ class RequestReader:
             self._searched = len(data)
             return None
         lineEnd = data.find(b"\r", start)
+        if data[lineEnd + 1] != 10:
+            raise BadRequest("a CR without LF in the request line")
         if isinstance(data, bytearray):
             data = bytes(data)
             self._data = data

@@ -12,14 +12,25 @@ dropped, for a while: :data:`LINGER`, :data:`LINGER_TOTAL`, :data:`LINGER_BYTES`
 
 from __future__ import annotations
 
+from fcntl import ioctl
 from ipaddress import IPv6Address as ParsedAddress
+from struct import Struct
+from termios import TIOCOUTQ
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 
 from twisted_fcgi.message import Address
 
-__all__ = ["LINGER", "LINGER_BYTES", "LINGER_TOTAL", "Closing", "addressOf", "unsent"]
+__all__ = [
+    "LINGER",
+    "LINGER_BYTES",
+    "LINGER_TOTAL",
+    "Closing",
+    "addressOf",
+    "socketBehind",
+    "unsent",
+]
 
 #: Seconds of a client's silence that are borne (httpd: SECONDS_TO_LINGER).
 LINGER = 2.0
@@ -29,6 +40,8 @@ LINGER_TOTAL = 30.0
 
 #: Bytes that are dropped, from a client that does not notice.
 LINGER_BYTES = 16 * 1024 * 1024
+
+_int = Struct("i")
 
 
 def addressOf(address: object) -> Address:
@@ -46,57 +59,86 @@ def addressOf(address: object) -> Address:
     return Address(b"", 0)
 
 
-def unsent(transport: Any, secure: bool) -> tuple[int, int] | None:
-    """
-    What Twisted's transport still has to send.
+def socketBehind(transport: Any) -> Any:
+    """The transport that has the socket: another one when this speaks TLS."""
+    return getattr(transport, "transport", transport)
 
-    :param secure: whether the socket's transport is behind this one.
+
+def unsent(transport: Any, asking: bool) -> tuple[int, int] | None:
+    """
+    What a client has still to take.
+
+    :param transport: the one that has the socket.
+    :param asking: whether to ask the system too, which may hold megabytes, although
+        Twisted's own buffer is empty.
     :returns: something that changes whenever the client takes some; ``None`` for nothing.
     """
-    if secure:
-        transport = transport.transport
-    data = getattr(transport, "dataBuffer", b"")
-    return (len(data), transport.offset) if data else None
+    waiting = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    if not waiting and not asking:
+        return None
+    try:
+        # SIOCOUTQ.  A socket counts as writable only when a third of its buffer is free:
+        # of a slow client, that alone may be no sign of life for minutes.
+        (queued,) = _int.unpack(ioctl(transport.fileno(), TIOCOUTQ, b"\0" * _int.size))
+    except (AttributeError, OSError, ValueError):
+        queued = 0
+    return (waiting, queued) if waiting or queued else None
 
 
 class Closing:
     """
-    A connection on which nothing more will be served.
+    A connection on which nothing more is served.
 
     :param transport: its transport, without a producer.
-    :param linger: whether the client may still be sending.
+    :param secure: whether that speaks TLS.
     :param now: the reactor's seconds.
     """
 
-    def __init__(self, transport: Any, secure: bool, linger: bool, now: float) -> None:
+    def __init__(self, transport: Any, secure: bool, now: float) -> None:
         self._transport = transport
-        self._dropped = 0
+        self._secure = secure
         self._since = now
-        halfClose = getattr(transport, "loseWriteConnection", None)
+        self._dropped = 0
+
+    def end(self, linger: bool) -> None:
+        """
+        Send what was written, then close.
+
+        :param linger: whether the client may still be sending.
+        """
+        transport = self._transport
         # TLS says its own goodbye, and waits for the client's.
-        if linger and not secure and halfClose is not None:
+        halfClose = None if self._secure else getattr(transport, "loseWriteConnection", None)
+        if linger and halfClose is not None:
             halfClose()
             transport.resumeProducing()
         else:
             transport.loseConnection()
 
+    def cut(self) -> None:
+        """Close now, with a reset."""
+        self._transport.abortConnection()
+
     def dataReceived(self, data: bytes) -> None:
         """Drop it."""
         self._dropped += len(data)
         if self._dropped > LINGER_BYTES:
-            self._transport.abortConnection()
+            self.cut()
 
     def clientEnded(self) -> None:
         """The client closed its side too."""
         self._transport.loseConnection()
 
-    def overdue(self, now: float, quiet: float, sending: bool, clientTimeout: float) -> bool:
+    def sweep(self, now: float, quiet: float, sending: bool, clientTimeout: float) -> None:
         """
-        Whether to wait no longer.
+        Wait no longer than has to be.
 
         :param quiet: seconds for which nothing moved.
         :param sending: whether the client has still to take a part of its response.
         """
         if sending:
-            return quiet >= clientTimeout
-        return quiet >= LINGER or now - self._since >= LINGER_TOTAL
+            if quiet >= clientTimeout:
+                self.cut()
+        elif quiet >= LINGER or now - self._since >= LINGER_TOTAL:
+            # No reset: the client's side may have all, and not have read it yet.
+            socketBehind(self._transport).loseConnection()

@@ -204,6 +204,7 @@ class InflowTests(ApplicationTestCase):
         self.listen()
         self.ask(stdin=b"abc")
         (request,) = self.requests
+        request.stdin.resumeProducing()
         self.assertEqual(3, request.stdin.held)
         self.takeStdin(request)
         self.assertEqual([b"abc", "end"], self.heard)

@@ -52,7 +52,6 @@ __all__ = [
     "Inflow",
 ]
 
-
 #: Which of a request's two streams an event is about.
 _INFLOW = {Stdin: "stdin", StdinEnded: "stdin", Data: "data", DataEnded: "data"}
 
@@ -94,6 +93,8 @@ class Inflow:
 
     def resumeProducing(self) -> None:
         """Go on; may call back before it returns."""
+        if self._dataReceived is None:
+            return  # nobody to push to
         self._paused = False
         while self._parts and not self._paused and self._dataReceived is not None:
             data = self._parts.popleft()
@@ -140,34 +141,32 @@ class ApplicationRequest:
     :ivar over: whether it was finished, or nobody waits for it any more.
     """
 
-    def __init__(
-        self,
-        connection: FastCGIApplicationProtocol,
-        requestId: int,
-        role: int,
-        params: dict[bytes, bytes],
-    ) -> None:
+    def __init__(self, connection: FastCGIApplicationProtocol, requestId: int, role: int) -> None:
         self.role = role
-        self.params = params
+        self.params: dict[bytes, bytes] = {}
         self.stdin = Inflow(connection.readAgain)
         self.data = Inflow(connection.readAgain)
+        if role == Role.AUTHORIZER:
+            self.stdin.ended()
+        if role != Role.FILTER:
+            self.data.ended()
         self.over = False
         self.producer: IPushProducer | None = None
         self._connection = connection
+        self._wire = connection.wire
+        self._write = connection.transport.writeSequence
         self._requestId = requestId
         self._aborted: Callable[[], object] | None = None
 
     def write(self, data: bytes) -> None:
         """A part of the response; the first ones are a CGI head.  Nothing, once it is over."""
         if not self.over:
-            connection = self._connection
-            connection.transport.writeSequence(connection.wire.stdout(self._requestId, data))
+            self._write(self._wire.stdout(self._requestId, data))
 
     def writeError(self, data: bytes) -> None:
         """Something for the web server's error log.  Nothing, once it is over."""
         if not self.over:
-            connection = self._connection
-            connection.transport.writeSequence(connection.wire.stderr(self._requestId, data))
+            self._write(self._wire.stderr(self._requestId, data))
 
     def finish(self, appStatus: int = 0) -> None:
         """
@@ -241,7 +240,6 @@ class FastCGIApplicationProtocol(Protocol):
     def __init__(self, wire: ApplicationConnection) -> None:
         self.wire = wire
         self.stalled = False
-        self._roles: dict[int, int] = {}
         self._requests: dict[int, ApplicationRequest] = {}
         self._reading = True
         self._closing = False
@@ -267,11 +265,9 @@ class FastCGIApplicationProtocol(Protocol):
     def _happened(self, event: Any) -> None:
         kind = type(event)
         if kind is Begin:
-            self._roles[event.requestId] = event.role
-        elif kind is Params:
-            self._begin(event.requestId, dict(event.pairs))
+            self._requests[event.requestId] = ApplicationRequest(self, *event[:2])
         elif kind is Refused:
-            self._roles.pop(event.requestId, None)
+            self._requests.pop(event.requestId, None)
             self.transport.write(event.reply)
         elif kind is ValuesRequested:
             known = self.factory.values
@@ -282,20 +278,20 @@ class FastCGIApplicationProtocol(Protocol):
             self.log.warn("a web server broke FastCGI: {error}", error=event.error)
             self._close()
             self._abortAll()
-        elif kind is Abort:
-            self._abort(event.requestId)
         elif kind is Ignored:
             self.log.debug("a web server sent a record of type {type}", type=event.type)
         elif event.requestId in self._requests:  # else it was finished by an event before
-            self._flow(getattr(self._requests[event.requestId], _INFLOW[kind]), event)
+            request = self._requests[event.requestId]
+            if kind is Params:
+                request.params = dict(event.pairs)
+                self._begin(request)
+            elif kind is Abort:
+                self.transport.write(self.wire.end(event.requestId))
+                self._requests.pop(event.requestId).aborted()
+            else:
+                self._flow(getattr(request, _INFLOW[kind]), event)
 
-    def _begin(self, requestId: int, params: dict[bytes, bytes]) -> None:
-        role = self._roles.pop(requestId)
-        request = self._requests[requestId] = ApplicationRequest(self, requestId, role, params)
-        if role == Role.AUTHORIZER:
-            request.stdin.ended()
-        if role != Role.FILTER:
-            request.data.ended()
+    def _begin(self, request: ApplicationRequest) -> None:
         try:
             self.factory.application(request)
         except Exception as error:
@@ -328,13 +324,6 @@ class FastCGIApplicationProtocol(Protocol):
         self.transport.write(self.wire.end(requestId, appStatus))
         self._requests.pop(requestId).ended()
         self._closeIfFinished()
-
-    def _abort(self, requestId: int) -> None:
-        request = self._requests.pop(requestId, None)
-        if request is not None or self._roles.pop(requestId, None) is not None:
-            self.transport.write(self.wire.end(requestId))
-        if request is not None:
-            request.aborted()
 
     def _abortAll(self) -> None:
         requests, self._requests = self._requests, {}

@@ -4,6 +4,10 @@ FastCGI 1.0 without I/O: both ends of a connection.
 :class:`ClientConnection` is a web server's end, :class:`ApplicationConnection`
 the other.  Both turn calls into bytes to be written and received bytes into
 events; neither knows a socket.  ``transitions`` says what may come when.
+
+All of FastCGI 1.0 but two things that no one uses: a filter's STDIN and DATA
+come one after the other, never mixed, and the start of a process (its listening
+socket as file descriptor 0, FCGI_WEB_SERVER_ADDRS) is not a protocol's business.
 """
 
 from __future__ import annotations

@@ -134,15 +134,7 @@ I, O, R = Input, Output, RecordType  # noqa: E741
 TO_APPLICATION: Table = {
     (I.MANAGEMENT, R.GET_VALUES): (ValuesRequested, I.MANAGEMENT),
     (I.MANAGEMENT, OTHER): (UnknownRecord, I.MANAGEMENT),
-    (I.CLOSED, R.BEGIN_REQUEST): (Begin, I.PARAMS),
-    # The client may not know yet that a request is over, or was refused.
-    (I.CLOSED, R.PARAMS): (None, I.CLOSED),
-    (I.CLOSED, R.PARAMS | ENDED): (None, I.CLOSED),
-    (I.CLOSED, R.STDIN): (None, I.CLOSED),
-    (I.CLOSED, R.STDIN | ENDED): (None, I.CLOSED),
-    (I.CLOSED, R.DATA): (None, I.CLOSED),
-    (I.CLOSED, R.DATA | ENDED): (None, I.CLOSED),
-    (I.CLOSED, R.ABORT_REQUEST): (None, I.CLOSED),
+    (I.CLOSED, R.BEGIN_REQUEST): (Begin, I.PARAMS),  # or as OWED has it
     # Responder.
     (I.PARAMS_STDIN, R.PARAMS): (Params, I.PARAMS_STDIN),
     (I.PARAMS_STDIN, R.PARAMS | ENDED): (Params, I.STDIN),
@@ -162,19 +154,18 @@ TO_APPLICATION: Table = {
     (I.DATA, R.STDIN | ENDED): (None, I.DATA),
     (I.NOTHING, R.STDIN | ENDED): (None, I.NOTHING),
     (I.NOTHING, R.DATA | ENDED): (None, I.NOTHING),
-    # What was on its way when the client gave up.
-    (I.ABORTED, R.PARAMS): (None, I.ABORTED),
-    (I.ABORTED, R.PARAMS | ENDED): (None, I.ABORTED),
-    (I.ABORTED, R.STDIN): (None, I.ABORTED),
-    (I.ABORTED, R.STDIN | ENDED): (None, I.ABORTED),
-    (I.ABORTED, R.DATA): (None, I.ABORTED),
-    (I.ABORTED, R.DATA | ENDED): (None, I.ABORTED),
-    (I.ABORTED, R.ABORT_REQUEST): (None, I.ABORTED),
-    (I.ABORTED, OTHER): (Ignored, I.ABORTED),
 }
 for _input in (I.PARAMS, I.PARAMS_STDIN, I.PARAMS_STDIN_DATA, I.STDIN, I.STDIN_DATA, I.DATA,
                I.NOTHING):  # fmt: skip
     TO_APPLICATION[_input, R.ABORT_REQUEST] = (Abort, I.ABORTED)
+    TO_APPLICATION[_input, OTHER] = (Ignored, _input)
+# What was on its way when the client gave up, or when it did not know yet that a request was
+# refused or over.
+for _input in (I.CLOSED, I.ABORTED):
+    for _kind in (R.PARAMS, R.STDIN, R.DATA):
+        TO_APPLICATION[_input, _kind] = (None, _input)
+        TO_APPLICATION[_input, _kind | ENDED] = (None, _input)
+    TO_APPLICATION[_input, R.ABORT_REQUEST] = (None, _input)
     TO_APPLICATION[_input, OTHER] = (Ignored, _input)
 
 TO_CLIENT: Table = {
@@ -204,5 +195,5 @@ TO_CLIENT: Table = {
 for _output in (O.OPEN, O.STDOUT_ENDED, O.STDERR_ENDED, O.BOTH_ENDED, O.ABORTED):
     TO_CLIENT[_output, R.END_REQUEST] = (EndRequest, O.CLOSED)
     # httpd skips these as well (a record of a type unknown to it, whatever its id is).
-    for _kind in (R.GET_VALUES_RESULT, R.UNKNOWN_TYPE, OTHER):
-        TO_CLIENT[_output, _kind] = (Ignored, _output)
+    for _type in (R.GET_VALUES_RESULT, R.UNKNOWN_TYPE, OTHER):
+        TO_CLIENT[_output, _type] = (Ignored, _output)

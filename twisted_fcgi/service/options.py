@@ -42,18 +42,18 @@ class Options(UsageOptions):
     :ivar demoSocket: where the demo's application listens, or ``None``.
     """
 
-    synopsis = "{--config FILE | --root DIR --fastcgi ADDRESS | --demo} [options]"
+    synopsis = "{--config FILE | --root DIR --fastcgi ADDRESS | --demo} [...]"
     longdesc = (
         "Serves FastCGI applications, as a configuration in Apache httpd's language says. "
         "Mistakes in it are shown, all of them, and nothing is started."
     )
     optParameters = [
         ["config", "c", None, "The configuration file."],
-        ["root", None, None, "Instead of a file: the directory of a PHP site."],
+        ["root", None, None, f"Instead of a file: a PHP site's directory, at {DEFAULT_LISTEN}."],
         ["fastcgi", None, None, "Who runs its scripts: host:port or unix:/path."],
     ]
     optFlags = [
-        ["demo", None, "Instead of a file: serve the embedded demo application."],
+        ["demo", None, f"Instead of a file: the embedded demo application, at {DEFAULT_LISTEN}."],
         ["check", None, "Say what is wrong with the configuration, or Syntax OK, and end."],
         ["print-config", None, "Show what the short options stand for, and end."],
     ]
@@ -76,7 +76,7 @@ class Options(UsageOptions):
         self["define"].append(name)
 
     def opt_listen(self, endpoint: str) -> None:
-        """Where to listen instead: port, address:port or Twisted endpoint.  May be repeated."""
+        """Where to listen, for Listen: port, address:port or endpoint.  May be repeated."""
         self["listen"].append(endpoint)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:

@@ -26,6 +26,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.backend.member import Member
+from twisted_fcgi.balance import Balancer, MemberState
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
 from twisted_fcgi.message import REASONS, Headers, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.routing import Router
@@ -73,6 +74,13 @@ class Gateway:
         self._reactor = reactor
         self._router = Router(settings)
         self._makeMember = makeMember
+        # Hosts that inherit a balancer share its state.
+        live: dict[int, Balancer] = {}
+        self._balancers = {
+            (id(host), balancer.name): live.setdefault(id(balancer), Balancer(balancer))
+            for host in (settings.main, *settings.hosts)
+            for balancer in host.balancers
+        }
         # Settings name every member, so this table does not grow with requests.
         self._members: dict[tuple[str, str | None], IMember] = {}
 
@@ -132,9 +140,14 @@ class Gateway:
         if route.balancer is None:
             for member in route.members:
                 yield member, route
-        else:
-            for member in route.members:
-                yield member, self._router.elected(request, route, member)
+            return
+        balancer = self._balancers[id(route.host), route.balancer]
+        tried: list[MemberState] = []
+        while (state := balancer.elect(self._reactor.seconds(), tried)) is not None:
+            yield state.settings, self._router.elected(request, route, state.settings)
+            # Being asked for another one means that this one could not be reached.
+            balancer.failed(state, self._reactor.seconds())
+            tried.append(state)
 
     def _live(self, settings: MemberSettings) -> IMember:
         key = (settings.url, settings.socket)

@@ -37,7 +37,7 @@ class Answer:
 def begin(
     address: Address,
     target: str,
-    do: Mapping[str, object],
+    do: Mapping[str, object] = {},
     *,
     body: bytes | Iterable[bytes] | None = None,
     headers: Mapping[str, str] = {},
@@ -45,14 +45,14 @@ def begin(
     """
     Send a request and read the head of the answer; the caller closes the connection.
 
-    :param do: the query's fields.
+    :param do: the query's fields, if any.
     :param body: posted; a Content-Length is sent for bytes, else chunks.
     """
     connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=30)
     try:
         connection.request(
             "GET" if body is None else "POST",
-            f"{target}?{urlencode(do)}",
+            f"{target}?{urlencode(do)}" if do else target,
             body=body,
             headers=dict(headers),
             encode_chunked=body is not None and not isinstance(body, bytes),
@@ -66,7 +66,7 @@ def begin(
 def ask(
     address: Address,
     target: str,
-    do: Mapping[str, object],
+    do: Mapping[str, object] = {},
     *,
     body: bytes | Iterable[bytes] | None = None,
     headers: Mapping[str, str] = {},

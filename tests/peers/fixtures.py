@@ -8,7 +8,7 @@ fails, the logs of its servers are shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +86,11 @@ def unixOrTcp(directory: Path, unix: bool) -> Address:
     return Address(directory / "socket") if unix else Address(None, freePort())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def peerOf(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[type[Server], bool], Server]]:
-    """Starts a peer: ``peerOf(PhpFpm, unix=True)``; it ends with the session."""
+    """Starts a peer: ``peerOf(PhpFpm, unix=True)``; it ends with the module."""
     with ExitStack() as stack:
 
         def start(kind: type[Server], unix: bool) -> Server:
@@ -103,13 +103,13 @@ def peerOf(
         yield start
 
 
-@pytest.fixture(scope="session")
-def proxyOf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Proxy]]:
-    """Starts the proxy: ``proxyOf(configuration)``; it ends with the session."""
+@pytest.fixture(scope="module")
+def proxyOf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Proxy]]:
+    """Starts the proxy, as :class:`Proxy` is told; it ends with the module."""
     with ExitStack() as stack:
 
-        def start(configuration: str) -> Proxy:
-            proxy = Proxy(tmp_path_factory.mktemp("proxy"), configuration)
+        def start(configuration: str = "", options: Sequence[str | Path] = ()) -> Proxy:
+            proxy = Proxy(tmp_path_factory.mktemp("proxy"), configuration, options)
             stack.callback(proxy.stop)
             proxy.start()
             return proxy

@@ -19,9 +19,14 @@ INI = {"output_buffering": "0", "implicit_flush": "0", "log_errors": "1", "post_
 
 
 class PhpFpm(Server):
-    """php-fpm with a static pool of 4."""
+    """
+    php-fpm with a static pool of 4.
+
+    :cvar pool: further lines of the pool's configuration.
+    """
 
     name = "php-fpm"
+    pool = ""
     configuration = "ProxyFCGIBackendType FPM"
 
     def __init__(self, directory: Path, address: Address) -> None:
@@ -31,8 +36,8 @@ class PhpFpm(Server):
     def command(self) -> Sequence[str | Path]:
         values = "\n".join(f"php_admin_value[{name}] = {value}" for name, value in INI.items())
         owner = "user = root\ngroup = root" if os.geteuid() == 0 else ""
-        pool = self.directory / "pool.conf"
-        pool.write_text(f"""\
+        file = self.directory / "pool.conf"
+        file.write_text(f"""\
 [global]
 error_log = {self.directory}/output
 [www]
@@ -41,10 +46,11 @@ listen = {self.address}
 pm = static
 pm.max_children = 4
 catch_workers_output = yes
+{self.pool}
 {values}
 """)
         program = sorted(glob("/usr/sbin/php-fpm*"))[-1]
-        words = [program, "--nodaemonize", "--fpm-config", str(pool)]
+        words = [program, "--nodaemonize", "--fpm-config", str(file)]
         return [*words, "--allow-to-run-as-root"] if os.geteuid() == 0 else words
 
 

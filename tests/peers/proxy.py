@@ -15,16 +15,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 class Proxy(Server):
     """
-    ``twistd -n fcgiproxy --config FILE``.
+    ``twistd -n fcgiproxy``.
 
-    :param configuration: what the file says after Listen, ServerName and the log.
+    :param configuration: what its file says after Listen, ServerName and the log.
+    :param options: short options instead of a file; without ``--listen``.
     """
 
     name = "fcgiproxy"
 
-    def __init__(self, directory: Path, configuration: str) -> None:
+    def __init__(
+        self, directory: Path, configuration: str = "", options: Sequence[str | Path] = ()
+    ) -> None:
         super().__init__(directory, Address(None, freePort()))
         self._errorLog = directory / "error_log"
+        self._options = options
         self._configuration = f"""\
 Listen {self.address}
 ServerName www.example.test
@@ -37,10 +41,13 @@ LogLevel info
         return {**super().environment(), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
     def command(self) -> Sequence[str | Path]:
+        twistd = Path(sys.executable).with_name("twistd")
+        words = [twistd, "--nodaemon", "--pidfile=", "fcgiproxy"]
+        if self._options:
+            return [*words, *self._options, "--listen", str(self.address)]
         file = self.directory / "proxy.conf"
         file.write_text(self._configuration)
-        twistd = Path(sys.executable).with_name("twistd")
-        return [twistd, "--nodaemon", "--pidfile=", "fcgiproxy", "--config", file]
+        return [*words, "--config", file]
 
     def log(self) -> str:
         text = self._errorLog.read_text(errors="replace") if self._errorLog.exists() else ""

@@ -11,8 +11,8 @@ one after the other and are told apart in what is logged: ``acquire`` (a place),
 - A kept connection that is found dead before it gave a byte says nothing about
   the application, which has just been restarted, or reached its
   ``pm.max_requests``.  The request is sent once more, on a new connection, when
-  it can't have had an effect: its method is idempotent (RFC 9110, 9.2.2) and
-  its body, if any, is still there.  A request with a body looks at the socket
+  that does no harm: nothing of it was sent, or its method is idempotent (RFC
+  9110, 9.2.2); and its body, if any, can be had again.  A request with a body looks at the socket
   before it takes such a connection at all.
 """
 
@@ -273,6 +273,7 @@ class Member:
         self._forget(attempt)
         if error is None:
             self._pool.connecting -= 1
+            self._quiet()
             return
         self._figures["failures"] += 1
         stream, decision = self._pool.connectFailed()
@@ -293,6 +294,10 @@ class Member:
             connection.close()
         elif self.settings.ttl:
             connection.idleUntil(self.reactor.seconds() + self.settings.ttl)
+
+    def connectionClosing(self, connection: FastCGIClientProtocol) -> None:
+        """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionClosing`."""
+        self._pool.idle.pop(connection, None)
 
     def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionEnded`."""
@@ -327,7 +332,7 @@ class Member:
         body = stream.body
         if body is not None and not body.replayable:
             return False
-        if dict(stream.params).get(b"REQUEST_METHOD") not in IDEMPOTENT:
+        if not error.retryable and dict(stream.params).get(b"REQUEST_METHOD") not in IDEMPOTENT:
             return False
         self._figures["retries"] += 1
         self._perform(self._pool.again(stream), stream.timeout)

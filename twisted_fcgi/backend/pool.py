@@ -118,7 +118,7 @@ class Pool(Generic[C, R]):
     def queued(self, request: R) -> bool:
         """Whether a request waits for a place, and not just for a connect."""
         for place, other in enumerate(self.waiting):
-            if other is request:
+            if other == request:
                 return place >= self.connecting
         return False
 

@@ -62,10 +62,13 @@ __all__ = ["ConnectionOwner", "FastCGIClientProtocol"]
 
 
 class ConnectionOwner(TypingProtocol):
-    """Who keeps connections."""
+    """Who keeps connections; each is told of at most once as closing and once as ended."""
 
     def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
         """It can take a request; or be closed with :meth:`FastCGIClientProtocol.close`."""
+
+    def connectionClosing(self, connection: FastCGIClientProtocol) -> None:
+        """It takes no request any more."""
 
     def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
         """It is gone."""
@@ -185,14 +188,10 @@ class FastCGIClientProtocol(Protocol):
         )
         self.streams[requestId] = stream
         self.requests += 1
-        stream.requestId = requestId
-        stream.connection = self
-        stream.markedAt = now
-        stream.begunAt = self._heard
+        stream.begun(self, requestId, now, (self._heard, getattr(self.transport, "sent", None)))
         if body is None:
             self.transport.write(begin)
         else:
-            stream.uploading = True
             self._uploads += 1
             if not self._producing and (body.length is None or body.length > SMALL_BODY):
                 self._producing = True
@@ -273,6 +272,8 @@ class FastCGIClientProtocol(Protocol):
                 self._producing = False
                 self.transport.unregisterProducer()
             self.idleUntil(self._seconds() + self.abortGrace)
+            if self._owner is not None:
+                self._owner.connectionClosing(self)
             self.transport.loseConnection()
 
     def dueAt(self) -> float:
@@ -343,11 +344,13 @@ class FastCGIClientProtocol(Protocol):
             asked, self._asked = self._asked, None
             asked.errback(reason)
         text = f"{self.name} closed the connection: {reason.getErrorMessage()}"
-        heard = self._heard
+        sent = getattr(self.transport, "sent", None)
         streams, self.streams = self.streams, {}
         for stream in streams.values():
-            untouched = self.reused and stream.begunAt == heard
-            self._finish(stream, ConnectionDied(text, untouched=untouched))
+            heardThen, sentThen = stream.begunAt
+            untouched = self.reused and heardThen == self._heard
+            unsent = sent is not None and sentThen == sent
+            self._finish(stream, ConnectionDied(text, untouched=untouched, retryable=unsent))
         if self._ownDeadlines:
             self.stderrLog.expired()
             self.deadlines.stop()

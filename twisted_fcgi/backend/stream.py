@@ -59,7 +59,8 @@ class Stream:
     :ivar requestId: its id there.
     :ivar limit: when its waiting for a connection ends, or its abort's grace.
     :ivar markedAt: since when the application has been expected to do something.
-    :ivar begunAt: how often the connection had been heard of when it was begun.
+    :ivar begunAt: how often the connection had been heard of when it was begun, and
+        how many bytes it had sent, if its transport counts them.
     :ivar uploading: whether the application waits for more of the body.
     :ivar answered: whether a part of a response came.
     :ivar stdoutEnded: whether the response is complete, even without END_REQUEST.
@@ -106,7 +107,7 @@ class Stream:
         self.requestId = 0
         self.limit = inf
         self.markedAt = 0.0
-        self.begunAt = 0
+        self.begunAt: tuple[int, int | None] = (0, None)
         self.uploading = False
         self.answered = False
         self.stdoutEnded = False
@@ -146,6 +147,7 @@ class Stream:
         if self._receiver is None:
             return
         self._receiver = self._held = None
+        self.heldSize = 0
         waiting = self.connection is None and self._last is None
         if self.body is not None and (self.uploading or waiting):
             self.body.discard()
@@ -207,11 +209,27 @@ class Stream:
             assert self.connection is not None
             receiver, self._receiver = self._receiver, None
             self._held = None
+            self.heldSize = 0
             self.connection.abort(self)
             if receiver is not None:
                 receiver.streamFailed(error)
 
     # What the connection says
+
+    def begun(
+        self,
+        connection: FastCGIClientProtocol,
+        requestId: int,
+        now: float,
+        at: tuple[int, int | None],
+    ) -> None:
+        """It is on a connection; its body, if any, is sent next."""
+        self.connection = connection
+        self.requestId = requestId
+        self.markedAt = now
+        self.begunAt = at
+        self.uploading = self.body is not None
+        self._received = 0
 
     def stdoutReceived(self, data: bytes) -> bool:
         """

@@ -56,6 +56,9 @@ class EagerWriting(_Mixed):
 
     ALLOWANCE = 131072
 
+    #: Bytes that the kernel took.
+    sent = 0
+
     _allowance = ALLOWANCE
     _inRead = False
 
@@ -68,6 +71,7 @@ class EagerWriting(_Mixed):
             except OSError:
                 sent = 0  # full, or dead: the reactor will find out
             self._allowance -= sent
+            self.sent += sent
             if sent == size:
                 return
             if sent:
@@ -84,6 +88,7 @@ class EagerWriting(_Mixed):
             except OSError:
                 sent = 0
             self._allowance -= sent
+            self.sent += sent
             if sent == size:
                 return
             pieces = [b"".join(pieces)[sent:]]
@@ -118,6 +123,13 @@ class EagerWriting(_Mixed):
         """See :meth:`twisted.internet.interfaces.IWriteDescriptor.doWrite`."""
         self._allowance = self.ALLOWANCE
         return super().doWrite()
+
+    def writeSomeData(self, data: bytes) -> Any:
+        """See :meth:`twisted.internet.abstract.FileDescriptor.writeSomeData`."""
+        sent = super().writeSomeData(data)
+        if isinstance(sent, int):
+            self.sent += sent
+        return sent
 
     def _isEager(self) -> bool:
         """Whether nothing is in the way of what would be sent now."""

@@ -42,7 +42,7 @@ LogLevel info
 
     def command(self) -> Sequence[str | Path]:
         twistd = Path(sys.executable).with_name("twistd")
-        words = [twistd, "--nodaemon", "--pidfile=", "fcgiproxy"]
+        words: list[str | Path] = [twistd, "--nodaemon", "--pidfile=", "fcgiproxy"]
         if self._options:
             return [*words, *self._options, "--listen", str(self.address)]
         file = self.directory / "proxy.conf"

@@ -202,9 +202,11 @@ class InflowTests(ApplicationTestCase):
     def test_late(self) -> None:
         """A body that nobody asks for yet is held."""
         self.listen()
-        self.ask(stdin=b"abc")
+        self.ask(stdin=None)
         (request,) = self.requests
         request.stdin.resumeProducing()
+        self.protocol.dataReceived(b"".join(self.client.stdin(1, b"abc")))
+        self.protocol.dataReceived(self.client.endStdin(1))
         self.assertEqual(3, request.stdin.held)
         self.takeStdin(request)
         self.assertEqual([b"abc", "end"], self.heard)
@@ -271,6 +273,31 @@ class InflowTests(ApplicationTestCase):
         self.ask(role=Role.AUTHORIZER)
         self.assertEqual(["end"], self.heard)
 
+    def test_noFile(self) -> None:
+        """Who is no filter has an empty file."""
+        self.listen()
+        self.ask(stdin=None)
+        self.requests[0].data.deliver(self.heard.append, lambda: self.heard.append("end"))
+        self.assertEqual(["end"], self.heard)
+
+    def test_fileHeld(self) -> None:
+        """A file is held as a body is."""
+        self.listen(maxHeld=10)
+        self.ask(role=Role.FILTER, stdin=b"body")
+        self.protocol.dataReceived(b"".join(self.client.data(1, b"01234567890")))
+        (request,) = self.requests
+        request.stdin.deliver(self.heard.append, list)
+        self.assertEqual("paused", self.transport.producerState)
+        request.data.deliver(self.heard.append, list)
+        self.assertEqual("producing", self.transport.producerState)
+
+    def test_heldWhenLost(self) -> None:
+        """A transport that is gone is not asked to go on."""
+        self.listen(maxHeld=10)
+        self.ask(stdin=b"01234567890")
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual("paused", self.transport.producerState)
+
     def test_filter(self) -> None:
         """A filter gets the file after the body."""
 
@@ -316,6 +343,19 @@ class OutflowTests(ApplicationTestCase):
         first.unregisterProducer()
         self.protocol.resumeProducing()
         self.assertEqual([["pause"], ["pause", "resume"]], [p.calls for p in producers])
+
+    def test_pausedAgain(self) -> None:
+        """What the first producer writes may be enough to pause them all again."""
+        self.listen()
+        self.ask()
+        self.ask()
+        first, second = Producer(), Producer()
+        first.resumeProducing = self.protocol.pauseProducing
+        for request, producer in zip(self.requests, (first, second)):
+            request.registerProducer(producer)
+        self.protocol.pauseProducing()
+        self.protocol.resumeProducing()
+        self.assertEqual(["pause", "pause"], second.calls)
 
     def test_registered(self) -> None:
         """The connection is the transport's producer, until it is closed."""
@@ -435,6 +475,7 @@ class ConnectionTests(ApplicationTestCase):
         self.ask((b"A", b"v" * 2000000), stdin=None)
         self.assertEqual([EndRequest(1, 0, ProtocolStatus.OVERLOADED)], self.answer())
         self.assertEqual([], self.requests)
+        self.assertEqual({}, self.protocol._requests)
 
     def test_tooMany(self) -> None:
         """One connection more than ``maxConnections`` is not taken, until one is gone."""

@@ -315,7 +315,14 @@ class Authority:
     def portNumber(self, canonical: bool) -> int:
         """The server's port, not always the one that is listened on (``ap_get_server_port``)."""
         port = None if canonical else self.port
-        return port or self.host.port or (443 if self.secure else 80)
+        return port or self.host.port or (443 if self.scheme == b"https" else 80)
+
+    @property
+    def scheme(self) -> bytes:
+        """The scheme of the server's URLs: ServerName's, if it has one (``ap_http_scheme``)."""
+        if self.host.scheme:
+            return self.host.scheme.encode("ascii")
+        return b"https" if self.secure else b"http"
 
 
 class RouteKind:

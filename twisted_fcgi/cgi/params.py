@@ -98,6 +98,8 @@ def variables(
     environment = route.environment
     if environment:
         table.update(environment)
+        # What stdin will hold is not the configuration's to say.
+        table.pop(b"CONTENT_LENGTH", None)
     authority = route.authority
     assert authority is not None
     canonical = route.directory.canonicalName
@@ -137,7 +139,6 @@ def variables(
 def _serverVariables(authority: Authority, canonical: bool) -> dict[bytes, bytes]:
     """What is the same for all requests that reach a host by the same name."""
     host = authority.host
-    root = (host.documentRoot or "").encode("utf-8", "surrogateescape")
     name = html.escape(authority.name(canonical).decode("latin-1"))
     table = {
         b"GATEWAY_INTERFACE": b"CGI/1.1",
@@ -147,12 +148,13 @@ def _serverVariables(authority: Authority, canonical: bool) -> dict[bytes, bytes
         b"SERVER_PORT": b"%d" % authority.portNumber(canonical),
         b"SERVER_ADDR": authority.server.host,
         b"SERVER_ADMIN": host.admin.encode("utf-8", "surrogateescape"),
-        b"DOCUMENT_ROOT": root,
-        b"CONTEXT_DOCUMENT_ROOT": root,
         b"CONTEXT_PREFIX": b"",
-        b"REQUEST_SCHEME": b"https" if authority.secure else b"http",
+        b"REQUEST_SCHEME": authority.scheme,
         b"PATH": os.environb.get(b"PATH", _DEFAULT_PATH),
     }
+    if host.documentRoot is not None:
+        root = host.documentRoot.encode("utf-8", "surrogateescape")
+        table[b"DOCUMENT_ROOT"] = table[b"CONTEXT_DOCUMENT_ROOT"] = root
     if authority.secure:
         table[b"HTTPS"] = b"on"
     if authority.field is not None:

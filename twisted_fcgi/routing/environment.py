@@ -11,13 +11,13 @@ looked up as they are for a request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.routing.mapping import substitute
 from twisted_fcgi.settings import VariableChange, VariableCondition
 
-__all__ = ["Conditions", "Environment", "Names", "changed"]
+__all__ = ["Conditions", "Environment", "Names", "changed", "prepared"]
 
 Environment = dict[bytes, bytes]
 
@@ -63,9 +63,6 @@ class Conditions:
             for condition in conditions
         ]
 
-    def __bool__(self) -> bool:
-        return bool(self._rows)
-
     def apply(
         self, environment: Environment, request: Request, authority: Authority, uri: bytes
     ) -> None:
@@ -98,6 +95,11 @@ class Conditions:
                     environment.pop(name, None)
                 else:
                     environment[name] = text if condition.plain else substitute(text, match)
+
+
+def prepared(conditions: Sequence[VariableCondition] | None, names: Names) -> Conditions | None:
+    """The conditions, or ``None`` where there are none."""
+    return Conditions(conditions, names) if conditions else None
 
 
 def _namedField(request: Request, condition: VariableCondition) -> bytes:

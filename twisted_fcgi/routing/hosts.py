@@ -9,11 +9,10 @@ Only when no address fits at all it is the main server.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from re import Pattern
 
 from twisted_fcgi.message import Address
-from twisted_fcgi.pcre import compileWildcards
 from twisted_fcgi.settings import Settings, VirtualHost
 
 __all__ = ["Hosts"]
@@ -27,17 +26,19 @@ class _Chain:
     def __init__(self) -> None:
         self.hosts: list[VirtualHost] = []
         self._names: dict[bytes, int] = {}
-        self._wildcards: list[tuple[int, Pattern[bytes]]] = []
+        self._wildcards: list[tuple[int, re.Pattern[bytes]]] = []
         self._addresses: dict[bytes, int] = {}
 
     def add(self, host: VirtualHost, address: bytes) -> None:
         place = len(self.hosts)
         self.hosts.append(host)
         self._addresses.setdefault(address.lower(), place)
-        for text in (host.name, *host.aliases):
-            name = text.encode("utf-8", "surrogateescape")
+        for alias in (host.name, *host.aliases):
+            name = alias.encode("utf-8", "surrogateescape")
             if b"*" in name or b"?" in name:
-                self._wildcards.append((place, compileWildcards(name, ignoreCase=True)))
+                # Both signs stand for dots too (ap_strcasecmp_match).
+                text = re.escape(name).replace(rb"\*", b".*").replace(rb"\?", b".")
+                self._wildcards.append((place, re.compile(text, re.I | re.S)))
             else:
                 self._names.setdefault(name.lower(), place)
 
@@ -48,7 +49,7 @@ class _Chain:
         for wild, pattern in self._wildcards:
             if wild >= place:
                 break
-            if pattern.match(hostname):
+            if pattern.fullmatch(hostname):
                 place = wild
         if place == len(self.hosts):
             place = self._addresses.get(hostname, 0)

@@ -112,6 +112,7 @@ class _Line:
 
     def make(self, matched: re.Match[bytes] | int, uri: bytes, sent: bytes) -> Mapped:
         """The application's URL for a path that matched."""
+        destination = self._destination
         raw = False
         if self._nocanon:
             again = self.match(sent)
@@ -119,18 +120,18 @@ class _Line:
             if again and (again == matched or not isinstance(again, int)):
                 matched, raw = again, True
         path = sent if raw else uri
-        target = self._target
         if isinstance(matched, int):
-            url = target + path[matched:]
+            path = destination.path + path[matched:]
         else:
-            url = substitute(target, matched)
-            if url == target:  # nothing was substituted: the path is meant to follow
+            url = substitute(self._target, matched)
+            if url == self._target:  # nothing was substituted: the path is meant to follow
                 url += path
-        written = self._destination.written
-        rest = url[len(written) :]
-        if not url.startswith(written) or rest[:1] not in (b"/", b""):
-            raise RequestError(f"the mapping makes a URL of another server: {url!r}", 500)
-        return Mapped(self._destination, rest, raw)
+            path = url[len(destination.written) :]
+            if not url.startswith(destination.written):
+                path = url
+        if path[:1] not in (b"/", b""):
+            raise RequestError(f"the mapping makes a URL of another server: {path!r}", 500)
+        return Mapped(destination, path, raw)
 
 
 def substitute(text: bytes, match: re.Match[bytes]) -> bytes:
@@ -164,10 +165,8 @@ def matchPrefix(uri: bytes, prefix: bytes) -> int:
     """
     if b"//" in uri:
         size = _matchSlashes(uri, prefix)
-    elif uri.startswith(prefix):
-        size = len(prefix)
     else:
-        return 0
+        size = len(prefix) if uri.startswith(prefix) else 0
     if size and not prefix.endswith(b"/") and uri[size : size + 1] not in (b"/", b""):
         return 0
     return size
@@ -219,7 +218,8 @@ class Mappings:
             matched = line.match(uri)
             if matched:
                 return None if line.excludes else line.make(matched, uri, sent)
-        places = self._prefixes.find(uri if b"//" not in uri else re.sub(rb"/+", b"/", uri))
+        single = b"//" not in uri
+        places = self._prefixes.find(uri if single else re.sub(rb"/+", b"/", uri))
         first = min(places) if places else len(self._lines)
         for place in self._expressions:
             if place > first:
@@ -231,5 +231,6 @@ class Mappings:
         if not places:
             return None
         line = self._lines[first]
-        matched = line.match(uri)
-        return None if line.excludes or not matched else line.make(matched, uri, sent)
+        if line.excludes:
+            return None
+        return line.make(len(line.prefix) if single else matchPrefix(uri, line.prefix), uri, sent)

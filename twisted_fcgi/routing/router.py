@@ -74,7 +74,9 @@ class Router:
         """The virtual host and the name it was asked by (``ap_update_vhost_from_headers``)."""
         field = request.headers.get(b"host")
         absolute = target.scheme == (b"https" if request.secure else b"http")
-        value = target.authority if absolute and target.authority is not None else None
+        value = None
+        if absolute and target.authority is not None:
+            value = target.authority.removesuffix(b":")  # a URL's port may be empty
         key = (field, value, request.server, request.secure)
         authority = self._authorities.get(key)
         if authority is None:
@@ -110,7 +112,7 @@ class Router:
             self._answer(route)
             return
         environment: Environment = {}
-        if site.conditions:
+        if site.conditions is not None:
             site.conditions.apply(environment, request, authority, target.path)
         look = Look(site.decode(target.path), target.query, request.target, environment)
         route.uri = look.uri
@@ -129,7 +131,8 @@ class Router:
         elif method == b"TRACE":
             self._trace(request, authority, route)
         elif rules.destination is not None:
-            site.proxy(look, rules.destination, rules.destination.path + look.filename, True)
+            path = rules.destination.path + look.filename
+            site.proxy(look, rules.destination, path, True, rules.settings)
             self._ask(rules.destination, True, request, look, site, route)
         elif rules.handler not in (b"", b"default-handler"):
             # A file that somebody else was to run must not be shown as it is.
@@ -158,6 +161,8 @@ class Router:
         if destination.balancer is not None:
             route.members = destination.balancer.members
             route.balancer = destination.balancer.name
+            if not route.members:
+                raise RequestError(f"{route.balancer} has no members", 503)
         else:
             member, defined = destination.memberFor(look.filename[len(b"proxy:") :])
             if member is None:
@@ -193,15 +198,14 @@ class Router:
         site = self._sites[id(route.host)]
         rest = route.filename[len(b"proxy:balancer://") :]
         destination = Destination(member.url.encode("utf-8", "surrogateescape"), member)
+        look = Look(route.uri, route.query, request.target, route.environment)
+        look.pathInfo = route.pathInfo
         path = destination.path + rest[rest.index(b"/") :]
-        proxied = site.proxied(
-            destination.authority, path, route.raw, route.directory, route.environment
-        )
-        elected = replace(route, filename=proxied.filename, script=proxied.script)
-        if proxied.pathInfo is not None or proxied.script is not None:
+        site.proxy(look, destination, path, route.raw, route.directory)
+        elected = replace(route, filename=look.filename, script=look.script)
+        if look.pathInfo != route.pathInfo:
             elected.pathInfo = elected.pathTranslated = None
-            look = Look(route.uri, route.query, request.target, route.environment)
-            self._place(proxied.pathInfo, look, request, site, elected)
+            self._place(look.pathInfo, look, request, site, elected)
         return elected
 
     def _forwarded(

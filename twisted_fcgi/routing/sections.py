@@ -20,6 +20,9 @@ from twisted_fcgi.settings import DirectorySettings, Section, SectionKind
 
 __all__ = ["Prefixes", "Sections"]
 
+#: Up to so many prefixes are tried one after the other.
+FEW = 6
+
 Environment = dict[bytes, bytes]
 
 
@@ -33,28 +36,41 @@ class Prefixes:
     def __init__(self) -> None:
         self._places: dict[bytes, list[int]] = {}
         self._longest = 0
+        #: While there are so few that trying each is faster: prefix and its place.
+        self._few: list[tuple[bytes, int]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
 
     def add(self, prefix: bytes, place: int) -> None:
         """Remember a place for a prefix."""
         self._places.setdefault(prefix, []).append(place)
         self._longest = max(self._longest, len(prefix))
+        self._few.append((prefix, place))
 
     def find(self, path: bytes) -> list[int]:
         """The places of all prefixes of a path, in no order."""
+        if len(self._few) <= FEW:
+            return [
+                place
+                for prefix, place in self._few
+                if path.startswith(prefix)
+                and (prefix[-1:] == b"/" or path[len(prefix) : len(prefix) + 1] in (b"/", b""))
+            ]
         found: list[int] = []
-        places = self._places
+        get = self._places.get
         longest = self._longest
-        at = -1
+        at = 0
         while True:
-            at = path.find(b"/", at + 1)
-            if at < 0 or at > longest:
+            at = path.find(b"/", at) + 1
+            if not at or at > longest + 1:
                 break
-            if at and path[:at] in places:
-                found += places[path[:at]]
-            if path[: at + 1] in places:
-                found += places[path[: at + 1]]
-        if len(path) <= longest and path in places and not path.endswith(b"/"):
-            found += places[path]
+            if places := get(path[:at]):
+                found += places
+            if places := get(path[: at - 1]):
+                found += places
+        if len(path) <= longest and not path.endswith(b"/") and (places := get(path)):
+            found += places
         return found
 
 
@@ -94,6 +110,8 @@ class Sections:
     :param base: what stands outside of them.
     :param sections: in the order of the files.
     :ivar mapping: whether a ``<Location>`` has a ProxyPass in it.
+    :ivar hasLocations: whether there is any ``<Location>``.
+    :ivar hasProxies: whether there is any ``<Proxy>``.
     """
 
     def __init__(self, base: DirectorySettings, sections: Iterable[Section]) -> None:
@@ -111,6 +129,8 @@ class Sections:
         self._proxyPatterns = _Expressions()
         for section in sections:
             self._add(section)
+        self.hasLocations = bool(self._locations or self._locationPatterns)
+        self.hasProxies = bool(self._proxies or self._proxyPatterns)
 
     def _number(self, section: Section) -> int:
         self._all.append(section.settings)

@@ -12,21 +12,23 @@ and what is missing mod_dir.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request
-from twisted_fcgi.routing.environment import Conditions, Environment, Names, changed
+from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
 from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, locate
 from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
 from twisted_fcgi.routing.sections import Sections
 from twisted_fcgi.settings import BackendType, DirectorySettings, EncodedSlashes, VirtualHost
 from twisted_fcgi.uri import decodePath, encodeForProxy, encodePath, unescape
 
-__all__ = ["Look", "Proxied", "Site"]
+__all__ = ["Look", "Site"]
 
 #: Sets of sections of which the merged settings are remembered.
 MAX_RULES = 4096
+
+#: The longest path of a file (APR_PATH_MAX).
+MAX_PATH = 4096
 
 #: How deep DirectoryIndex and FallbackResource may lead (LimitInternalRecursion).
 MAX_DEPTH = 10
@@ -45,7 +47,7 @@ class Rules:
     def __init__(self, settings: DirectorySettings, names: Names) -> None:
         self.settings = settings
         self.environment = changed(settings.environment or (), names)
-        self.conditions = Conditions(settings.conditions or (), names)
+        self.conditions = prepared(settings.conditions, names)
         self.handler = settings.handler or b""
         self.destination: Destination | None = None
         if self.handler[:6].lower() == b"proxy:":
@@ -59,20 +61,6 @@ class Rules:
     @property
     def canonicalName(self) -> bool | None:
         return self.settings.canonicalName
-
-
-class Proxied(NamedTuple):
-    """
-    What is asked of an application (httpd: after ``proxy_fcgi_canon``).
-
-    :ivar filename: ``proxy:fcgi://host:port/path``.
-    :ivar pathInfo: from the URL; ``None``: what it was before.
-    :ivar script: the file that was found for it on disk, or ``None``.
-    """
-
-    filename: bytes
-    pathInfo: bytes | None
-    script: bytes | None
 
 
 class Look:
@@ -133,7 +121,7 @@ class Site:
     def __init__(self, host: VirtualHost) -> None:
         self.host = host
         self._names = Names()
-        self.conditions = Conditions(host.conditions, self._names)
+        self.conditions = prepared(host.conditions, self._names)
         self.encodedSlashes = host.directory.encodedSlashes or EncodedSlashes.OFF
         self._sections = Sections(host.directory, host.sections)
         self._mappings = Mappings(host.mappings)
@@ -144,6 +132,8 @@ class Site:
 
     def decode(self, path: bytes) -> bytes:
         """A target's path, as this host's settings decode it."""
+        if b"%" not in path and b"/." not in path and b"//" not in path:
+            return path
         return decodePath(path, self.encodedSlashes, self.host.mergeSlashes)
 
     def _rulesFor(self, places: tuple[int, ...]) -> Rules:
@@ -167,14 +157,16 @@ class Site:
         sections = self._sections
         uri = look.uri
         environment = look.environment
-        locations = sections.locations(uri, environment)
+        locations = sections.locations(uri, environment) if sections.hasLocations else ()
         mapped = None
         if b"no-proxy" not in environment:
             inside = self._rulesFor(locations).settings.mapping if sections.mapping else None
             mapped = self._mappings.find(uri, look.sent, inside)
         if mapped is not None:
             look.mapped = mapped
-            places = sections.proxies(mapped.url, environment) + locations
+            places = locations
+            if sections.hasProxies:
+                places = sections.proxies(mapped.url, environment) + locations
         else:
             self._translate(look)
             places = (
@@ -182,84 +174,73 @@ class Site:
                 + locations
             )
         look.rules = rules = self._rulesFor(places)
-        if rules.conditions and not depth:
+        if rules.conditions is not None and not depth:
             rules.conditions.apply(environment, request, authority, uri)
         if mapped is not None:
-            self.proxy(look, mapped.destination, mapped.path, mapped.raw)
-        environment.update(rules.environment)
+            self.proxy(look, mapped.destination, mapped.path, mapped.raw, rules.settings)
+        if rules.environment:
+            environment.update(rules.environment)
         if mapped is None:
             self._fixDirectory(look, request, authority, depth)
         return look
 
     def _translate(self, look: Look) -> None:
         """DocumentRoot and the walk below it."""
+        path = look.uri if b"//" not in look.uri else re.sub(rb"/+", b"/", look.uri)
         if self._root is None:
-            look.filename = look.uri
+            look.filename = path
             return
-        place = locate(self._root, look.uri)
-        look.filename, look.pathInfo, look.kind = place
+        if len(self._root) + len(path) >= MAX_PATH:
+            raise RequestError("path too long for a file", 403)
+        look.filename = self._root + path
+        look.filename, look.pathInfo, look.kind = locate(self._root, path)
 
     # The application's URL.
 
-    def proxy(self, look: Look, destination: Destination, path: bytes, raw: bool) -> None:
+    def proxy(
+        self,
+        look: Look,
+        destination: Destination,
+        path: bytes,
+        raw: bool,
+        settings: DirectorySettings,
+    ) -> None:
         """Give a look the application's URL as its filename."""
         if destination.balancer is not None:
             # Encoded for each member that is asked, with that member's path before it.
             look.filename = b"proxy:%b/%b" % (destination.authority, path[1:])
             return
-        proxied = self.proxied(
-            destination.authority, path, raw, look.rules.settings, look.environment
-        )
-        look.filename = proxied.filename
-        if proxied.pathInfo is not None or proxied.script is not None:
-            look.pathInfo = proxied.pathInfo
-        look.script = proxied.script
+        final = _finalPath(path, raw, settings)
+        look.filename = b"proxy:%b%b" % (destination.authority, final)
+        mode = look.environment.get(b"proxy-fcgi-pathinfo")
+        if mode is not None:
+            pathInfo, look.script = self._pathInfo(mode.lower(), path, final)
+            if pathInfo is not None or look.script is not None:
+                look.pathInfo = pathInfo
 
-    def proxied(
-        self,
-        authority: bytes,
-        path: bytes,
-        raw: bool,
-        settings: DirectorySettings,
-        environment: Environment,
-    ) -> Proxied:
+    def _pathInfo(
+        self, mode: bytes, path: bytes, final: bytes
+    ) -> tuple[bytes | None, bytes | None]:
         """
-        The final form of an application's URL, and the PATH_INFO in it.
+        What the variable proxy-fcgi-pathinfo asks for.
 
-        :param authority: ``fcgi://host:port``.
-        :param path: the rest, decoded unless ``raw``.
-        :param raw: it is not encoded, but must not hold control characters, nor a
-            ``?`` for PHP-FPM, which takes that for the begin of a query.
-        :raises RequestError: 403 when it does.
+        :param mode: its value, in lower case.
+        :param path: of the application's URL, before it was encoded.
+        :param final: the same as it is sent.
+        :returns: PATH_INFO, or ``None`` for what it was before; and for ``full``, where
+            the file system says where the script ends, the file that was found.
         """
-        plain = path[1:]
-        if raw:
-            fpm = settings.backendType is not BackendType.GENERIC
-            if (_CONTROL_OR_QUERY if fpm else _CONTROL).search(plain):
-                raise RequestError("control character or '?' in a path that is passed raw", 403)
-            final = plain
-        else:
-            keep = settings.encodedSlashes is EncodedSlashes.NODECODE
-            final = encodeForProxy(plain, keep)
-        filename = b"proxy:%b/%b" % (authority, final)
-        mode = environment.get(b"proxy-fcgi-pathinfo")
-        if mode is None:
-            return Proxied(filename, None, None)
-        if mode.lower() == b"full":
-            return self._onDisk(filename, b"/" + plain)
-        return Proxied(filename, _splitPathInfo(final, mode.lower()), None)
-
-    def _onDisk(self, filename: bytes, path: bytes) -> Proxied:
-        """proxy-fcgi-pathinfo ``full``: the file system knows where the script ends."""
-        path = re.sub(rb"/+", b"/", path)
+        if mode != b"full":
+            return _splitPathInfo(final, mode), None
+        path = re.sub(rb"/+", b"/", b"/" + path)
         for root in (b"",) if self._root is None else (b"", self._root):
             try:
                 place = locate(root, path)
             except RequestError:
                 continue
             if place.kind == FILE:
-                return Proxied(filename, place.pathInfo, place.filename)
-        return Proxied(filename, None, None)
+                return place.pathInfo, place.filename
+        return None, None
 
     # mod_dir.
 
@@ -277,11 +258,10 @@ class Site:
                 ):
                     look.location = _urlOf(look, authority, self.host)
                 return
-            if depth or request.method in (b"GET", b"HEAD", b"POST"):
-                names = rules.settings.directoryIndex
-                self._tryEach(
-                    _DEFAULT_INDEX if names is None else names, look, request, authority, depth
-                )
+            names = rules.settings.directoryIndex
+            self._tryEach(
+                _DEFAULT_INDEX if names is None else names, look, request, authority, depth
+            )
         elif look.kind == MISSING and not rules.handler and rules.settings.fallbackResource:
             self._tryEach((rules.settings.fallbackResource,), look, request, authority, depth)
 
@@ -335,12 +315,31 @@ class Site:
         ProxyPass claims it.
         """
         sent = encodePath(pathInfo)
+        other = Look(b"", None, sent, dict(look.environment))
         try:
-            other = Look(self.decode(sent), None, sent, dict(look.environment))
+            other.uri = self.decode(sent)
             self.look(other, request, authority, depth=1)
         except RequestError:
-            return None
-        return other.filename + (other.pathInfo or b"")
+            pass  # nobody asked for it: what was found until then is the answer
+        return other.filename + (other.pathInfo or b"") or None
+
+
+def _finalPath(path: bytes, raw: bool, settings: DirectorySettings) -> bytes:
+    """
+    The path of an application's URL as it is sent (``proxy_fcgi_canon``).
+
+    :param path: decoded unless ``raw``, with a slash at its beginning or empty.
+    :param raw: it is not encoded, but must not hold control characters, nor a
+        ``?`` for PHP-FPM, which takes that for the begin of a query.
+    :raises RequestError: 403 when it does.
+    """
+    if not raw:
+        path = encodeForProxy(path, settings.encodedSlashes is EncodedSlashes.NODECODE)
+    elif (
+        _CONTROL if settings.backendType is BackendType.GENERIC else _CONTROL_OR_QUERY
+    ).search(path):
+        raise RequestError("control character or '?' in a path that is passed raw", 403)
+    return path or b"/"
 
 
 def _splitPathInfo(path: bytes, mode: bytes) -> bytes | None:
@@ -351,14 +350,14 @@ def _splitPathInfo(path: bytes, mode: bytes) -> bytes | None:
     match the whole path can be made to fail (CVE-2019-11043), and one that ignores
     case can find ``.php`` where the file system does not (CVE-2026-24895).
 
-    :param path: without its first slash, encoded.
+    :param path: as it is sent.
     :param mode: ``first-dot``, ``last-dot``, ``unescape`` or any other text.
     """
     if mode in (b"first-dot", b"last-dot"):
         dot = path.find(b".") if mode == b"first-dot" else path.rfind(b".")
         slash = path.find(b"/", dot) if dot >= 0 else -1
         return unescape(path[slash:]) if slash >= 0 else None
-    return b"/" + (unescape(path) if mode == b"unescape" else path)
+    return unescape(path) if mode == b"unescape" else path
 
 
 def _urlOfHandler(text: bytes) -> bytes:
@@ -376,10 +375,10 @@ def _urlOf(look: Look, authority: Authority, host: VirtualHost) -> bytes:
     canonical = look.rules.canonicalName
     if canonical is None:
         canonical = host.canonicalName
-    scheme, usual = (b"https", 443) if authority.secure else (b"http", 80)
     port = authority.portNumber(canonical)
+    usual = 443 if authority.scheme == b"https" else 80
     return b"%b://%b%b%b/%b" % (
-        scheme,
+        authority.scheme,
         authority.name(canonical),
         b"" if port == usual else b":%d" % port,
         encodePath(look.uri),

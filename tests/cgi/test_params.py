@@ -1,0 +1,252 @@
+"""Tests for the variables of a request."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_fcgi import __version__
+from twisted_fcgi.cgi import params
+from twisted_fcgi.cgi.params import variables
+from twisted_fcgi.message import Address, Authority, Headers, Request, Route, RouteKind
+from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
+
+HOST = VirtualHost(name="www.test", admin="admin@test", documentRoot="/srv/www")
+MEMBER = MemberSettings("fcgi://h", "h")
+SERVER = Address(b"192.0.2.9", 8080)
+
+#: What only the server may say.
+COMPUTED = {
+    b"CONTENT_LENGTH", b"CONTEXT_DOCUMENT_ROOT", b"CONTEXT_PREFIX", b"DOCUMENT_ROOT",
+    b"GATEWAY_INTERFACE", b"HTTPS", b"PATH", b"PATH_INFO", b"PATH_TRANSLATED", b"QUERY_STRING",
+    b"REMOTE_ADDR", b"REMOTE_PORT", b"REMOTE_USER", b"REQUEST_METHOD", b"REQUEST_SCHEME",
+    b"REQUEST_URI", b"SCRIPT_FILENAME", b"SCRIPT_NAME", b"SERVER_ADDR", b"SERVER_ADMIN",
+    b"SERVER_NAME", b"SERVER_PORT", b"SERVER_PROTOCOL", b"SERVER_SIGNATURE", b"SERVER_SOFTWARE",
+}  # fmt: skip
+
+
+class VariablesTests(SynchronousTestCase):
+    """Tests for :func:`variables`."""
+
+    def told(
+        self,
+        *fields: tuple[bytes, bytes],
+        method: bytes = b"GET",
+        protocol: bytes = b"HTTP/1.1",
+        length: int | None = 0,
+        secure: bool = False,
+        host: VirtualHost = HOST,
+        settings: DirectorySettings = DirectorySettings(),
+        environment: dict[bytes, bytes] | None = None,
+        hostField: bytes | None = b"www.test",
+        **route: object,
+    ) -> dict[bytes, bytes]:
+        """The variables of a request to ``/app.php?x=1``."""
+        request = Request(
+            method,
+            b"/app%2Ephp?x=1",
+            Headers(fields),
+            protocol=protocol,
+            client=Address(b"192.0.2.1", 4321),
+            server=SERVER,
+            secure=secure,
+            contentLength=length,
+        )
+        made = Route(
+            RouteKind.FASTCGI,
+            host,
+            settings,
+            uri=b"/app.php",
+            query=b"x=1",
+            filename=b"proxy:fcgi://h/srv/app.php",
+            environment=environment or {},
+            members=(MEMBER,),
+            authority=Authority(host, b"www.test", None, hostField, SERVER, secure),
+        )
+        pairs = variables(request, replace(made, **route), MEMBER)  # type: ignore[arg-type]
+        self.assertEqual(len(pairs), len(dict(pairs)))
+        return dict(pairs)
+
+    def test_server(self) -> None:
+        """The server tells of itself, the connection, the request line and the script."""
+        self.patch(os, "environb", {b"PATH": b"/bin", b"SECRET": b"x"})
+        self.assertEqual(
+            {
+                b"CONTEXT_DOCUMENT_ROOT": b"/srv/www",
+                b"CONTEXT_PREFIX": b"",
+                b"DOCUMENT_ROOT": b"/srv/www",
+                b"GATEWAY_INTERFACE": b"CGI/1.1",
+                b"HTTP_HOST": b"www.test",
+                b"PATH": b"/bin",
+                b"QUERY_STRING": b"x=1",
+                b"REMOTE_ADDR": b"192.0.2.1",
+                b"REMOTE_PORT": b"4321",
+                b"REQUEST_METHOD": b"GET",
+                b"REQUEST_SCHEME": b"http",
+                b"REQUEST_URI": b"/app%2Ephp?x=1",
+                b"SCRIPT_FILENAME": b"proxy:fcgi://h/srv/app.php",
+                b"SCRIPT_NAME": b"/app.php",
+                b"SERVER_ADDR": b"192.0.2.9",
+                b"SERVER_ADMIN": b"admin@test",
+                b"SERVER_NAME": b"www.test",
+                b"SERVER_PORT": b"80",
+                b"SERVER_PROTOCOL": b"HTTP/1.1",
+                b"SERVER_SIGNATURE": b"",
+                b"SERVER_SOFTWARE": b"twisted_fcgi/" + __version__.encode(),
+            },
+            self.told(),
+        )
+
+    def test_tls(self) -> None:
+        """Over TLS there is HTTPS, and scheme and port say so."""
+        told = self.told(secure=True)
+        self.assertEqual(
+            (b"on", b"https", b"443"),
+            (told[b"HTTPS"], told[b"REQUEST_SCHEME"], told[b"SERVER_PORT"]),
+        )
+
+    def test_canonicalName(self) -> None:
+        """With UseCanonicalName the server's name is the configured one, escaped."""
+        host = replace(HOST, name="a<b>", port=81)
+        for settings, expected in [
+            (DirectorySettings(canonicalName=True), b"a&lt;b&gt;"),
+            (DirectorySettings(canonicalName=False), b"www.test"),
+            (DirectorySettings(), b"www.test"),
+        ]:
+            told = self.told(host=host, settings=settings)
+            self.assertEqual((expected, b"81"), (told[b"SERVER_NAME"], told[b"SERVER_PORT"]))
+
+    def test_pathInfo(self) -> None:
+        """PATH_INFO and PATH_TRANSLATED are there when the path has such a part."""
+        told = self.told(uri=b"/app.php/i", pathInfo=b"/i", pathTranslated=b"/srv/www/i")
+        self.assertEqual(
+            (b"/app.php", b"/i", b"/srv/www/i"),
+            (told[b"SCRIPT_NAME"], told[b"PATH_INFO"], told[b"PATH_TRANSLATED"]),
+        )
+        self.assertNotIn(b"PATH_INFO", self.told(pathInfo=b""))
+
+    def test_fields(self) -> None:
+        """A field becomes HTTP_ and its name in capitals; several are joined."""
+        told = self.told(
+            (b"X-Dup", b"one"), (b"x-dup", b"two"), (b"123", b"n"), (b"Content-Type", b"a/b"),
+            (b"X-Empty", b""), (b"HTTPS", b"on"), (b"Path-Info", b"/x"), (b"Cookie", b"a=1"),
+            (b"Cookie", b"b=2"),
+        )
+        for name, value in [
+            (b"HTTP_X_DUP", b"one, two"), (b"HTTP_123", b"n"), (b"CONTENT_TYPE", b"a/b"),
+            (b"HTTP_X_EMPTY", b""), (b"HTTP_HTTPS", b"on"), (b"HTTP_PATH_INFO", b"/x"),
+            (b"HTTP_COOKIE", b"a=1, b=2"),
+        ]:  # fmt: skip
+            self.assertEqual(value, told[name])
+
+    def test_namesThatWouldCollide(self) -> None:
+        """A name with any other sign than letters, digits and ``-`` is dropped."""
+        names = [b"X_Forwarded_For", b"Remote.User", b"X Y", b"Content_Length", b"Host_"]
+        names += [b"X%cY" % sign for sign in b"!#$%&'*+^`|~"]
+        usual = self.told()
+        self.assertEqual(usual, self.told(*((name, b"evil") for name in names)))
+
+    def test_proxyField(self) -> None:
+        """A field Proxy never becomes HTTP_PROXY, but one that begins so is passed."""
+        told = self.told((b"pRoXy", b"http://evil/"), (b"Proxy-Connection", b"x"))
+        self.assertNotIn(b"HTTP_PROXY", told)
+        self.assertEqual(b"x", told[b"HTTP_PROXY_CONNECTION"])
+
+    def test_credentials(self) -> None:
+        """Credentials are passed with CGIPassAuth only, or where SetEnvIf asks for it."""
+        fields = (b"Authorization", b"Basic x"), (b"Proxy-Authorization", b"Basic y")
+        told = self.told(*fields)
+        self.assertNotIn(b"HTTP_AUTHORIZATION", told)
+        self.assertNotIn(b"HTTP_PROXY_AUTHORIZATION", told)
+        told = self.told(*fields, settings=DirectorySettings(passAuthorization=True))
+        self.assertEqual(b"Basic x", told[b"HTTP_AUTHORIZATION"])
+        told = self.told(*fields, environment={b"HTTP_AUTHORIZATION": b"Basic x"})
+        self.assertEqual(b"Basic x", told[b"HTTP_AUTHORIZATION"])
+
+    def test_host(self) -> None:
+        """HTTP_HOST is the host that counts, not always the field; without one it is absent."""
+        told = self.told((b"Host", b"other.test"), hostField=b"www.test:81")
+        self.assertEqual(b"www.test:81", told[b"HTTP_HOST"])
+        self.assertNotIn(b"HTTP_HOST", self.told(hostField=None))
+
+    def test_contentLength(self) -> None:
+        """CONTENT_LENGTH is what was counted, where the client announced a body."""
+        length = (b"Content-Length", b"4")
+        chunked = (b"Transfer-Encoding", b"chunked")
+        for field, counted, expected in [
+            (None, 0, None),
+            (length, 4, b"4"),
+            ((b"Content-Length", b"0"), 0, b"0"),
+            (chunked, 9, b"9"),
+            (chunked, 0, b"0"),
+            (chunked, None, None),
+        ]:
+            told = self.told(*([field] if field else []), length=counted)
+            self.assertEqual(expected, told.get(b"CONTENT_LENGTH"))
+            self.assertEqual(
+                field is chunked and counted is None, b"HTTP_TRANSFER_ENCODING" in told
+            )
+
+    def test_maxForwards(self) -> None:
+        """Max-Forwards is counted down by one."""
+        self.assertEqual(b"6", self.told((b"Max-Forwards", b"7"))[b"HTTP_MAX_FORWARDS"])
+
+    def test_precedence(self) -> None:
+        """The configuration is stronger than the client, the server stronger than both."""
+        told = self.told(
+            (b"X-Proto", b"client"),
+            environment={name: b"mine" for name in [*COMPUTED, b"HTTP_X_PROTO", b"OWN"]},
+        )
+        self.assertEqual((b"mine", b"mine"), (told[b"HTTP_X_PROTO"], told[b"OWN"]))
+        mine = {name for name in COMPUTED if told.get(name) == b"mine"}
+        # What the server does not say itself for this request, and the search path.
+        self.assertEqual(
+            {b"HTTPS", b"PATH", b"PATH_INFO", b"PATH_TRANSLATED", b"REMOTE_USER"}, mine
+        )
+        self.assertNotIn(b"CONTENT_LENGTH", told)
+
+    def test_balancer(self) -> None:
+        """Behind a balancer, its name and the member's are told."""
+        told = self.told(balancer="balancer://pool")
+        self.assertEqual(
+            (b"balancer://pool", b"fcgi://h", b""),
+            tuple(told[b"BALANCER_" + name] for name in (b"NAME", b"WORKER_NAME", b"WORKER_ROUTE")),
+        )
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.one_of(
+                    st.sampled_from(sorted(COMPUTED)),
+                    st.sampled_from(sorted(COMPUTED)).map(lambda name: name.replace(b"_", b"-")),
+                    st.text("HTPSRE_.-aZ0", min_size=1, max_size=8).map(str.encode),
+                ),
+                st.binary(max_size=4),
+            ),
+            max_size=8,
+        )
+    )
+    def test_fieldsSetNothingElse(self, fields: list[tuple[bytes, bytes]]) -> None:
+        """No field sets or changes a variable that the server computes."""
+        usual = self.told()
+        told = self.told(*fields)
+        counted = {b"CONTENT_LENGTH"} if b"content-length" in Headers(fields) else set()
+        changed = {name for name in {*usual, *told} if usual.get(name) != told.get(name)}
+        self.assertEqual(
+            set(),
+            {n for n in changed - counted if not n.startswith(b"HTTP_") and n != b"CONTENT_TYPE"},
+        )
+        self.assertEqual(usual[b"HTTP_HOST"], told[b"HTTP_HOST"])
+        self.assertNotIn(b"HTTP_PROXY", told)
+
+    def test_namesAreBounded(self) -> None:
+        """However many names clients make up, only so many are remembered."""
+        for number in range(params.MAX_NAMES + 10):
+            self.told((b"X-%d" % number, b"v"))
+        self.assertLessEqual(len(params._fieldNames), params.MAX_NAMES)
+        told = self.told((b"X" * (params.MAX_NAME + 1), b"v"))
+        self.assertEqual(b"v", told[b"HTTP_" + b"X" * (params.MAX_NAME + 1)])

@@ -1,0 +1,81 @@
+"""Requests, and configurations for them."""
+
+from __future__ import annotations
+
+import os
+
+from twisted_fcgi.config import loads
+from twisted_fcgi.message import Address, Headers, Request, Route
+from twisted_fcgi.routing import Router
+from twisted_fcgi.settings import Settings
+
+__all__ = ["FILES", "makeRequest", "makeTree", "read", "routeOf"]
+
+#: The files of a tree.
+FILES = (
+    "index.html",
+    "plain.txt",
+    "app.php",
+    "a b.php",
+    "100%.php",
+    "photo.jpg",
+    ".env",
+    ".htpasswd",
+    ".git/config",
+    ".well-known/security.txt",
+    "php/app.php",
+    "php/index.php",
+    "php/v1.0/app.php",
+    "php/v1.0/index.html",
+    "static/file.txt",
+)
+
+
+def makeTree(root: str) -> str:
+    """
+    Make the files in a directory, and a link to one and to itself.
+
+    :returns: the directory's absolute path.
+    """
+    for name in FILES:
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(name)
+    os.symlink("plain.txt", os.path.join(root, "link.txt"))
+    os.symlink("loop", os.path.join(root, "loop"))
+    return os.path.abspath(root)
+
+
+def makeRequest(
+    target: str | bytes,
+    *fields: tuple[bytes, bytes],
+    method: bytes = b"GET",
+    host: bytes | None = b"www.test",
+    protocol: bytes = b"HTTP/1.1",
+    server: Address = Address(b"127.0.0.1", 8080),
+    secure: bool = False,
+    contentLength: int | None = 0,
+) -> Request:
+    """A request as a front makes it."""
+    pairs = [*fields] if host is None else [(b"Host", host), *fields]
+    return Request(
+        method,
+        target if isinstance(target, bytes) else target.encode("latin-1"),
+        Headers(pairs),
+        protocol=protocol,
+        client=Address(b"192.0.2.1", 4321),
+        server=server,
+        secure=secure,
+        contentLength=contentLength,
+    )
+
+
+def read(text: str) -> Settings:
+    """The settings of a configuration's text."""
+    return loads("ServerName www.test\nServerAdmin admin@test\n" + text)
+
+
+def routeOf(text: str, request: Request | str) -> Route:
+    """What a configuration decides for a request."""
+    return Router(read(text)).route(makeRequest(request) if isinstance(request, str) else request)

@@ -1,0 +1,99 @@
+"""Tests for the variables that the configuration sets."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.routing.making import makeRequest, read
+from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.routing.environment import Conditions, Environment, Names, changed
+
+
+class ConditionsTests(SynchronousTestCase):
+    """Tests for :class:`Conditions`."""
+
+    def applied(
+        self, text: str, request: Request | None = None, environment: Environment | None = None
+    ) -> Environment:
+        """The variables after some SetEnvIf lines."""
+        request = makeRequest("/a/b.php?q") if request is None else request
+        main = read(text).main
+        authority = Authority(main, b"www.test", None, b"www.test", request.server, False)
+        variables = {} if environment is None else environment
+        Conditions(main.conditions, Names()).apply(variables, request, authority, b"/a/b.php")
+        return variables
+
+    def test_attributes(self) -> None:
+        """Attributes of the request are found whatever the case of their names."""
+        for attribute, value in [
+            ("Request_URI", b"/a/b.php"),
+            ("REQUEST_METHOD", b"GET"),
+            ("Request_Protocol", b"HTTP/1.1"),
+            ("remote_addr", b"192.0.2.1"),
+            ("Remote_Host", b"192.0.2.1"),
+            ("Server_Addr", b"127.0.0.1"),
+            ("Host", b"www.test"),
+            ("Query_String", b""),
+        ]:
+            self.assertEqual({b"A": value}, self.applied(f'SetEnvIf {attribute} "(.*)" A=$1'))
+
+    def test_values(self) -> None:
+        """A name alone is set to 1, ``!`` removes, groups are filled in."""
+        self.assertEqual(
+            {b"A": b"1", b"B": b"b", b"C": b"", b"D": b"$1"},
+            self.applied(
+                'SetEnvIf Request_URI "/(b)" A B=$1 C=$2 D=\\$1 GONE\nSetEnvIf GONE 1 !GONE'
+            ),
+        )
+
+    def test_plainText(self) -> None:
+        """Where the pattern is plain text, a dollar sign means nothing."""
+        self.assertEqual({b"A": b"$1"}, self.applied("SetEnvIf Request_URI php A=$1"))
+
+    def test_header(self) -> None:
+        """A field is looked up by any case; several are joined; an absent one is empty."""
+        request = makeRequest("/", (b"X-Tenant", b"acme"), (b"x-tenant", b"corp"))
+        text = 'SetEnvIf X-TENANT "(.+)" T=$1'
+        self.assertEqual({b"T": b"acme, corp"}, self.applied(text, request))
+        self.assertEqual({b"NONE": b"1"}, self.applied('SetEnvIf X-Tenant "^$" NONE'))
+
+    def test_fieldNamesByExpression(self) -> None:
+        """An expression for names takes the last field whose name fits."""
+        request = makeRequest("/", (b"X-A", b"1"), (b"X-B", b"2"), (b"Y", b"3"))
+        self.assertEqual({b"GOT": b"2"}, self.applied('SetEnvIf "^X-" "(.*)" GOT=$1', request))
+
+    def test_variables(self) -> None:
+        """A name that is no field is looked up among the variables, whatever its case."""
+        text = 'SetEnvIf Request_URI a Step=one\nSetEnvIf STEP "^one$" NEXT=two !sTEP'
+        self.assertEqual({b"NEXT": b"two"}, self.applied(text))
+
+    def test_ignoredCase(self) -> None:
+        """SetEnvIfNoCase and BrowserMatchNoCase match text in any case."""
+        request = makeRequest("/", (b"User-Agent", b"ROBOT"))
+        text = "SetEnvIfNoCase User-Agent robot A\nBrowserMatchNoCase robot B\nBrowserMatch robot C"
+        self.assertEqual({b"A": b"1", b"B": b"1"}, self.applied(text, request))
+
+
+class ChangedTests(SynchronousTestCase):
+    """Tests for :func:`changed` and :class:`Names`."""
+
+    def left(self, text: str) -> Environment:
+        """The variables that SetEnv lines leave."""
+        return changed(read(text).main.directory.environment or (), Names())
+
+    def test_order(self) -> None:
+        """A later line wins, and UnsetEnv removes what was set before it."""
+        self.assertEqual(
+            {b"A": b"2", b"C": b""},
+            self.left("SetEnv A 1\nSetEnv B 1\nSetEnv A 2\nUnsetEnv B\nSetEnv C"),
+        )
+
+    def test_spelling(self) -> None:
+        """A name that differs in case is the same variable, in capitals if it is a server's."""
+        self.assertEqual(
+            {b"Mine": b"2", b"PATH_INFO": b"x", b"HTTP_X": b"y", b"proxy-fcgi-pathinfo": b"full"},
+            self.left(
+                "SetEnv Mine 1\nSetEnv MINE 2\nSetEnv Path_Info x\nSetEnv http_x y\n"
+                "SetEnv Proxy-FCGI-PathInfo full"
+            ),
+        )

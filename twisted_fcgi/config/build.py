@@ -77,6 +77,7 @@ def loads(
     draft.errors = reader.errors
     draft.notices = reader.warnings
     draft.ignored = reader.ignored
+    draft.absent = reader.absent
     _Walk(REGISTRY, draft).walk(reader.nodes)
     if draft.errors:
         raise ConfigurationErrors(draft.errors)
@@ -121,17 +122,22 @@ class _Walk:
             for arguments in argumentsOf(row, node):
                 row.apply(scope, *arguments)
             return
-        inner: Scope | None = None
         try:
             self.checkContext(row, scope)
             words = splitWords(node.line, node.at, node.end)
             if not words:
-                raise node.name.error(f"{row.name}> needs an argument", f"{row.name} {row.syntax}>")
-            inner = row.apply(scope, words)
-        finally:
+                raise node.name.error(
+                    f"{node.title} needs an argument", f"{row.name} {row.syntax}>"
+                )
+            inner: Scope = row.apply(scope, words)
+        except ConfigurationError:
             # the content of a section that is wrong is still looked through for mistakes
-            self.walk(node.children, inner or scope.inside(row.inside, _throwaway()))
-        assert inner is not None
+            aside = SectionDraft(
+                SectionKind.LOCATION, word=Word.make("", node.line, node.at, node.at)
+            )
+            self.walk(node.children, scope.inside(row.inside or Context.LOCATION, aside))
+            raise
+        self.walk(node.children, inner)
         for action in inner.after:
             action()
 
@@ -161,10 +167,6 @@ class _Walk:
             )
         title = f"{name}>" if name.startswith("<") else str(name)
         return name.error(f"{title} is no directive", self.registry.suggestion(name))
-
-
-def _throwaway() -> SectionDraft:
-    return SectionDraft(SectionKind.LOCATION, word=Word(""))
 
 
 def argumentsOf(row: Directive, node: Node) -> list[tuple[Any, ...]]:

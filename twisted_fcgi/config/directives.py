@@ -8,10 +8,12 @@ from twisted_fcgi.config import (
     directives_core,
     directives_dir,
     directives_env,
+    directives_http,
     directives_proxy,
     directives_reading,
     directives_sections,
 )
+from twisted_fcgi.config.foreign import FOREIGN
 from twisted_fcgi.config.registry import Registry
 
 __all__ = ["REGISTRY"]
@@ -23,11 +25,13 @@ REGISTRY = Registry(
         directives_core.rows,
         directives_core.mpm,
         directives_core.mime,
+        directives_http.rows,
+        directives_http.reqtimeout,
         directives_dir.rows,
         directives_env.rows,
         directives_env.setenvif,
         directives_proxy.rows,
         directives_proxy.fcgi,
-        directives_proxy.reqtimeout,
-    )
+    ),
+    FOREIGN,
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from itertools import takewhile
 
-from twisted_fcgi.config.directives_sections import checkedPattern
 from twisted_fcgi.config.drafts import Scope
 from twisted_fcgi.config.registry import Context, Rows, Shape
 from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.values import pattern
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import VariableChange, VariableCondition
 
@@ -17,67 +17,70 @@ __all__ = ["rows", "setenvif"]
 rows = Rows("mod_env")
 setenvif = Rows("mod_setenvif")
 
-#: A name without these is a header field's name, else an expression for names.
+#: A header field's name; an attribute with other characters is an expression for names.
 _FIELD_NAME = re.compile(r"[-A-Za-z0-9_]+")
 
-#: Signs that make a pattern an expression, unless a backslash takes the meaning away.
+#: Text without an expression's signs, but for those that a backslash makes plain.
 _PLAIN = re.compile(r"(?:[^\\^.$|()\[\]*+?{}]|\\[\\^.$|()\[\]*+?{}])*")
 
 
-@rows.directive("SetEnv", Shape.TAKE12, Context.ANYWHERE, syntax="name [value]",
-                example="SetEnv APP_ENV production")  # fmt: skip
+@rows.directive(
+    "SetEnv",
+    Shape.TAKE12,
+    Context.ANYWHERE,
+    syntax="name [value]",
+    example="SetEnv APP_ENV production",
+)
 def setEnv(scope: Scope, name: Word, value: Word | None) -> None:
     """Sets a variable."""
     if "=" in name:
-        scope.warn(
-            name, f"the name {str(name)!r} has a '='; a space between name and value is meant"
-        )
+        scope.warn(name, f"{str(name)!r} is taken for a name; a space belongs before the value")
     scope.section.environment.append(VariableChange(encode(name), encode(value or "")))
 
 
-@rows.directive("UnsetEnv", Shape.ITERATE, Context.ANYWHERE, syntax="name ...",
-                example="UnsetEnv APP_ENV")  # fmt: skip
+@rows.directive(
+    "UnsetEnv", Shape.ITERATE, Context.ANYWHERE, syntax="name ...", example="UnsetEnv APP_ENV"
+)
 def unsetEnv(scope: Scope, name: Word) -> None:
     """Takes variables of SetEnv and PassEnv away."""
     scope.section.environment.append(VariableChange(encode(name), None))
 
 
-@rows.directive("PassEnv", Shape.ITERATE, Context.ANYWHERE, syntax="name ...",
-                example="PassEnv PATH LANG")  # fmt: skip
+@rows.directive(
+    "PassEnv", Shape.ITERATE, Context.ANYWHERE, syntax="name ...", example="PassEnv PATH LANG"
+)
 def passEnv(scope: Scope, name: Word) -> None:
     """Passes variables of the server's own environment on."""
     value = scope.draft.environment.get(name)
     if value is None:
-        scope.warn(name, f"PassEnv: {name} is not in the environment")
+        scope.warn(name, f"{name} is not in the server's environment")
     else:
         scope.section.environment.append(VariableChange(encode(name), encode(value)))
 
 
-def _condition(
-    scope: Scope, title: str, attribute: Word | str, words: list[Word], ignoreCase: bool
-) -> None:
-    """One SetEnvIf."""
+def addCondition(scope: Scope, attribute: Word | str, words: list[Word], ignoreCase: bool) -> None:
+    """One SetEnvIf, from its expression on."""
+    title = scope.node.title
     if not words or not words[0]:
-        raise scope.error(f"{title}: the expression is missing")
-    pattern, changes = words[0], words[1:]
-    if not changes or not changes[0]:
-        raise scope.error(f"{title}: the variable is missing")
-    plain = _PLAIN.fullmatch(pattern) is not None
+        raise scope.error(f"{title} needs an expression")
+    changes = list(takewhile(len, words[1:]))
+    if not changes:
+        raise scope.error(f"{title} needs a variable")
     names = None
     if isinstance(attribute, Word) and not _FIELD_NAME.fullmatch(attribute):
-        names = checkedPattern(attribute, ignoreCase)
+        names = pattern(attribute, ignoreCase)
     scope.section.conditions.append(
         VariableCondition(
             encode(attribute),
             names,
-            checkedPattern(pattern, ignoreCase),
-            plain,
-            tuple(_change(word) for word in changes if word),
+            pattern(words[0], ignoreCase),
+            _PLAIN.fullmatch(words[0]) is not None,
+            tuple(change(word) for word in changes),
         )
     )
 
 
-def _change(word: Word) -> VariableChange:
+def change(word: Word) -> VariableChange:
     """``name``, ``name=value`` or ``!name``; ``name=`` is ``name=1``, as in httpd."""
     name, _, value = word.partition("=")
     if value:
@@ -87,28 +90,36 @@ def _change(word: Word) -> VariableChange:
     return VariableChange(encode(name), b"1")
 
 
-def _setEnvIf(name: str, ignoreCase: bool, doc: str) -> None:
-    @setenvif.directive(name, Shape.WORDS, Context.ANYWHERE,
-                        syntax="attribute expression [!]variable[=value] ...", doc=doc,
-                        example=f'{name} Request_URI "\\.gif$" image=gif')  # fmt: skip
-    def setEnvIf(scope: Scope, words: list[Word]) -> None:
-        if not words or not words[0]:
-            raise scope.error(f"{name}: the attribute is missing")
-        _condition(scope, name, words[0], words[1:], ignoreCase)
+def conditional(name: str, ignoreCase: bool, browser: bool, doc: str) -> None:
+    """A row of the SetEnvIf family."""
+
+    def apply(scope: Scope, words: list[Word]) -> None:
+        if browser:
+            addCondition(scope, "User-Agent", words, ignoreCase)
+        elif not words or not words[0]:
+            raise scope.error(f"{name} needs an attribute")
+        else:
+            addCondition(scope, words[0], words[1:], ignoreCase)
+
+    attribute = "" if browser else "attribute "
+    setenvif.directive(
+        name,
+        Shape.WORDS,
+        Context.ANYWHERE,
+        syntax=attribute + "expression [!]variable[=value] ...",
+        example=f'{name} "curl" TOOL=curl' if browser else rf'{name} Request_URI "\.gif$" IMAGE',
+        doc=doc,
+    )(apply)
 
 
-def _browserMatch(name: str, ignoreCase: bool, doc: str) -> None:
-    @setenvif.directive(name, Shape.WORDS, Context.ANYWHERE,
-                        syntax="expression [!]variable[=value] ...", doc=doc,
-                        example=f'{name} "curl" plain=1')  # fmt: skip
-    def browserMatch(scope: Scope, words: list[Word]) -> None:
-        _condition(scope, name, "User-Agent", words, ignoreCase)
-
-
-_Add = Callable[[str, bool, str], None]
-_setEnvIf("SetEnvIf", False,
-          "Sets variables when a header field, or Remote_Addr, Remote_Host, Server_Addr,\n"
-          "Request_Method, Request_Protocol or Request_URI, matches.")  # fmt: skip
-_setEnvIf("SetEnvIfNoCase", True, "As SetEnvIf, whatever the case.")
-_browserMatch("BrowserMatch", False, "As SetEnvIf with User-Agent.")
-_browserMatch("BrowserMatchNoCase", True, "As SetEnvIfNoCase with User-Agent.")
+conditional(
+    "SetEnvIf",
+    False,
+    False,
+    "Sets variables when a header field matches.\n\n"
+    "Instead of a field: Remote_Addr, Remote_Host, Server_Addr, Request_Method,\n"
+    "Request_Protocol, Request_URI, or a variable.",
+)
+conditional("SetEnvIfNoCase", True, False, "As SetEnvIf, whatever the case.")
+conditional("BrowserMatch", False, True, "As SetEnvIf with User-Agent.")
+conditional("BrowserMatchNoCase", True, True, "As SetEnvIfNoCase with User-Agent.")

@@ -6,31 +6,48 @@ Their functions take the :class:`~twisted_fcgi.config.tree.TreeReader` and the n
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from collections.abc import Callable, Iterator
 
-from twisted_fcgi.config.globs import globPattern, hasWildcards
 from twisted_fcgi.config.registry import Context, Rows, Shape
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.tree import MAX_FILES, MAX_INCLUDE_DEPTH, Node, TreeReader
+from twisted_fcgi.config.values import pattern
 from twisted_fcgi.config.words import Word, getWord, splitWords
+from twisted_fcgi.pcre import compileWildcards, hasWildcards
 
-__all__ = ["MODULES", "rows"]
+__all__ = ["findModule", "rows"]
 
 rows = Rows("core")
 
 #: The modules whose work is done here: what ``<IfModule>`` finds.
 MODULES = frozenset(
-    f"{name}_module"
-    for name in """
-        core http so log_config mime dir env setenvif proxy proxy_fcgi proxy_balancer
-        lbmethod_byrequests lbmethod_bytraffic lbmethod_bybusyness reqtimeout authz_core
-    """.split()
+    (
+        *("core", "http", "so", "unixd", "version", "watchdog", "log_config", "logio"),
+        *("mime", "dir", "env", "setenvif", "reqtimeout", "authn_core", "authz_core"),
+        *("proxy", "proxy_fcgi", "proxy_balancer", "slotmem_shm"),
+        *("lbmethod_byrequests", "lbmethod_bytraffic", "lbmethod_bybusyness"),
+        "mpm_event",
+    )
 )
 
-#: What we present as to ``<IfVersion>``: the release whose behaviour is followed.
+#: The file that a module is named after, where it is not ``mod_name.c``.
+_FILES = {"core.c": "core", "http_core.c": "http", "event.c": "mpm_event"}
+
+#: The release of httpd that ``<IfVersion>`` compares with: the one that is followed.
 VERSION = (2, 4, 71)
+
+
+def findModule(name: str) -> bool:
+    """Whether a module is here: by its file (``mod_proxy.c``) or symbol (``proxy_module``)."""
+    if name.endswith("_module"):
+        return name[: -len("_module")] in MODULES
+    if name in _FILES:
+        return True
+    stem = name.removeprefix("mod_").removesuffix(".c")
+    return name == f"mod_{stem}.c" and stem in MODULES - set(_FILES.values())
 
 
 def onRead(name: str, shape: Shape, **columns: object) -> Callable[..., Callable[..., None]]:
@@ -115,7 +132,7 @@ def _expand(
         if not hasWildcards(part):
             base = os.path.join(base, part)
             continue
-        pattern = globPattern(encode(part), period=True)
+        pattern = compileWildcards(encode(part), hidden=False)
         try:
             names = sorted(os.listdir(base), key=os.fsencode)
         except OSError as error:
@@ -213,16 +230,51 @@ def conditional(
 
 
 def _module(reader: TreeReader, word: Word, more: list[Word]) -> bool:
-    name = str(word)
-    if match := re.fullmatch(r"mod_(\w+)\.c|(core|http_core)\.c", name):
-        name = f"{match[1] or match[2].removesuffix('_core')}_module"
-    return name in MODULES
+    if findModule(word):
+        return True
+    reader.absent[str(word)] = None
+    return False
 
 
 def _file(reader: TreeReader, word: Word, more: list[Word]) -> bool:
     return os.path.exists(os.path.join(reader.serverRoot, word))
 
 
+_COMPARISONS = {
+    "=": operator.eq,
+    "==": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+def _version(reader: TreeReader, word: Word, more: list[Word]) -> bool:
+    """``[operator] version``; with ``~``, or between slashes, the version is an expression."""
+    sign, version = (str(word), more[0]) if more else ("=", word)
+    negated = sign.startswith("!")
+    sign = sign.removeprefix("!")
+    if version.startswith("/") and version.endswith("/") and len(version) > 1:
+        sign, version = "~", version.part(1, len(version) - 1)
+    if sign == "~":
+        found = pattern(version).search(".".join(map(str, VERSION)).encode()) is not None
+    elif sign in _COMPARISONS and re.fullmatch(r"[0-9]+(\.[0-9]+){0,2}", version):
+        numbers = tuple(int(number) for number in version.split("."))
+        found = _COMPARISONS[sign](VERSION, numbers + (0,) * (3 - len(numbers)))
+    else:
+        raise word.error("this compares no version", ">= 2.4, < 2.5, ~ ^2\\.4")
+    return found != negated
+
+
+conditional(
+    "<IfVersion",
+    _version,
+    "Keeps what it encloses when httpd's release that is followed here compares like that.",
+    syntax="[[!]operator] version",
+    example="<IfVersion >= 2.4>\n    MergeSlashes On\n</IfVersion>",
+    origin="mod_version",
+)
 conditional(
     "<IfModule",
     _module,

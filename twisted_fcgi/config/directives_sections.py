@@ -6,219 +6,192 @@ Their functions return the scope of what they enclose.
 
 from __future__ import annotations
 
+import ipaddress
 import os.path
+import re
+import socket
 
 from twisted_fcgi.config.drafts import Scope, SectionDraft, ServerDraft
-from twisted_fcgi.config.globs import globPattern, hasWildcards
 from twisted_fcgi.config.registry import Context, Rows, Shape
 from twisted_fcgi.config.source import encode
-from twisted_fcgi.config.values import addressPort
+from twisted_fcgi.config.values import addressPort, pattern
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.pcre import PatternError, compilePattern
+from twisted_fcgi.pcre import compileWildcards, hasWildcards
 from twisted_fcgi.settings import SectionKind
 
-__all__ = ["checkedPattern", "oneWord", "rows"]
+__all__ = ["rows"]
 
 rows = Rows("core")
 
 
-def checkedPattern(word: Word, ignoreCase: bool = False, text: str | None = None):  # type: ignore[no-untyped-def]
-    """
-    Compile a word.
-
-    :raises ConfigurationError: at the character that is wrong.
-    """
-    try:
-        return compilePattern(encode(word if text is None else text), ignoreCase=ignoreCase)
-    except PatternError as error:
-        raise word.error(
-            f"this expression could not be compiled: {error}", index=error.at
-        ) from None
-
-
-def oneWord(scope: Scope, words: list[Word]) -> tuple[Word, bool]:
-    """
-    A section's only argument.
-
-    :returns: the word, and whether ``~`` before it makes it an expression.
-    :raises ConfigurationError: when there are more.
-    """
-    tilde = words[0] == "~"
-    if tilde:
-        if len(words) < 2:
-            raise words[0].error("an expression is missing behind '~'")
-        words = words[1:]
-    if len(words) > 1:
-        raise words[1].error(f"{scope.node.title} takes one argument")
-    return words[0], tilde
-
-
-def _section(
-    scope: Scope, words: list[Word], kind: SectionKind, match: SectionKind, always: bool
+def drafted(
+    scope: Scope, words: list[Word], plain: SectionKind | None, match: SectionKind
 ) -> SectionDraft:
-    """A section by its argument: a path, a wildcard pattern, or an expression."""
-    word, tilde = oneWord(scope, words)
-    if tilde or always:
-        return SectionDraft(match, pattern=checkedPattern(word), word=word)
-    path = str(word)
-    if kind is SectionKind.DIRECTORY:
-        path = directoryPath(word)
-    if hasWildcards(word):
-        pattern = globPattern(
-            encode(path.rstrip("/") or "/" if kind is SectionKind.DIRECTORY else path)
-        )
-        return SectionDraft(kind, pattern=pattern, word=word)
-    return SectionDraft(kind, path=encode(path), word=word)
+    """
+    A section by its argument: a path, a wildcard pattern, or an expression.
+
+    :param plain: the kind of a path or pattern; ``None`` when it is always an expression.
+    :raises ConfigurationError: when there is none, or more than one.
+    """
+    word, more = words[0], words[1:]
+    if plain is None or word == "~":
+        if plain is not None:
+            if not more:
+                raise word.error("an expression is missing behind '~'")
+            word, more = more[0], more[1:]
+        draft = SectionDraft(match, pattern=pattern(word), word=word)
+    else:
+        path = directoryPath(word) if plain is SectionKind.DIRECTORY else str(word)
+        if hasWildcards(path):
+            draft = SectionDraft(plain, pattern=compileWildcards(encode(path), slashes=False))
+        else:
+            draft = SectionDraft(plain, path=encode(path))
+        draft.word = word
+    if more:
+        raise more[0].error(f"{scope.node.title} takes one argument")
+    return draft
 
 
 def directoryPath(word: Word) -> str:
     """A ``<Directory>``'s path: absolute, without a slash at its end."""
     if not word:
         raise word.error("the path is empty")
-    return (
-        os.path.normpath(os.path.join("/", word)) if word.startswith("/") else os.path.abspath(word)
-    )
+    return "/" + os.path.abspath(word).lstrip("/")
 
 
-@rows.directive("<Directory", Shape.WORDS, Context.SERVER, inside=Context.DIRECTORY,
-                syntax="path|wildcard|~ expression",
-                example='<Directory "/srv/www">\n    DirectoryIndex index.php\n</Directory>')  # fmt: skip
-def directory(scope: Scope, words: list[Word]) -> Scope:
-    """Holds for the files below a directory."""
-    draft = _section(scope, words, SectionKind.DIRECTORY, SectionKind.DIRECTORY_MATCH, False)
-    scope.server.sections.append(draft)
-    return scope.inside(Context.DIRECTORY, draft)
+def section(
+    name: str,
+    inside: Context,
+    contexts: Context,
+    kinds: tuple[SectionKind | None, SectionKind],
+    syntax: str,
+    example: str,
+    doc: str,
+) -> None:
+    """A section's row."""
 
+    def apply(scope: Scope, words: list[Word]) -> Scope:
+        draft = drafted(scope, words, *kinds)
+        files = kinds[1] is SectionKind.FILES_MATCH and scope.inSection
+        (scope.section.sections if files else scope.server.sections).append(draft)
+        return scope.inside(inside, draft)
 
-@rows.directive("<DirectoryMatch", Shape.WORDS, Context.SERVER, inside=Context.DIRECTORY,
-                syntax="expression",
-                example='<DirectoryMatch "^/srv/[^/]+/public">\n</DirectoryMatch>')  # fmt: skip
-def directoryMatch(scope: Scope, words: list[Word]) -> Scope:
-    """Holds for the files in directories whose paths match."""
-    draft = _section(scope, words, SectionKind.DIRECTORY, SectionKind.DIRECTORY_MATCH, True)
-    scope.server.sections.append(draft)
-    return scope.inside(Context.DIRECTORY, draft)
-
-
-@rows.directive("<Location", Shape.WORDS, Context.SERVER, inside=Context.LOCATION,
-                syntax="path|wildcard|~ expression",
-                example='<Location "/app/">\n    ProxyPass "fcgi://127.0.0.1:9000/"\n</Location>')  # fmt: skip
-def location(scope: Scope, words: list[Word]) -> Scope:
-    """Holds for the URLs below a path."""
-    draft = _section(scope, words, SectionKind.LOCATION, SectionKind.LOCATION_MATCH, False)
-    scope.server.sections.append(draft)
-    return scope.inside(Context.LOCATION, draft)
-
-
-@rows.directive("<LocationMatch", Shape.WORDS, Context.SERVER, inside=Context.LOCATION,
-                syntax="expression",
-                example='<LocationMatch "^/v[0-9]+/">\n</LocationMatch>')  # fmt: skip
-def locationMatch(scope: Scope, words: list[Word]) -> Scope:
-    """Holds for the URLs whose paths match."""
-    draft = _section(scope, words, SectionKind.LOCATION, SectionKind.LOCATION_MATCH, True)
-    scope.server.sections.append(draft)
-    return scope.inside(Context.LOCATION, draft)
+    rows.directive(
+        name, Shape.WORDS, contexts, inside=inside, syntax=syntax, example=example, doc=doc
+    )(apply)
 
 
 _IN_FILES = Context.SERVER | Context.DIRECTORY | Context.FILES | Context.PROXY
 
+section(
+    "<Directory",
+    Context.DIRECTORY,
+    Context.SERVER,
+    (SectionKind.DIRECTORY, SectionKind.DIRECTORY_MATCH),
+    "path|wildcard|~ expression",
+    '<Directory "/srv/www">\n    DirectoryIndex index.php\n</Directory>',
+    "Holds for the files below a directory.",
+)
+section(
+    "<DirectoryMatch",
+    Context.DIRECTORY,
+    Context.SERVER,
+    (None, SectionKind.DIRECTORY_MATCH),
+    "expression",
+    '<DirectoryMatch "^/srv/[^/]+/public">\n    DirectoryIndex index.php\n</DirectoryMatch>',
+    "Holds for the files in directories whose paths match.",
+)
+section(
+    "<Location",
+    Context.LOCATION,
+    Context.SERVER,
+    (SectionKind.LOCATION, SectionKind.LOCATION_MATCH),
+    "path|wildcard|~ expression",
+    '<Location "/app/">\n    ProxyPass "fcgi://127.0.0.1:9000/"\n</Location>',
+    "Holds for the URLs below a path.",
+)
+section(
+    "<LocationMatch",
+    Context.LOCATION,
+    Context.SERVER,
+    (None, SectionKind.LOCATION_MATCH),
+    "expression",
+    '<LocationMatch "^/v[0-9]+/">\n    SetHandler "proxy:fcgi://127.0.0.1:9000"\n</LocationMatch>',
+    "Holds for the URLs whose paths match.",
+)
+section(
+    "<Files",
+    Context.FILES,
+    _IN_FILES,
+    (SectionKind.FILES, SectionKind.FILES_MATCH),
+    "name|wildcard|~ expression",
+    '<Files "index.php">\n    SetHandler "proxy:fcgi://127.0.0.1:9000"\n</Files>',
+    "Holds for files of a name, in any directory, or below the ``<Directory>`` around it.",
+)
+section(
+    "<FilesMatch",
+    Context.FILES,
+    _IN_FILES,
+    (None, SectionKind.FILES_MATCH),
+    "expression",
+    '<FilesMatch "\\.php$">\n'
+    '    SetHandler "proxy:unix:/run/php/php-fpm.sock|fcgi://localhost/"\n'
+    "</FilesMatch>",
+    "Holds for files whose names match.",
+)
 
-@rows.directive("<Files", Shape.WORDS, _IN_FILES, inside=Context.FILES,
-                syntax="name|wildcard|~ expression",
-                example='<Files "index.php">\n    SetHandler "proxy:fcgi://127.0.0.1:9000"\n</Files>')  # fmt: skip
-def files(scope: Scope, words: list[Word]) -> Scope:
-    """Holds for files of a name, in any directory, or below the ``<Directory>`` around it."""
-    draft = _section(scope, words, SectionKind.FILES, SectionKind.FILES_MATCH, False)
-    (scope.section.sections if scope.inSection else scope.server.sections).append(draft)
-    return scope.inside(Context.FILES, draft)
 
-
-@rows.directive("<FilesMatch", Shape.WORDS, _IN_FILES, inside=Context.FILES,
-                syntax="expression",
-                example='<FilesMatch "\\.php$">\n'
-                        '    SetHandler "proxy:unix:/run/php/php-fpm.sock|fcgi://localhost/"\n'
-                        "</FilesMatch>")  # fmt: skip
-def filesMatch(scope: Scope, words: list[Word]) -> Scope:
-    """Holds for files whose names match."""
-    draft = _section(scope, words, SectionKind.FILES, SectionKind.FILES_MATCH, True)
-    (scope.section.sections if scope.inSection else scope.server.sections).append(draft)
-    return scope.inside(Context.FILES, draft)
-
-
-@rows.directive("<VirtualHost", Shape.WORDS, Context.MAIN, inside=Context.VIRTUAL_HOST,
-                syntax="address[:port] ...",
-                example="<VirtualHost *:8080>\n    ServerName www.example.org\n</VirtualHost>")  # fmt: skip
+@rows.directive(
+    "<VirtualHost",
+    Shape.WORDS,
+    Context.MAIN,
+    inside=Context.VIRTUAL_HOST,
+    syntax="address[:port] ...",
+    example="<VirtualHost *:8080>\n    ServerName www.example.org\n</VirtualHost>",
+)
 def virtualHost(scope: Scope, words: list[Word]) -> Scope:
     """
     A server of its own for some addresses and names.
 
     It takes over what stands outside: mappings, sections, members, timeouts, limits.
     """
-    addresses = []
-    for word in words:
-        text = str(word)
-        bare = text[:-2] if text.endswith(":*") else text
-        parsed = None if text == "*" else addressPort("*" if bare == "_default_" else bare)
-        if text != "*" and (parsed is None or parsed.host is None):
-            raise word.error(
-                f"{text!r} is no address", "*, *:80, 192.0.2.1, 192.0.2.1:80, [::1]:80"
-            )
-        addresses.append(text.replace("_default_", "*"))
     server = ServerDraft(virtual=True)
-    server.values["addresses"] = tuple(addresses)
+    server.values["addresses"] = tuple(
+        address for word in words for address in virtualAddresses(scope, word)
+    )
     scope.draft.hosts.append(server)
     return Scope(scope.draft, server, server.directory, Context.VIRTUAL_HOST, scope.node)
 
 
-def proxySection(scope: Scope, words: list[Word], match: bool) -> Scope:
-    """``<Proxy>`` and ``<ProxyMatch>``, with parameters of the member that they name."""
-    word, parameters = words[0], words[1:]
-    if word[:6].lower() == "proxy:":
-        word = word.part(6)
-    if match:
-        draft = SectionDraft(SectionKind.PROXY_MATCH, pattern=checkedPattern(word), word=word)
-    elif hasWildcards(word):
-        pattern = globPattern(encode(word), slashes=False)
-        draft = SectionDraft(SectionKind.PROXY, pattern=pattern, word=word)
-    else:
-        draft = SectionDraft(SectionKind.PROXY, path=encode(word), word=word)
-    scope.server.sections.append(draft)
-    inner = scope.inside(Context.PROXY, draft)
-    if parameters:
-        inner.after.append(lambda: _proxyParameters(scope, draft, word, parameters))
-    return inner
-
-
-def _proxyParameters(scope: Scope, draft: SectionDraft, word: Word, parameters: list[Word]) -> None:
-    """The parameters behind a ``<Proxy>``'s URL; they come after what it encloses, as in httpd."""
-    from twisted_fcgi.config.directives_proxy import keyValues, memberOrBalancer
-
-    if draft.kind is SectionKind.PROXY_MATCH:
-        raise parameters[0].error("<ProxyMatch> takes one argument")
-    if draft.path is None:
-        raise parameters[0].error("a URL with wildcards can't have parameters")
-    if ":" not in word:
-        raise parameters[0].error("only a member's or a balancer's URL can have parameters")
-    drafted = memberOrBalancer(scope, word)
-    scope.setParameters(drafted, keyValues(parameters))
-
-
-@rows.directive("<Proxy", Shape.WORDS, Context.SERVER, inside=Context.PROXY, origin="mod_proxy",
-                syntax="url|wildcard [key=value ...]",
-                example='<Proxy "fcgi://localhost/" enablereuse=on max=10>\n</Proxy>')  # fmt: skip
-def proxy(scope: Scope, words: list[Word]) -> Scope:
+def virtualAddresses(scope: Scope, word: Word) -> list[str]:
     """
-    Holds for what is proxied to a URL; describes a member or a balancer.
+    The addresses that a word stands for; a name is looked up, as httpd does.
 
-    Its parameters, and ProxySet in it, belong to the member of that URL, which then also
-    serves handlers and mappings whose URLs begin with it.
+    :returns: ``host``, ``host:port`` with ``*`` for any host; none for a name that is not found.
     """
-    return proxySection(scope, words, match=False)
+    text = word.removesuffix(":*")
+    parsed = addressPort(text) if text != "*" else addressPort("*")
+    if parsed is None or parsed.host is None:
+        if parsed is not None or re.match(r"[0-9]+\Z|[:\[]|.*:[0-9]+\Z", text):
+            raise word.error(f"{str(word)!r} is no address", "*, *:80, 192.0.2.1:80, [::1]:80")
+        scope.warn(word, f"{str(word)!r} can't be looked up, no request will come to it")
+        return []
+    port = "" if parsed.port is None else f":{parsed.port}"
+    if parsed.host.lower() in ("*", "_default_"):
+        return [f"*{port}"]
+    try:
+        return [spelled(ipaddress.ip_address(parsed.host)) + port]
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(parsed.host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        scope.warn(word, f"{parsed.host!r} can't be looked up, no request will come to it")
+        return []
+    hosts = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
+    return [spelled(ipaddress.ip_address(host)) + port for host in hosts]
 
 
-@rows.directive("<ProxyMatch", Shape.WORDS, Context.SERVER, inside=Context.PROXY,
-                origin="mod_proxy", syntax="expression",
-                example='<ProxyMatch "^fcgi://[^/]+/app/">\n</ProxyMatch>')  # fmt: skip
-def proxyMatch(scope: Scope, words: list[Word]) -> Scope:
-    """Holds for what is proxied to URLs that match."""
-    return proxySection(scope, words, match=True)
+def spelled(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """An address as it stands before a port."""
+    return f"[{address}]" if address.version == 6 else str(address)

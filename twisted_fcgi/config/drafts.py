@@ -20,6 +20,7 @@ from twisted_fcgi.config.members import (
     MemberDraft,
     Members,
     Target,
+    balancerName,
     elect,
     isBalancerName,
     parseTarget,
@@ -55,13 +56,14 @@ class MappingDraft:
     """
     A ProxyPass that is being described.
 
+    :ivar url: the target as written, without the socket; ``None`` for ``!``.
     :ivar target: ``None`` for ``!`` and balancers.
     :ivar balancer: the balancer's name, or ``None``.
     """
 
     path: bytes | None
     pattern: re.Pattern[bytes] | None
-    url: bytes | None
+    url: bytes | None = None
     target: Target | None = None
     balancer: str | None = None
     flags: dict[str, Any] = field(default_factory=dict)
@@ -202,7 +204,8 @@ class ConfigurationDraft:
     The whole.
 
     :ivar values: fields of :class:`Settings`.
-    :ivar ignored: names of directives that have no meaning here, by the reason.
+    :ivar ignored: names of directives that have no meaning here.
+    :ivar absent: names of modules that an ``<IfModule>`` did not find.
     """
 
     def __init__(self, serverRoot: str, environment: Mapping[str, str]) -> None:
@@ -214,6 +217,7 @@ class ConfigurationDraft:
         self.hosts: list[ServerDraft] = []
         self.notices: list[str] = []
         self.ignored: dict[str, None] = {}
+        self.absent: dict[str, None] = {}
         self.errors: list[ConfigurationError] = []
 
     def finish(self) -> Settings:
@@ -223,6 +227,8 @@ class ConfigurationDraft:
         notices = list(self.notices)
         if self.ignored:
             notices.append("without a meaning here, ignored: " + ", ".join(self.ignored))
+        if self.absent:
+            notices.append("modules that <IfModule> did not find: " + ", ".join(self.absent))
         members: dict[MemberSettings, None] = {}
         for host in (main, *hosts):
             members.update(dict.fromkeys(host.members))
@@ -283,24 +289,41 @@ class Scope:
         """Take an application server's URL apart."""
         return parseTarget(word, self.path(Word("logs")), matching, self.warn)
 
-    def setParameters(
-        self, drafted: MemberDraft | BalancerDraft, parameters: list[tuple[Word, Word]]
-    ) -> None:
-        """Set parameters of a member or a balancer."""
-        for key, value in parameters:
-            drafted.set(key, value, self.warn)
+    def described(
+        self, url: Word, match: bool = False, create: bool = True
+    ) -> MemberDraft | BalancerDraft:
+        """
+        The member or balancer of a URL.
+
+        :param match: whether it is an expression's (``<ProxyMatch>``).
+        :param create: whether it is made when there is none.
+        :raises ConfigurationError: when there is none.
+        """
+        members = self.server.members
+        if isBalancerName(url):
+            found = members.balancers.get(balancerName(url))
+            if found is not None or create:
+                return found or members.balancer(url)
+        else:
+            target = self.target(url, match)
+            member = members.find(target, match)
+            if member is not None or create:
+                return member or members.define(target, match)
+        raise url.error(f"there is no member or balancer {str(url)!r} yet")
 
     def setHandler(self, word: Word) -> None:
         """Make a word the section's handler."""
         section = self.section
         section.values["handler"] = b"" if word.lower() == "none" else encode(word)
         section.handlerTarget = section.handlerBalancer = None
-        if word[:6].lower() == "proxy:":
-            url = word.part(6)
+        if word[:6].lower() != "proxy:":
+            return
+        url = word.part(6)
+        try:
             if isBalancerName(url):
-                match = re.match("balancer://[^/]+", url, re.IGNORECASE)
-                if match is None:
-                    raise url.error(f"{str(url)!r} is no balancer's name", "balancer://name")
-                section.handlerBalancer = match[0].lower()
+                section.handlerBalancer = balancerName(url)
             else:
                 section.handlerTarget = self.target(url)
+        except ConfigurationError as error:
+            # httpd reads it when a request comes, and answers with an error
+            self.warn(url, f"{error.message}, such requests get a 500")

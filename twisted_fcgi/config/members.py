@@ -29,6 +29,8 @@ __all__ = [
     "MemberDraft",
     "Members",
     "Target",
+    "balancerName",
+    "elect",
     "isBalancerName",
     "parseTarget",
 ]
@@ -61,11 +63,6 @@ class Target:
     name: str
 
 
-def isBalancerName(text: str) -> bool:
-    """Whether a URL names a balancer."""
-    return text[:9].lower() == "balancer:"
-
-
 def parseTarget(word: Word, socketRoot: str, matching: bool, warn: Warn) -> Target:
     """
     Take a URL apart: ``fcgi://host:port/path`` or ``unix:/path|fcgi://name/path``.
@@ -74,7 +71,8 @@ def parseTarget(word: Word, socketRoot: str, matching: bool, warn: Warn) -> Targ
     :param matching: whether ``$1`` in it stands for a part of the request.
     :raises ConfigurationError: when it is none.
     """
-    socket, url = None, word
+    socket: str | None = None
+    url = word
     if word[:5].lower() == "unix:" and "|" in word:
         at = word.index("|")
         path, url = word.part(5, at), word.part(at + 1)
@@ -136,20 +134,14 @@ class MemberDraft:
     fields: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 
-    def set(self, key: Word, value: Word, warn: Warn) -> None:
-        """Set a parameter."""
-        row = _row(MEMBER, key, "member")
-        self._store(row, row.read(value, warn), value)
-
-    def _store(self, row: Parameter, value: Any, word: Word) -> None:
-        if row.sets:
-            self.fields[row.sets] = value
-        self.parameters[row.key] = str(word)
-
-    @property
-    def addressVaries(self) -> bool:
-        """Whether the server's address has a back-reference."""
-        return self.matching and "$" in self.target.name.split("://", 1)[1].split("/", 1)[0]
+    def update(self, parameters: Iterable[tuple[Word, Word]], warn: Warn) -> None:
+        """Set parameters."""
+        for key, value in parameters:
+            row = _row(MEMBER, key, "member")
+            read = row.read(value, warn)
+            if row.sets:
+                self.fields[row.sets] = read
+            self.parameters[row.key] = str(value)
 
     def serves(self, target: Target) -> bool:
         """Whether a target's URL is this member's (httpd: ``worker_matches``)."""
@@ -169,9 +161,7 @@ class MemberDraft:
         """The settings."""
         fields = dict(self.fields)
         if self.matching and "$" in self.target.name:
-            fields["pattern"] = re.compile(_referencePattern(self.target.name), re.S)
-            if self.addressVaries:
-                fields["reuse"] = False  # one pool can't have several addresses
+            fields["pattern"] = re.compile(_referencePattern(self.target.name), re.DOTALL)
         return MemberSettings(
             url=self.target.name,
             host=self.target.host,
@@ -188,7 +178,7 @@ def socketFits(own: str | None, asked: str | None) -> bool:
 
 
 def _referencePattern(name: str) -> bytes:
-    """The expression for a name in which ``$1`` stands for anything (``ap_proxy_strcmp_ematch``)."""
+    """A name's expression: ``$1`` stands for anything (``ap_proxy_strcmp_ematch``)."""
     pieces = re.split(r"(?:\$[0-9])+", name)
     return b".*?".join(re.escape(encode(re.sub(r"\\(.)", r"\1", piece))) for piece in pieces)
 
@@ -214,15 +204,16 @@ class BalancerDraft:
     fields: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 
-    def set(self, key: Word, value: Word, warn: Warn) -> None:
-        """Set a parameter."""
-        row = _row(BALANCER, key, "balancer")
-        read = row.read(value, warn)
-        if row.key == "stickysession":
-            self.fields["stickySession"], self.fields["stickyPath"] = read
-        else:
-            self.fields[row.sets] = read
-        self.parameters[row.key] = str(value)
+    def update(self, parameters: Iterable[tuple[Word, Word]], warn: Warn) -> None:
+        """Set parameters."""
+        for key, value in parameters:
+            row = _row(BALANCER, key, "balancer")
+            read = row.read(value, warn)
+            if row.key == "stickysession":
+                self.fields["stickySession"], self.fields["stickyPath"] = read
+            else:
+                self.fields[row.sets] = read
+            self.parameters[row.key] = str(value)
 
     def finish(self) -> BalancerSettings:
         """The settings."""
@@ -252,19 +243,31 @@ class Members:
         self.members.append(member)
         return member
 
-    def balancer(self, url: Word, create: bool = True) -> BalancerDraft | None:
+    def balancer(self, url: Word) -> BalancerDraft:
         """
-        A balancer by its URL.
+        A balancer by its URL; a new one when there is none.
 
         :raises ConfigurationError: when it is no balancer's name.
         """
-        match = re.match("(balancer://[^/]+)", url, re.IGNORECASE)
-        if match is None:
-            raise url.error(f"{str(url)!r} is no balancer's name", "balancer://name")
-        name = match[1].lower()
-        if create:
-            return self.balancers.setdefault(name, BalancerDraft(name))
-        return self.balancers.get(name)
+        name = balancerName(url)
+        return self.balancers.setdefault(name, BalancerDraft(name))
+
+
+def isBalancerName(text: str) -> bool:
+    """Whether a URL is meant for a balancer."""
+    return text[:9].lower() == "balancer:"
+
+
+def balancerName(url: Word) -> str:
+    """
+    A balancer's name: in lower case, without a path.
+
+    :raises ConfigurationError: when there is none.
+    """
+    match = re.match("[^:/]+://[^/]+", url)
+    if match is None:
+        raise url.error(f"{str(url)!r} is no balancer's name", "balancer://name")
+    return match[0].lower()
 
 
 def longest(members: Iterable[MemberDraft], target: Target) -> MemberDraft | None:

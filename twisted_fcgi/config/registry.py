@@ -83,7 +83,7 @@ class Directive:
     name: str
     shape: Shape
     contexts: Context
-    apply: Callable[..., None]
+    apply: Callable[..., Any]
     doc: str
     syntax: str = ""
     default: str = ""
@@ -91,7 +91,7 @@ class Directive:
     origin: str = "core"
     onRead: bool = False
     ignored: str = ""
-    inside: Context = Context(0)
+    inside: Context | None = None
 
     @property
     def section(self) -> bool:
@@ -115,10 +115,10 @@ class Rows:
 
     def directive(
         self, name: str, shape: Shape, contexts: Context, **columns: Any
-    ) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate a function as a directive's row; its docstring is the doc."""
 
-        def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
             columns.setdefault("origin", self.origin)
             doc = columns.pop("doc", None) or inspect.getdoc(function) or ""
             self._rows.append(Directive(name, shape, contexts, function, doc, **columns))

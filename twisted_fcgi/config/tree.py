@@ -71,6 +71,7 @@ class TreeReader:
     :ivar errors: the mistakes so far.
     :ivar warnings: what deserves a notice.
     :ivar ignored: names of directives that were read over.
+    :ivar absent: names of modules that an ``<IfModule>`` did not find.
     :ivar serverRoot: what relative paths begin at.
     :ivar defines: names of Define and of ``-D``.
     :ivar variables: values of Define; ``${}`` looks here first, then into
@@ -96,6 +97,7 @@ class TreeReader:
         self.errors: list[ConfigurationError] = []
         self.warnings: list[str] = []
         self.ignored: dict[str, None] = {}
+        self.absent: dict[str, None] = {}
         self.depth = 0
         self.files = 0
         self.lines: Iterator[Line] = iter(())
@@ -159,7 +161,11 @@ class TreeReader:
         if section:
             bracket = line.text.rfind(">", at)
             if bracket < 0:
-                self._push(Node(name, line, at, end, row), opened, outer)
+                node = Node(name, line, at, end, row)
+                if row is not None and row.onRead:
+                    self.skip(node)
+                else:
+                    self._push(node, opened, outer)
                 raise line.error(f"{name}> directive missing closing '>'", end)
             if bracket + 1 < end:
                 self.warn(line, bracket + 1, "what follows the '>' of a section is ignored")
@@ -212,7 +218,7 @@ class TreeReader:
         for line in self.lines:
             name, at = getWord(line)
             if name.startswith("</"):
-                if name[2:].rstrip(">").lower() != expected[-1][1:].lower():
+                if name[2:-1].lower() != expected[-1][1:].lower():
                     raise name.error(f"expected </{expected[-1][1:]}> but saw {name}")
                 expected.pop()
                 if not expected:

@@ -12,19 +12,24 @@ Where httpd reads a duration with ``atoi``, ``600ms`` becomes 600 seconds;
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from twisted_fcgi.config.source import SPACE
+from twisted_fcgi.config.source import SPACE, decode, encode
 from twisted_fcgi.config.words import Word
+from twisted_fcgi.pcre import PatternError, compilePattern
 
 __all__ = [
     "AddressPort",
+    "Warn",
     "addressPort",
     "isEndpoint",
+    "keyValues",
     "looseDuration",
     "looseInteger",
+    "pattern",
     "strictDuration",
 ]
 
@@ -79,6 +84,35 @@ def looseDuration(word: Word, unit: str, warn: Warn) -> float:
     return round(int(match[1]) * (_unit(rest or unit) or 1.0), 3)
 
 
+def keyValues(words: list[Word]) -> list[tuple[Word, Word]]:
+    """
+    Parameters, each ``key=value``.
+
+    :raises ConfigurationError: when one has no value.
+    """
+    pairs = []
+    for word in words:
+        key, value = word.partitioned("=")
+        if value is None:
+            raise word.error(f"{str(word)!r} is no parameter", "it has the form key=value")
+        pairs.append((key, value))
+    return pairs
+
+
+def pattern(word: Word, ignoreCase: bool = False) -> re.Pattern[bytes]:
+    """
+    An expression.
+
+    :raises ConfigurationError: at the character that is wrong.
+    """
+    text = encode(word)
+    try:
+        return compilePattern(text, ignoreCase=ignoreCase)
+    except PatternError as error:
+        at = len(decode(text[: error.at]))
+        raise word.error(f"this expression can't be compiled: {error}", index=at) from None
+
+
 class AddressPort(NamedTuple):
     """
     What ``apr_parse_addr_port`` makes of an address.
@@ -91,27 +125,33 @@ class AddressPort(NamedTuple):
     port: int | None
 
 
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\]|([A-Za-z0-9._*-]+))(?::([0-9]+))?")
+
+
 def addressPort(text: str) -> AddressPort | None:
     """
     ``80``, ``host``, ``host:80``, ``1.2.3.4:80``, ``[::1]``, ``[::1]:80``.
 
     :returns: ``None`` when it is none of them.
     """
-    if re.fullmatch("[0-9]+", text):
+    if text.isascii() and text.isdigit():
         port = int(text)
         return AddressPort(None, port) if 1 <= port <= 65535 else None
-    match = re.fullmatch(r"(?:\[([^\]%]+)(?:%[^\]]*)?\]|([^:\[\]]+))(?::([0-9]+))?", text)
+    match = _ADDRESS.fullmatch(text)
     if match is None:
         return None
-    bracketed, host, digits = match.groups()
-    port = None if digits is None else int(digits)
-    if port is not None and not 1 <= port <= 65535:
+    numeric, host, digits = match.groups()
+    port_ = None if digits is None else int(digits)
+    if port_ is not None and not 1 <= port_ <= 65535:
         return None
-    if bracketed is not None and not re.fullmatch(r"[0-9A-Fa-f:.]+", bracketed):
+    try:
+        if numeric is not None:
+            ipaddress.IPv6Address(numeric)
+        elif re.fullmatch("[0-9.]+", host):
+            ipaddress.IPv4Address(host)
+    except ValueError:
         return None
-    if bracketed is None and not re.fullmatch(r"[A-Za-z0-9._*-]+", host):
-        return None
-    return AddressPort(bracketed or host, port)
+    return AddressPort(numeric or host, port_)
 
 
 def isEndpoint(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -259,4 +259,9 @@ class Agreement(RuleBasedStateMachine):
 
 
 AgreementTests = Agreement.TestCase
-AgreementTests.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AgreementTests.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

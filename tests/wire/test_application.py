@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -95,6 +95,7 @@ class ReceiveTests(SynchronousTestCase):
             ),
         )
 
+    @settings(deadline=None)
     @given(st.integers(1, len(ENCODED) - 1))
     def test_paramsCutAnywhere(self, cut: int) -> None:
         """A pair may go over the end of a record."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -344,6 +344,7 @@ class ReceiveTests(SynchronousTestCase):
         connection.receive(ANSWER[:20])
         self.assertEqual([], connection.receive(b""))
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 60), max_size=6), st.binary(max_size=64))
     def test_cutAnywhere(self, cuts: list[int], junk: bytes) -> None:
         """The events are the same however the bytes are cut, and whatever comes behind."""

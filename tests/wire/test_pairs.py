@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -69,6 +69,7 @@ class DecodePairsTests(SynchronousTestCase):
             self.assertRaises(RemoteProtocolError, decodePairs, data[:size])
         self.assertEqual([], decodePairs(b""))
 
+    @settings(deadline=None)
     @given(pairLists)
     def test_roundTrip(self, pairs: list[tuple[bytes, bytes]]) -> None:
         """What was encoded is decoded."""
@@ -78,6 +79,7 @@ class DecodePairsTests(SynchronousTestCase):
 class PairsDecoderTests(SynchronousTestCase):
     """:class:`PairsDecoder`."""
 
+    @settings(deadline=None)
     @given(pairLists, st.lists(st.integers(1, 300), max_size=10))
     def test_pieces(self, pairs: list[tuple[bytes, bytes]], sizes: list[int]) -> None:
         """Pairs come out the same however their bytes are cut."""

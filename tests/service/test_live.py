@@ -123,7 +123,7 @@ class ServiceTests(SynchronousTestCase):
     def test_errorLogThatCannotBeOpened(self) -> None:
         """An ErrorLog that can't be opened is an error before anything starts."""
         with self.assertRaises(OSError):
-            self.service("ErrorLog /nowhere/at/all/error.log")
+            self.service("ErrorLog /")
 
     def test_applicationsFirst(self) -> None:
         """Applications of our own run before anybody can ask, and until nobody does any more."""

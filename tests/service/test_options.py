@@ -146,12 +146,12 @@ class OptionsTests(SynchronousTestCase):
 
     def test_errorLog(self) -> None:
         """An ErrorLog that can't be opened is one line, and the exit status is 1."""
-        self.file.write_text("Listen 81\nErrorLog /nowhere/at/all/error.log\n")
+        self.file.write_text("Listen 81\nErrorLog /\n")
         options = self.parsed("--config", self.file)
         with redirect_stderr(io.StringIO()) as err:
             error = self.assertRaises(SystemExit, makeService, options)
         self.assertEqual(1, error.code)
         self.assertEqual(
-            "twistd fcgiproxy: ErrorLog /nowhere/at/all/error.log: No such file or directory\n",
+            "twistd fcgiproxy: ErrorLog /: Is a directory\n",
             err.getvalue(),
         )

@@ -57,11 +57,13 @@ class ClientTransport(StringTransport):
     A transport that can be closed on one side, as those of TCP and UNIX sockets.
 
     :ivar writeEnded: whether our side was closed.
+    :ivar noDelay: whether small parts leave at once.
     :ivar writes: how often something was written.
     :ivar dataBuffer: what the client did not take; as Twisted's transports have it.
     """
 
     writeEnded = False
+    noDelay = False
     writes = 0
     dataBuffer = b""
     offset = 0
@@ -69,6 +71,9 @@ class ClientTransport(StringTransport):
     def write(self, data: bytes) -> None:
         self.writes += 1
         super().write(data)
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.noDelay = enabled
 
     def loseWriteConnection(self) -> None:
         self.writeEnded = True

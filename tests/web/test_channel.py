@@ -77,6 +77,11 @@ class RequestTests(ChannelTestCase):
         self.assertEqual(request.server, Address(b"192.0.2.1", 80))
         self.assertFalse(request.secure)
 
+    def test_noDelay(self) -> None:
+        """No part of a response waits for the acknowledgement of the one before."""
+        self.connect()
+        self.assertTrue(self.transport.noDelay)
+
     def test_secure(self) -> None:
         """A request over TLS is secure."""
         transport = ClientTransport()

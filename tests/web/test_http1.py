@@ -247,6 +247,8 @@ class FieldsTests(SynchronousTestCase):
             self.assertEqual(statusOf(data.replace(b"x", b"xx", 1), cut, limits), 400)
         self.assertEqual(statusOf(b"GET / HTTP/1.0\r\nA: " + b"x" * 18, wholly, limits), 0)
         self.assertEqual(statusOf(b"GET / HTTP/1.0\r\nA: " + b"x" * 20, wholly, limits), 400)
+        part = b"GET / HTTP/1.0\r\nA: " + b"x" * 19 + b"\r\nB: c"
+        self.assertEqual(statusOf(part, wholly, limits), 400)
 
     def test_whole(self) -> None:
         """A head is bounded as a whole, even without a limit of fields."""

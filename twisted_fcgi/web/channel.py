@@ -24,10 +24,10 @@ from zope.interface import implementer
 
 from twisted_fcgi.errors import AbortedByClient, BadRequest
 from twisted_fcgi.interfaces import IExchange
-from twisted_fcgi.message import Headers, Request, ResponseHead
+from twisted_fcgi.message import Request
 from twisted_fcgi.web.clientbody import ClientBody
 from twisted_fcgi.web.clientresponse import ClientResponse
-from twisted_fcgi.web.errorpage import errorPage
+from twisted_fcgi.web.errorpage import writeErrorPage
 from twisted_fcgi.web.http1 import RequestReader
 from twisted_fcgi.web.transports import Closing, addressOf, socketBehind, unsent
 
@@ -90,6 +90,12 @@ class HTTPChannel(Protocol):
             self._secure,
         )
         transport.registerProducer(self, True)
+        try:
+            # Or the end of a response, written later than its beginning, would wait for
+            # the client's delayed acknowledgement (40 ms and more).
+            transport.setTcpNoDelay(True)
+        except (AttributeError, OSError):
+            pass  # a UNIX socket
         self.factory.channelOpened(self)
 
     # What the client sends.
@@ -175,7 +181,7 @@ class HTTPChannel(Protocol):
             if reader.expectation != b"100-continue":
                 if body is not None:
                     body.discard()
-                self._answer(response, 417)
+                writeErrorPage(response, 417)
                 return
             self._expecting = True
         exchange = self.factory.gateway.serve(request, body, response)
@@ -187,14 +193,7 @@ class HTTPChannel(Protocol):
     def _refuse(self, error: BadRequest) -> None:
         """Answer bytes that are no request; where the next one begins is not known."""
         self._response = ClientResponse(self, None, True, False, False)
-        self._answer(self._response, error.status)
-
-    def _answer(self, response: ClientResponse, status: int) -> None:
-        reason, page = errorPage(status)
-        headers = Headers([(b"Content-Type", b"text/html; charset=iso-8859-1")])
-        response.writeHead(ResponseHead(status, reason, headers, len(page)))
-        response.write(page)
-        response.finish()
+        writeErrorPage(self._response, error.status)
 
     def _bodyFailed(self, body: ClientBody, error: BadRequest) -> None:
         """The rest of a body can't be had, and so nothing that may follow it."""

@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from twisted_fcgi.errors import BadRequest, RequestError
 from twisted_fcgi.interfaces import IBody, IBodyConsumer
+from twisted_fcgi.web.http1 import findEmptyLine
 
 if TYPE_CHECKING:
     from twisted_fcgi.web.channel import HTTPChannel
@@ -117,8 +118,8 @@ class ChunkedDecoder:
         at = 0
         try:
             while at < len(data) and not self._complete:
-                found = window.find(b"\r\n\r\n", max(0, at + behind - 3))
-                end = len(data) if found < 0 else found + 4 - behind
+                emptyLine = findEmptyLine(window, max(0, at + behind - 3))
+                end = len(data) if emptyLine is None else emptyLine.end() - behind
                 feed(data if end - at == len(data) else data[at:end])
                 at = end
         except HttpParserError as error:

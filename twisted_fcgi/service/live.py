@@ -193,6 +193,8 @@ class FastCGIService(MultiService):
     def privilegedStartService(self) -> None:
         for notice in self._settings.notices:
             log.warn("{notice}", notice=notice)
+        if any(host.errorLog or host.logLevel for host in self._settings.hosts):
+            log.warn("ErrorLog and LogLevel of a <VirtualHost> are not heeded: there is one log")
         allowManyConnections()
         super().privilegedStartService()
 

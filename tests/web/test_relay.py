@@ -11,7 +11,15 @@ from zope.interface.verify import verifyObject
 from tests.web.doubles import RecordingResponse, ScriptedBody, ScriptedMember
 from twisted_fcgi.errors import BrokenResponse, ConnectFailed, ResponseTimedOut
 from twisted_fcgi.interfaces import IExchange, IResponse, IStreamReceiver
-from twisted_fcgi.message import Address, Authority, Headers, Request, ResponseHead, Route, RouteKind
+from twisted_fcgi.message import (
+    Address,
+    Authority,
+    Headers,
+    Request,
+    ResponseHead,
+    Route,
+    RouteKind,
+)
 from twisted_fcgi.settings import DirectorySettings, Flush, Limits, MemberSettings, VirtualHost
 from twisted_fcgi.web.relay import GATHER_LIMIT, Exchange, GatheringResponse
 from twisted_fcgi.wire import EndRequest

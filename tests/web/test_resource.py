@@ -7,6 +7,7 @@ from typing import Any
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
+from twisted import internet
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -17,7 +18,6 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from tests.web.doubles import ScriptedMember
-from twisted import internet
 from twisted_fcgi.config import loads
 from twisted_fcgi.errors import ConfigurationErrors, ResponseTimedOut
 from twisted_fcgi.settings import MemberSettings
@@ -225,7 +225,7 @@ class HTTP1Tests(SiteTestCase):
     def test_badConfiguration(self) -> None:
         """A configuration with a mistake raises all of them."""
         error = self.assertRaises(
-            ConfigurationErrors, FastCGIResource, self.clock_(), "ProxyPas / x\nTimeout x\n"
+            ConfigurationErrors, FastCGIResource, self.clock_(), "ProxyPas / x\nKeepAlive x\n"
         )
         self.assertEqual(len(error.errors), 2)
 

@@ -13,9 +13,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import report
+from bench.measure import proportional
 from bench.programs import Responder, build, load
 from bench.proxies import PROXIES, Proxy
-from bench.scenarios import SCENARIOS, Scenario, Turn, play
+from bench.scenarios import SCENARIOS, Scenario, Start, Turn, play
 
 HERE = Path(__file__).parent
 
@@ -46,6 +47,7 @@ def measured(
     responder: Responder,
     loader: Path,
     chosen: argparse.Namespace,
+    starts: dict[str, list[Start]],
 ) -> dict[str, list[Turn]]:
     """All rounds of a scenario: the proxies in turns, each warmed up before the first."""
     results: dict[str, list[Turn]] = {}
@@ -57,6 +59,8 @@ def measured(
             proxy = kind(directory, responder.port, scenario.setup)
             stack.callback(proxy.stop)
             proxy.wait()
+            start = Start(proxy.startedIn, proportional(proxy.pid))
+            starts.setdefault(proxy.name, []).append(start)
             load(loader, proxy.port, "/bytes/100", connections=16, requests=1000)
             proxies.append(proxy)
         for _ in range(scenario.rounds or chosen.rounds):
@@ -79,6 +83,7 @@ def main(words: list[str]) -> int:
         if kind.program() and (not chosen.proxy or kind.name in chosen.proxy)
     ]
     all_: dict[Scenario, dict[str, list[Turn]]] = {}
+    starts: dict[str, list[Start]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, ExitStack() as stack:
         loader = build("loader", Path(directory))
         responder = Responder(build("responder", Path(directory)))
@@ -87,7 +92,7 @@ def main(words: list[str]) -> int:
             if chosen.k and scenario.name not in chosen.k:
                 continue
             able = [kind for kind in kinds if kind.name not in scenario.without]
-            all_[scenario] = measured(scenario, able, responder, loader, chosen)
+            all_[scenario] = measured(scenario, able, responder, loader, chosen, starts)
             print(report.summary(scenario, all_[scenario]), flush=True)
     if not chosen.k and not chosen.proxy:
         versions = {kind.name: kind.version() for kind in kinds}
@@ -95,7 +100,7 @@ def main(words: list[str]) -> int:
             f"{datetime.date.today().isoformat()}, {machine()}, {chosen.rounds} rounds of"
             f" {chosen.seconds:g} s."
         )
-        (HERE / "README.rst").write_text(report.readme(all_, versions, circumstances))
+        (HERE / "README.rst").write_text(report.readme(all_, starts, versions, circumstances))
         (HERE / "chart.svg").write_text(report.chart(all_, list(versions)))
     return 0
 

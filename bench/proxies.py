@@ -46,15 +46,18 @@ class Proxy:
 
     :cvar name: for the tables.
     :ivar port: where it listens on 127.0.0.1.
+    :ivar startedIn: seconds until it accepted.
     """
 
     name = ""
+    startedIn = 0.0
 
     def __init__(self, directory: Path, application: int, setup: Setup) -> None:
         self.port = freePort()
         self.log = directory / "output"
         file = directory / "configuration"
         file.write_text(self.configuration(directory, application, setup))
+        self._startedAt = time.monotonic()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(file),
@@ -94,13 +97,14 @@ class Proxy:
 
         :raises RuntimeError: when it ended, or did not accept within 15 seconds.
         """
-        deadline = time.monotonic() + 15
+        deadline = self._startedAt + 15
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
-                time.sleep(0.02)
+                time.sleep(0.01)
             else:
+                self.startedIn = time.monotonic() - self._startedAt
                 return
         output = self.log.read_text(errors="replace")[-2000:]
         self.stop()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from statistics import median
 
-from bench.scenarios import Scenario, Turn
+from bench.scenarios import Scenario, Start, Turn
 
 __all__ = ["Results", "chart", "readme", "summary"]
 
@@ -126,6 +126,13 @@ def summary(scenario: Scenario, results: Results) -> str:
     return "\n".join(lines)
 
 
+def _startsTable(names: Sequence[str], starts: Mapping[str, Sequence[Start]]) -> str:
+    seconds = [f"{median(start.seconds for start in starts[name]):.2f}" for name in names]
+    memory = [f"{median(start.memory for start in starts[name]) / 1e6:.1f}" for name in names]
+    rows = [["", *names], ["Seconds until it accepts", *seconds], ["Memory (PSS), MB", *memory]]
+    return f"**Before the first request**\n\n{_grid(rows)}\n"
+
+
 def _errors(all_: Mapping[Scenario, Results]) -> str:
     lines = [
         f"- {scenario.title}: {name}: {sum(turn.errors for turn in turns)}"
@@ -138,17 +145,23 @@ def _errors(all_: Mapping[Scenario, Results]) -> str:
 
 
 def readme(
-    all_: Mapping[Scenario, Results], versions: Mapping[str, str], circumstances: str
+    all_: Mapping[Scenario, Results],
+    starts: Mapping[str, Sequence[Start]],
+    versions: Mapping[str, str],
+    circumstances: str,
 ) -> str:
     """
     The text of README.rst.
 
     :param all_: the results of all scenarios.
+    :param starts: of each proxy, by its name.
     :param versions: of each proxy, by its name.
     :param circumstances: the date, the machine, the rounds.
     """
     names = list(versions)
-    tables = "\n".join(filter(None, (_table(column, names, all_) for column in TABLES)))
+    tables = [_table(column, names, all_) for column in TABLES]
+    tables.append(_startsTable(names, starts))
+    text = "\n".join(table for table in tables if table)
     proxies = "\n".join(f"- {name}: {version}" for name, version in versions.items())
     return f"""\
 What a proxied request costs
@@ -168,7 +181,7 @@ the machine's speed varies more from minute to minute than from turn to turn.
 .. image:: chart.svg
    :alt: CPU of each proxy in proportion to Apache's
 
-{tables}
+{text}
 Requests that were not answered as they should be
 -------------------------------------------------
 

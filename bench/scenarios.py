@@ -15,7 +15,7 @@ from bench import measure
 from bench.programs import load
 from bench.proxies import Proxy, Setup
 
-__all__ = ["SCENARIOS", "Scenario", "Turn", "play"]
+__all__ = ["SCENARIOS", "Scenario", "Start", "Turn", "play"]
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
@@ -134,6 +134,19 @@ class Turn:
     complaint: str
     memory: int
     growth: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """
+    How a proxy began.
+
+    :ivar seconds: until it accepted.
+    :ivar memory: bytes in proportion, before the first request.
+    """
+
+    seconds: float
+    memory: int
 
 
 def play(scenario: Scenario, proxy: Proxy, loader: Path, seconds: float) -> Turn:

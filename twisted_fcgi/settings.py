@@ -95,6 +95,8 @@ class MemberSettings:
     :ivar parameters: all that was written for it, as written.
     :ivar pattern: what URLs it serves, when its own has back-references (a
         ProxyPassMatch worker); ``None``: those that begin with ``url``.
+    :ivar slowStart: extension: how long it takes, after it came back, until it
+        has its whole ``loadFactor`` again.
     """
 
     url: str
@@ -125,6 +127,7 @@ class MemberSettings:
     parameters: tuple[tuple[str, str], ...] = ()
     status: frozenset[str] = frozenset()
     pattern: re.Pattern[bytes] | None = None
+    slowStart: float = 0.0
 
     def serves(self, url: bytes) -> bool:
         """
@@ -157,6 +160,12 @@ class BalancerSettings:
     :ivar timeout: how long a request waits for a member; ``None``: not at all.
     :ivar maxAttempts: failovers; ``None``: one less than there are members.
     :ivar failOnStatus: statuses that put a member into error state.
+    :ivar hashKey: extension: what ``lbmethod=hash`` hashes: ``uri``, ``client``,
+        ``header:NAME`` or ``cookie:NAME``.
+    :ivar routeCookie: extension: the name of a cookie that holds the route, which
+        is set for applications that add none; empty for none.
+    :ivar routeSecret: extension: what that cookie is signed with; members of a
+        cluster of gateways need the same one.
     """
 
     name: str
@@ -175,6 +184,9 @@ class BalancerSettings:
     nonce: str | None = None
     growth: int = 5
     parameters: tuple[tuple[str, str], ...] = ()
+    hashKey: str = "uri"
+    routeCookie: str = ""
+    routeSecret: str = ""
 
 
 @dataclass(frozen=True)
@@ -339,10 +351,11 @@ class Limits:
     :ivar body: bytes of a body; 0 for no limit (httpd's default is 1 GiB).
     :ivar spoolMemory: a body of unknown length is held in memory up to this size,
         then in a temporary file.
-    :ivar headTimeout: for a whole request head (httpd: RequestReadTimeout header).
+    :ivar headTimeout: for a whole request head (httpd: RequestReadTimeout header);
+        infinite for no limit.
     :ivar headTimeoutMax: up to which ``headRate`` prolongs it; 0 for no limit.
     :ivar headRate: bytes that prolong it by a second; 0 for none.
-    :ivar bodyTimeout: for a whole request body, likewise; 0 for no limit.
+    :ivar bodyTimeout: for a whole request body, likewise.
     :ivar bodyTimeoutMax: see ``headTimeoutMax``.
     :ivar bodyRate: see ``headRate``.
     :ivar keepAliveTimeout: between two requests of a connection.

@@ -1,20 +1,45 @@
 """
 The choice of a member: who is asked, who is left alone, whose session it is.
 
-Pure: the time is passed in, decisions are returned.
+Pure: the time is passed in, decisions are returned, nothing is logged.  In the life
+of a request::
+
+    session = findSession(settings, url, cookies)       # whose is it?
+    state = balancer.elect(now, tried, session.route)   # None: 503
+    pairs = balancerVariables(settings, state, session)
+    balancer.began(state, now)
+    balancer.finished(state, now, sent, received)       # in any case, then
+    balancer.failed(state, now, reason)                 # or recovered(state, now)
 """
 
 from __future__ import annotations
 
-from twisted_fcgi.balance.balancer import Balancer
+from twisted_fcgi.balance.balancer import Balancer, reasonToFail
+from twisted_fcgi.balance.health import Health, Verdict, nextCheck, nextProbe
 from twisted_fcgi.balance.members import STATUSES, MemberState
-from twisted_fcgi.balance.sticky import Session, balancerVariables, findSession
+from twisted_fcgi.balance.methods import METHODS, Heartbeat
+from twisted_fcgi.balance.sticky import (
+    RouteCookie,
+    Session,
+    balancerVariables,
+    findSession,
+    hashKey,
+)
 
 __all__ = [
+    "METHODS",
     "STATUSES",
     "Balancer",
+    "Health",
+    "Heartbeat",
     "MemberState",
+    "RouteCookie",
     "Session",
+    "Verdict",
     "balancerVariables",
     "findSession",
+    "hashKey",
+    "nextCheck",
+    "nextProbe",
+    "reasonToFail",
 ]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.routing.making import makeRequest, routeOf
 from twisted_fcgi import __version__
 from twisted_fcgi.cgi import params
 from twisted_fcgi.cgi.params import variables
@@ -18,6 +19,8 @@ from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
 HOST = VirtualHost(name="www.test", admin="admin@test", documentRoot="/srv/www")
 MEMBER = MemberSettings("fcgi://h", "h")
 SERVER = Address(b"192.0.2.9", 8080)
+
+HANDLER = '<Location /a>\nSetHandler "proxy:fcgi://h"\n</Location>'
 
 #: What only the server may say.
 COMPUTED = {
@@ -171,7 +174,7 @@ class VariablesTests(SynchronousTestCase):
         """HTTP_HOST is the host that counts, not always the field; without one it is absent."""
         told = self.told((b"Host", b"other.test"), hostField=b"www.test:81")
         self.assertEqual(b"www.test:81", told[b"HTTP_HOST"])
-        self.assertNotIn(b"HTTP_HOST", self.told(hostField=None))
+        self.assertNotIn(b"HTTP_HOST", self.told((b"Host", b"x"), hostField=None))
 
     def test_contentLength(self) -> None:
         """CONTENT_LENGTH is what was counted, where the client announced a body."""
@@ -199,7 +202,7 @@ class VariablesTests(SynchronousTestCase):
         """The configuration is stronger than the client, the server stronger than both."""
         told = self.told(
             (b"X-Proto", b"client"),
-            environment={name: b"mine" for name in [*COMPUTED, b"HTTP_X_PROTO", b"OWN"]},
+            environment=dict.fromkeys([*COMPUTED, b"HTTP_X_PROTO", b"OWN"], b"mine"),
         )
         self.assertEqual((b"mine", b"mine"), (told[b"HTTP_X_PROTO"], told[b"OWN"]))
         mine = {name for name in COMPUTED if told.get(name) == b"mine"}
@@ -243,10 +246,34 @@ class VariablesTests(SynchronousTestCase):
         self.assertEqual(usual[b"HTTP_HOST"], told[b"HTTP_HOST"])
         self.assertNotIn(b"HTTP_PROXY", told)
 
+    @given(
+        st.lists(
+            st.sampled_from(
+                [b"/", b"a.php", b"%00", b"%0a", b"%0D", b"%2500", b"%250A", b"%25250d", b"%2f",
+                 b"%252f", b"..", b"%3F", b"b"]
+            ),
+            max_size=8,
+        ),
+        st.sampled_from([b"first-dot", b"last-dot", b"unescape", b"1", b"full"]),
+        st.sampled_from(["ProxyPass /a fcgi://h/", "ProxyPass /a fcgi://h/ nocanon", HANDLER]),
+        st.sampled_from(["", "AllowEncodedSlashes On", "AllowEncodedSlashes NoDecode"]),
+    )
+    def test_noLineEndFromThePath(
+        self, pieces: list[bytes], mode: bytes, line: str, slashes: str
+    ) -> None:
+        """However a path is encoded, no variable has a NUL, CR or LF in it."""
+        text = f"{line}\n{slashes}\nSetEnvIf Request_URI . proxy-fcgi-pathinfo={mode.decode()}"
+        request = makeRequest(b"/a/" + b"".join(pieces))
+        route = routeOf(text, request)
+        if route.kind == RouteKind.FASTCGI:
+            for name, value in variables(request, route, MEMBER):
+                self.assertFalse(set(value) & set(b"\0\r\n"), (name, value))
+
     def test_namesAreBounded(self) -> None:
         """However many names clients make up, only so many are remembered."""
         for number in range(params.MAX_NAMES + 10):
             self.told((b"X-%d" % number, b"v"))
         self.assertLessEqual(len(params._fieldNames), params.MAX_NAMES)
-        told = self.told((b"X" * (params.MAX_NAME + 1), b"v"))
-        self.assertEqual(b"v", told[b"HTTP_" + b"X" * (params.MAX_NAME + 1)])
+        name = b"X" * (params.MAX_NAME + 1)
+        self.assertEqual(b"v", self.told((name, b"v"))[b"HTTP_" + name])
+        self.assertNotIn(name, params._fieldNames)

@@ -56,12 +56,11 @@ class ScriptFilenameTests(SynchronousTestCase):
         backendType: BackendType | None = None,
         script: bytes | None = None,
         query: bytes | None = None,
-        raw: bool = False,
     ) -> bytes:
         """SCRIPT_FILENAME of a route."""
         settings = DirectorySettings(backendType=backendType)
         route = Route(RouteKind.FASTCGI, VirtualHost(), settings, filename=filename)
-        route.script, route.query, route.raw = script, query, raw
+        route.script, route.query = script, query
         return scriptFilename(route)
 
     def test_fpm(self) -> None:
@@ -73,15 +72,13 @@ class ScriptFilenameTests(SynchronousTestCase):
 
     def test_generic(self) -> None:
         """Any other application gets the path, without the query that was sent with it."""
-        for filename, query, raw, expected in [
-            (b"proxy:fcgi://h:9/srv/a.php", b"q", False, b"/srv/a.php"),
-            (b"proxy:fcgi://h//srv/a.php", None, False, b"//srv/a.php"),
-            (b"proxy:fcgi://h/a.php?b?c", b"b?c", True, b"/a.php"),
-            (b"proxy:fcgi://h/a.php?", b"", True, b"/a.php?"),
+        for filename, query, expected in [
+            (b"proxy:fcgi://h:9/srv/a.php", b"q", b"/srv/a.php"),
+            (b"proxy:fcgi://h//srv/a.php", None, b"//srv/a.php"),
+            (b"proxy:fcgi://h/a.php?b?c", b"b?c", b"/a.php"),
+            (b"proxy:fcgi://h/a.php?", b"", b"/a.php?"),
         ]:
-            self.assertEqual(
-                expected, self.spelled(filename, BackendType.GENERIC, query=query, raw=raw)
-            )
+            self.assertEqual(expected, self.spelled(filename, BackendType.GENERIC, query=query))
 
     def test_fileOnDisk(self) -> None:
         """A file that was looked up is named as it is, for any application."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from unittest import TestCase
 
 from twisted_fcgi.config import loads
 from twisted_fcgi.message import Address, Headers, Request, Route
@@ -31,12 +34,15 @@ FILES = (
 )
 
 
-def makeTree(root: str) -> str:
+def makeTree(test: TestCase) -> str:
     """
-    Make the files in a directory, and a link to one and to itself.
+    Make the files in a directory of their own, a link to one, and one to itself.
 
+    :param test: at its end they are removed.
     :returns: the directory's absolute path.
     """
+    root = tempfile.mkdtemp()
+    test.addCleanup(shutil.rmtree, root)
     for name in FILES:
         path = os.path.join(root, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -44,7 +50,7 @@ def makeTree(root: str) -> str:
             file.write(name)
     os.symlink("plain.txt", os.path.join(root, "link.txt"))
     os.symlink("loop", os.path.join(root, "loop"))
-    return os.path.abspath(root)
+    return root
 
 
 def makeRequest(

@@ -17,7 +17,7 @@ class LocateTests(SynchronousTestCase):
     """Tests for :func:`locate`."""
 
     def setUp(self) -> None:
-        self.root = os.fsencode(makeTree(self.mktemp()))
+        self.root = os.fsencode(makeTree(self))
 
     def test_places(self) -> None:
         """The walk ends at a file or at the first missing name; the rest is path info."""

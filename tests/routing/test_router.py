@@ -14,6 +14,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Address, Request, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.routing import router as routerModule
+from twisted_fcgi.routing import site as siteModule
 
 FASTCGI, STATIC, REDIRECT, REFUSE, ANSWER = (
     RouteKind.FASTCGI,
@@ -154,9 +155,10 @@ class BalancerTests(SynchronousTestCase):
 
     def test_pathInfo(self) -> None:
         """PATH_INFO is taken from the URL that the member is asked for."""
-        text = self.TEXT + "SetEnvIf Request_URI . proxy-fcgi-pathinfo=1\n"
+        text = self.TEXT + "SetEnvIf Request_URI . proxy-fcgi-pathinfo=1\nDocumentRoot /\n"
         self.assertEqual(
-            [b"/srv/x", b"/x"], [route.pathInfo for route in self.elected(text, "/a/x")]
+            [(b"/srv/x", b"/srv/x"), (b"/x", b"/x")],
+            [(route.pathInfo, route.pathTranslated) for route in self.elected(text, "/a/x")],
         )
 
     def test_handler(self) -> None:
@@ -211,7 +213,7 @@ class PathInfoTests(SynchronousTestCase):
 
     def test_full(self) -> None:
         """With ``full`` the file system says where the script ends, as a path or below the root."""
-        root = makeTree(self.mktemp())
+        root = makeTree(self)
         script = os.fsencode(root) + b"/php/app.php"
         settings = f"DocumentRoot {root}\nSetEnvIf Request_URI . proxy-fcgi-pathinfo=full\n"
         for line in [f"ProxyPass /a/ fcgi://h{root}/", "ProxyPass /a/ fcgi://h/"]:
@@ -223,7 +225,7 @@ class PathInfoTests(SynchronousTestCase):
 
     def test_translated(self) -> None:
         """PATH_TRANSLATED is what PATH_INFO would be as a path, an index or a URL included."""
-        root = makeTree(self.mktemp())
+        root = makeTree(self)
         text = (
             f"DocumentRoot {root}\nSetEnvIf Request_URI . proxy-fcgi-pathinfo=first-dot\n"
             "ProxyPass /a/ fcgi://h/\nProxyPass /claimed/ fcgi://h/srv/\n"
@@ -243,7 +245,7 @@ class FilesTests(SynchronousTestCase):
     """Tests for what DocumentRoot holds."""
 
     def setUp(self) -> None:
-        self.root = makeTree(self.mktemp())
+        self.root = makeTree(self)
 
     def route(self, request: Request | str, text: str = PHP) -> Route:
         """The route of a request where PHP scripts have a handler."""
@@ -378,14 +380,39 @@ class FilesTests(SynchronousTestCase):
             b"proxy:fcgi://h" + self.below("php/"), self.route("/php/", text).filename
         )
 
+    def test_indexThatIsRefused(self) -> None:
+        """An index that is forbidden is told, one that is concealed counts as missing."""
+        handler = "<Location /php/>\nSetHandler proxy:fcgi://h\n</Location>\n"
+        self.assertEqual(403, self.route("/php/", handler + "DirectoryIndex /loop none").status)
+        self.assertEqual(FASTCGI, self.route("/php/", handler + "DirectoryIndex /.git/").kind)
+
+    def test_concealedFromFilesOnly(self) -> None:
+        """A handler for a location gets what is below it, whatever the names are."""
+        text = "<Location />\nSetHandler proxy:fcgi://h\n</Location>\n"
+        for target in ["/.git/", "/.git/config", "/.env"]:
+            self.assertEqual(FASTCGI, self.route(target, text).kind)
+
+    def test_rulesAreBounded(self) -> None:
+        """However many sets of sections apply, only so many are remembered."""
+        self.patch(siteModule, "MAX_RULES", 3)
+        sections = "".join(f"<Location /{i}>\nSetEnv A {i}\n</Location>\n" for i in range(9))
+        router = Router(read(sections + "ProxyPass / fcgi://h/"))
+        for i in range(9):
+            route = router.route(makeRequest(f"/{i}"))
+            self.assertEqual(b"%d" % i, route.environment[b"A"])
+            self.assertLessEqual(len(router._sites[id(route.host)]._rules), 3)
+
     def test_variablesOfAnIndex(self) -> None:
         """Where directory and index set the same variable, the directory's value stays."""
         text = (
-            PHP + "DirectoryIndex index.php\n<Location /php/>\nSetEnv A both\n</Location>\n"
-            "<Files index.php>\nSetEnv B index\n</Files>"
+            f"{PHP}DirectoryIndex index.php\n<Directory {self.root}/php>\nSetEnv A directory\n"
+            "</Directory>\n<Files index.php>\nSetEnv A index\nSetEnv B index\n"
+            "SetEnvIf Request_URI . C=index\n</Files>"
         )
         environment = self.route("/php/", text).environment
-        self.assertEqual((b"both", b"index"), (environment[b"A"], environment[b"B"]))
+        self.assertEqual((b"directory", b"index"), (environment[b"A"], environment[b"B"]))
+        # Conditions are the request's own, not a look-up's.
+        self.assertNotIn(b"C", environment)
 
     def test_fallback(self) -> None:
         """FallbackResource takes what is missing and has no handler, with the query."""
@@ -422,7 +449,7 @@ class MethodsTests(SynchronousTestCase):
     """Tests for methods and Max-Forwards."""
 
     def setUp(self) -> None:
-        self.text = f"DocumentRoot {makeTree(self.mktemp())}\nProxyPass /a/ fcgi://h/\n"
+        self.text = f"DocumentRoot {makeTree(self)}\nProxyPass /a/ fcgi://h/\n"
 
     def route(self, method: bytes, target: str, *fields: tuple[bytes, bytes], text: str = "",
               contentLength: int = 0) -> Route:
@@ -567,7 +594,10 @@ class AuthorityTests(SynchronousTestCase):
         router = Router(read("ProxyPass / fcgi://h/"))
         for number in range(routerModule.MAX_AUTHORITIES + 10):
             router.route(makeRequest("/", host=b"h%d.test" % number))
+        router.route(makeRequest("/", host=b"h" * (routerModule.MAX_AUTHORITY + 1)))
         self.assertLessEqual(len(router._authorities), routerModule.MAX_AUTHORITIES)
+        longest = max(len(key[0]) for key in router._authorities)  # type: ignore[arg-type]
+        self.assertLessEqual(longest, routerModule.MAX_AUTHORITY)
 
     @given(st.binary(max_size=20), PATHS)
     def test_neverFails(self, host: bytes, path: bytes) -> None:

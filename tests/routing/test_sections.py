@@ -68,6 +68,7 @@ class SectionsTests(SynchronousTestCase):
         """Locations apply in the order of the file, by prefix, wildcard and expression."""
         sections = self.sections(
             "SetEnv W base\n"
+            '<LocationMatch "/c$">\nSetEnv W first\n</LocationMatch>\n'
             "<Location /a/b>\nSetEnv W inner\n</Location>\n"
             "<Location /a/>\nSetEnv W outer\n</Location>\n"
             '<LocationMatch "c$">\nSetEnv W match\n</LocationMatch>\n'
@@ -78,9 +79,10 @@ class SectionsTests(SynchronousTestCase):
             (b"/", "base"),
             (b"/a", "base"),
             (b"/a/b", "base inner outer wild"),
-            (b"/a/b/c", "base inner outer match"),
+            (b"/a/b/c", "base first inner outer match"),
             (b"/a/bc", "base outer match"),
             (b"/xc", "base match tilde"),
+            (b"//a//b//x", "base inner outer"),
         ]:
             self.assertEqual(expected, self.said(sections, sections.locations(uri, {})), uri)
 
@@ -89,20 +91,20 @@ class SectionsTests(SynchronousTestCase):
         sections = self.sections(
             "<Files a.php>\nSetEnv W files\n</Files>\n"
             '<DirectoryMatch "/c">\nSetEnv W match\n</DirectoryMatch>\n'
+            "<Directory /*/c/>\nSetEnv W wild\n</Directory>\n"
             "<Directory /srv/c>\nSetEnv W c\n"
             '<FilesMatch "p$">\nSetEnv W infiles\n</FilesMatch>\n</Directory>\n'
-            "<Directory /*/c/>\nSetEnv W wild\n</Directory>\n"
             "<Directory /srv/c/d>\nSetEnv W d\n</Directory>\n"
             "<Directory />\nSetEnv W root\n</Directory>\n"
             "<Directory /srv>\nSetEnv W srv\n</Directory>\n"
         )
         for filename, isDirectory, expected in [
             (b"/srv/a.php", False, "root srv files"),
-            (b"/srv/c/a.php", False, "root srv c wild match files infiles"),
-            (b"/srv/c/d/b.php", False, "root srv c wild d match infiles"),
-            (b"/srv/c", True, "root srv c wild match"),
+            (b"/srv/c/a.php", False, "root srv wild c match files infiles"),
+            (b"/srv/c/d/b.php", False, "root srv wild c d match infiles"),
+            (b"/srv/c", True, "root srv wild c match"),
             (b"/srv/c", False, "root srv match"),
-            (b"/srv/c/", True, "root srv c wild match"),
+            (b"/srv/c/", True, "root srv wild c match"),
             (b"/x", False, "root"),
             (b"/", True, "root"),
         ]:
@@ -112,12 +114,12 @@ class SectionsTests(SynchronousTestCase):
     def test_proxies(self) -> None:
         """Proxy sections apply by the text that the URL begins with, or an expression."""
         sections = self.sections(
-            "<Proxy fcgi://h/srv/>\nSetEnv W prefix\n</Proxy>\n"
             "<Proxy *>\nSetEnv W all\n</Proxy>\n"
+            "<Proxy fcgi://h/srv/>\nSetEnv W prefix\n</Proxy>\n"
             '<ProxyMatch "/b$">\nSetEnv W match\n</ProxyMatch>\n'
         )
         for url, expected in [
-            (b"fcgi://h/srv/b", "prefix all match"),
+            (b"fcgi://h/srv/b", "all prefix match"),
             (b"fcgi://h/other", "all"),
         ]:
             self.assertEqual(expected, self.said(sections, sections.proxies(url, {})), url)

@@ -102,9 +102,7 @@ def variables(
         table.pop(b"CONTENT_LENGTH", None)
     authority = route.authority
     assert authority is not None
-    canonical = route.directory.canonicalName
-    if canonical is None:
-        canonical = route.host.canonicalName
+    canonical = bool(route.directory.canonicalName)
     server = authority.kept.get(canonical)
     if server is None:
         server = authority.kept[canonical] = _serverVariables(authority, canonical)

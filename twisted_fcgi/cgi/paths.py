@@ -52,7 +52,7 @@ def scriptFilename(route: Route) -> bytes:
     if route.directory.backendType is not BackendType.GENERIC:
         return filename
     path = filename[filename.index(b"/", len(b"proxy:fcgi://")) :]
-    if route.raw and route.query:
-        # What was sent still has its query behind it.
+    if route.query:
+        # A path that is passed as it was sent still has its query behind it.
         path = path.removesuffix(b"?" + route.query)
     return path

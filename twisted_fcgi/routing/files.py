@@ -50,8 +50,6 @@ def locate(root: bytes, path: bytes) -> Place:
         kind = _kind(os.stat(root + path).st_mode)
     except OSError:
         return _walk(root, path)
-    if kind == FILE and path.endswith(b"/"):  # not everywhere an error
-        return _walk(root, path)
     return Place(root + path, None, kind)
 
 

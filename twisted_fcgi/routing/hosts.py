@@ -43,7 +43,7 @@ class _Chain:
                 self._names.setdefault(name.lower(), place)
 
     def choose(self, hostname: bytes | None) -> VirtualHost:
-        if hostname is None or len(self.hosts) == 1:
+        if hostname is None:
             return self.hosts[0]
         place = self._names.get(hostname, len(self.hosts))
         for wild, pattern in self._wildcards:

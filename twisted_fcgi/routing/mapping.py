@@ -99,9 +99,8 @@ class _Line:
         self.prefix = re.sub(rb"/+", b"/", mapping.path or b"")
         self.excludes = mapping.target is None
         self._nocanon = mapping.nocanon
-        self._target = target = mapping.target or b""
         self._destination = Destination(
-            target, mapping.member, mapping.balancer, mapping.candidates
+            mapping.target or b"", mapping.member, mapping.balancer, mapping.candidates
         )
 
     def match(self, path: bytes) -> re.Match[bytes] | int | None:
@@ -123,14 +122,15 @@ class _Line:
         if isinstance(matched, int):
             path = destination.path + path[matched:]
         else:
-            url = substitute(self._target, matched)
-            if url == self._target:  # nothing was substituted: the path is meant to follow
-                url += path
-            path = url[len(destination.written) :]
-            if not url.startswith(destination.written):
-                path = url
+            made = substitute(destination.path, matched)
+            # Where nothing was substituted, the path is meant to follow.
+            path = made + path if made == destination.path else made
         if path[:1] not in (b"/", b""):
-            raise RequestError(f"the mapping makes a URL of another server: {path!r}", 500)
+            raise RequestError(
+                f"{destination.written!r} and {path!r} make a URL of another server; "
+                "is a slash missing behind the port?",
+                500,
+            )
         return Mapped(destination, path, raw)
 
 

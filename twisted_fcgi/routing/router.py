@@ -27,8 +27,9 @@ from twisted_fcgi.uri import Target, parseAuthority, parseTarget
 
 __all__ = ["Router"]
 
-#: Names under which we were asked that are remembered.
+#: Names under which we were asked that are remembered, and how long one may be.
 MAX_AUTHORITIES = 1024
+MAX_AUTHORITY = 262
 
 #: Methods that httpd knows; any other is 501 where no application is asked.
 _METHODS = frozenset(
@@ -83,15 +84,17 @@ class Router:
             hostname = port = None
             if value is not None or field:
                 hostname, port = parseAuthority(field or b"" if value is None else value)
+            shown = field
             if value is not None and field is not None and hostname is not None:
                 # The target's name is the one that counts, also for the application.
-                field = b"[%b]" % hostname if b":" in hostname else hostname
-                field += b"" if port is None else b":%d" % port
+                shown = b"[%b]" % hostname if b":" in hostname else hostname
+                shown += b"" if port is None else b":%d" % port
             host = self._hosts.choose(request.server, hostname)
-            authority = Authority(host, hostname, port, field, request.server, request.secure)
-            if len(self._authorities) >= MAX_AUTHORITIES:
-                self._authorities.clear()
-            self._authorities[key] = authority
+            authority = Authority(host, hostname, port, shown, request.server, request.secure)
+            if max(len(field or b""), len(value or b"")) <= MAX_AUTHORITY:
+                if len(self._authorities) >= MAX_AUTHORITIES:
+                    self._authorities.clear()
+                self._authorities[key] = authority
         if request.protocol not in (b"HTTP/1.0", b"HTTP/0.9") and (
             authority.hostname is None or (field is None and request.protocol == b"HTTP/1.1")
         ):
@@ -105,7 +108,7 @@ class Router:
     ) -> None:
         method = request.method
         if method == b"CONNECT":
-            self._refuse(route, 405, "CONNECT is for forward proxies", self._allowed(authority))
+            self._refuse(route, 405, "CONNECT is for forward proxies", _allowed(route))
             return
         site = self._sites[id(authority.host)]
         if target.path == b"*":
@@ -114,48 +117,40 @@ class Router:
         environment: Environment = {}
         if site.conditions is not None:
             site.conditions.apply(environment, request, authority, target.path)
-        look = Look(site.decode(target.path), target.query, request.target, environment)
-        route.uri = look.uri
-        look = site.look(look, request, authority)
+        route.uri = site.decode(target.path)
+        look = Look(request, authority, route.uri, target.query, request.target, environment)
+        site.look(look)
         rules = look.rules
         route.directory = rules.settings
         route.environment = look.environment
         route.uri = look.uri
         route.query = look.query
         if look.mapped is not None:
-            self._ask(look.mapped.destination, look.mapped.raw, request, look, site, route)
+            self._ask(look.mapped.destination, look.mapped.raw, look, site, route)
         elif look.location is not None:
             route.kind = RouteKind.REDIRECT
             route.status = 301
             route.location = look.location
         elif method == b"TRACE":
-            self._trace(request, authority, route)
+            self._trace(look, route)
         elif rules.destination is not None:
             path = rules.destination.path + look.filename
             site.proxy(look, rules.destination, path, True, rules.settings)
-            self._ask(rules.destination, True, request, look, site, route)
+            self._ask(rules.destination, True, look, site, route)
         elif rules.handler not in (b"", b"default-handler"):
             # A file that somebody else was to run must not be shown as it is.
             raise RequestError(f"no handler {rules.handler!r} here", 500)
         else:
-            self._serve(request, look, authority, route)
+            self._serve(look, route)
 
     def _ask(
-        self,
-        destination: Destination,
-        raw: bool,
-        request: Request,
-        look: Look,
-        site: Site,
-        route: Route,
+        self, destination: Destination, raw: bool, look: Look, site: Site, route: Route
     ) -> None:
         """An application serves it (mod_proxy: ``proxy_handler``)."""
-        authority = route.authority
-        assert authority is not None
-        hops = request.headers.get(b"max-forwards")
-        if hops is not None and not self._forwarded(hops, request, authority, route):
+        hops = look.request.headers.get(b"max-forwards")
+        if hops is not None and not self._forwarded(hops, look, route):
             return
-        if request.method == b"TRACE" and not site.host.traceEnabled:
+        if look.request.method == b"TRACE" and not site.host.traceEnabled:
             self._refuse(route, 405, "TRACE is not allowed", b"")
             return
         if destination.balancer is not None:
@@ -174,15 +169,9 @@ class Router:
         route.filename = look.filename
         route.script = look.script
         route.raw = raw
-        self._place(look.pathInfo, look, request, site, route)
-
-    def _place(
-        self, pathInfo: bytes | None, look: Look, request: Request, site: Site, route: Route
-    ) -> None:
-        """Give a route its PATH_INFO, and what follows from it."""
-        if pathInfo and route.authority is not None:
-            route.pathInfo = pathInfo
-            route.pathTranslated = site.pathTranslated(pathInfo, look, request, route.authority)
+        if look.pathInfo:
+            route.pathInfo = look.pathInfo
+            route.pathTranslated = site.pathTranslated(look.pathInfo, look)
 
     def elected(self, request: Request, route: Route, member: MemberSettings) -> Route:
         """
@@ -198,42 +187,42 @@ class Router:
         site = self._sites[id(route.host)]
         rest = route.filename[len(b"proxy:balancer://") :]
         destination = Destination(member.url.encode("utf-8", "surrogateescape"), member)
-        look = Look(route.uri, route.query, request.target, route.environment)
+        assert route.authority is not None
+        look = Look(
+            request, route.authority, route.uri, route.query, request.target, route.environment
+        )
         look.pathInfo = route.pathInfo
         path = destination.path + rest[rest.index(b"/") :]
         site.proxy(look, destination, path, route.raw, route.directory)
-        elected = replace(route, filename=look.filename, script=look.script)
+        elected = replace(
+            route, filename=look.filename, script=look.script, pathInfo=look.pathInfo
+        )
         if look.pathInfo != route.pathInfo:
-            elected.pathInfo = elected.pathTranslated = None
-            self._place(look.pathInfo, look, request, site, elected)
+            elected.pathTranslated = look.pathInfo and site.pathTranslated(look.pathInfo, look)
         return elected
 
-    def _forwarded(
-        self, hops: bytes, request: Request, authority: Authority, route: Route
-    ) -> bool:
+    def _forwarded(self, hops: bytes, look: Look, route: Route) -> bool:
         """Whether Max-Forwards lets a request pass (RFC 9110, 7.6.2)."""
         if not hops.isdigit() or len(hops) > 18:
             raise BadRequest("Max-Forwards is no number")
         if int(hops):
             return True
-        if request.method == b"TRACE":
-            self._trace(request, authority, route)
-        elif request.method == b"OPTIONS":
+        if look.request.method == b"TRACE":
+            self._trace(look, route)
+        elif look.request.method == b"OPTIONS":
             self._answer(route, b"TRACE")
         else:
             raise BadRequest("Max-Forwards has reached zero")
         return False
 
-    def _serve(
-        self, request: Request, look: Look, authority: Authority, route: Route
-    ) -> None:
+    def _serve(self, look: Look, route: Route) -> None:
         """A file is served, or what is said in its place (httpd: ``default_handler``)."""
-        method = request.method
+        method = look.request.method
         if method == b"OPTIONS":
-            self._answer(route, self._allowed(authority))
+            self._answer(route, _allowed(route))
         elif method not in (b"GET", b"HEAD", b"POST"):
             status = 405 if method in _METHODS else 501
-            self._refuse(route, status, "a file has no such method", self._allowed(authority))
+            self._refuse(route, status, "a file has no such method", _allowed(route))
         elif look.kind != FILE or look.pathInfo:
             raise RequestError(f"file does not exist: {look.filename!r}", 404)
         else:
@@ -243,11 +232,12 @@ class Router:
             route.kind = RouteKind.STATIC
             route.filename = look.filename
 
-    def _trace(self, request: Request, authority: Authority, route: Route) -> None:
+    def _trace(self, look: Look, route: Route) -> None:
         """Echo a request (RFC 9110, 9.3.8), without what could be a secret."""
-        if not authority.host.traceEnabled:
+        request = look.request
+        if not route.host.traceEnabled:
             self._refuse(route, 405, "TRACE is not allowed", b"")
-        elif request.contentLength != 0 and not authority.host.traceExtended:
+        elif request.contentLength != 0 and not route.host.traceExtended:
             raise RequestError("TRACE with a body", 413)
         else:
             fields = [
@@ -258,10 +248,6 @@ class Router:
             self._answer(route)
             route.fields = ((b"Content-Type", b"message/http"),)
             route.body = b"".join([request.line, b"\r\n", *fields, b"\r\n"])
-
-    def _allowed(self, authority: Authority) -> bytes:
-        methods = b"GET, HEAD, OPTIONS, POST"
-        return methods + b", TRACE" if authority.host.traceEnabled else methods
 
     def _answer(self, route: Route, allowed: bytes | None = None) -> None:
         route.kind = RouteKind.ANSWER
@@ -274,3 +260,8 @@ class Router:
         route.status = status
         route.reason = reason
         route.fields = ((b"Allow", allowed),)
+
+
+def _allowed(route: Route) -> bytes:
+    methods = b"GET, HEAD, OPTIONS, POST"
+    return methods + b", TRACE" if route.host.traceEnabled else methods

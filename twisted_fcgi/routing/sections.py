@@ -13,8 +13,8 @@ sections costs nothing; only expressions are tried one after the other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from re import Pattern
 
 from twisted_fcgi.settings import DirectorySettings, Section, SectionKind
 
@@ -78,12 +78,12 @@ class _Expressions:
     """Sections that are matched by an expression."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, Pattern[bytes], list[tuple[bytes, str]]]] = []
+        self._rows: list[tuple[int, re.Pattern[bytes], list[tuple[bytes, str]]]] = []
 
     def __bool__(self) -> bool:
         return bool(self._rows)
 
-    def add(self, place: int, pattern: Pattern[bytes]) -> None:
+    def add(self, place: int, pattern: re.Pattern[bytes]) -> None:
         # httpd's name for a named group's variable (ap_regname).
         groups = [(b"MATCH_" + name.upper().encode("ascii"), name) for name in pattern.groupindex]
         self._rows.append((place, pattern, groups))
@@ -121,7 +121,7 @@ class Sections:
         self._locations = Prefixes()
         self._locationPatterns = _Expressions()
         self._directories: dict[bytes, list[int]] = {}
-        self._directoryWildcards: list[tuple[int, Pattern[bytes]]] = []
+        self._directoryWildcards: list[tuple[int, re.Pattern[bytes]]] = []
         self._directoryPatterns = _Expressions()
         self._files: list[_FileRow] = []
         self._filesIn: dict[int, list[_FileRow]] = {}
@@ -164,7 +164,8 @@ class Sections:
 
     def locations(self, uri: bytes, environment: Environment) -> tuple[int, ...]:
         """The ``<Location>`` sections for a decoded path."""
-        found = self._locations.find(uri)
+        # Whatever MergeSlashes says, a prefix sees single slashes; an expression does not.
+        found = self._locations.find(re.sub(rb"/+", b"/", uri) if b"//" in uri else uri)
         if self._locationPatterns:
             found += self._locationPatterns.find(uri, environment)
         found.sort()

@@ -58,22 +58,24 @@ class Rules:
                 settings.candidates or (),
             )
 
-    @property
-    def canonicalName(self) -> bool | None:
-        return self.settings.canonicalName
-
 
 class Look:
     """
-    What a path leads to (httpd: a ``request_rec``); the names are those of ``Route``.
+    What a path leads to (httpd: a ``request_rec``); most names are those of ``Route``.
 
-    :ivar sent: the target as it was sent.
-    :ivar mapped: what a ProxyPass made of it.
+    :ivar request: what is being answered.
+    :ivar authority: who was asked.
+    :ivar sent: the target as it was sent, or the local URL that is looked up.
+    :ivar depth: 0 for the request itself, more for a look-up.
+    :ivar rules: the settings that apply.
+    :ivar mapped: what a ProxyPass made of the path.
     :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
     :ivar location: where the client is redirected to.
     """
 
     __slots__ = (
+        "authority",
+        "depth",
         "environment",
         "filename",
         "kind",
@@ -81,6 +83,7 @@ class Look:
         "mapped",
         "pathInfo",
         "query",
+        "request",
         "rules",
         "script",
         "sent",
@@ -90,18 +93,35 @@ class Look:
     rules: Rules
 
     def __init__(
-        self, uri: bytes, query: bytes | None, sent: bytes, environment: Environment
+        self,
+        request: Request,
+        authority: Authority,
+        uri: bytes,
+        query: bytes | None,
+        sent: bytes,
+        environment: Environment,
+        depth: int = 0,
     ) -> None:
+        self.request = request
+        self.authority = authority
         self.uri = uri
         self.query = query
         self.sent = sent
         self.environment = environment
+        self.depth = depth
         self.filename = b""
         self.pathInfo: bytes | None = None
         self.script: bytes | None = None
         self.kind = MISSING
         self.mapped: Mapped | None = None
         self.location: bytes | None = None
+
+    def inner(self, uri: bytes, query: bytes | None, sent: bytes) -> Look:
+        """A look-up on behalf of this one (``ap_sub_req_lookup_uri``)."""
+        environment = dict(self.environment)
+        return Look(
+            self.request, self.authority, uri, query, sent, environment, self.depth + 1
+        )
 
     def adopt(self, other: Look) -> None:
         """Become another one (``ap_internal_fast_redirect``): its variables are the weaker."""
@@ -144,14 +164,10 @@ class Site:
             rules = self._rules[places] = Rules(self._sections.merged(places), self._names)
         return rules
 
-    def look(
-        self, look: Look, request: Request, authority: Authority, depth: int = 0
-    ) -> Look:
+    def look(self, look: Look) -> Look:
         """
         Find out what a path leads to.
 
-        :param look: with the path, the query and the variables so far.
-        :param depth: 0 for a request, more for a look-up.
         :raises RequestError: when it is refused.
         """
         sections = self._sections
@@ -174,14 +190,14 @@ class Site:
                 + locations
             )
         look.rules = rules = self._rulesFor(places)
-        if rules.conditions is not None and not depth:
-            rules.conditions.apply(environment, request, authority, uri)
+        if rules.conditions is not None and not look.depth:
+            rules.conditions.apply(environment, look.request, look.authority, uri)
         if mapped is not None:
             self.proxy(look, mapped.destination, mapped.path, mapped.raw, rules.settings)
         if rules.environment:
             environment.update(rules.environment)
         if mapped is None:
-            self._fixDirectory(look, request, authority, depth)
+            self._fixDirectory(look)
         return look
 
     def _translate(self, look: Look) -> None:
@@ -244,70 +260,51 @@ class Site:
 
     # mod_dir.
 
-    def _fixDirectory(
-        self, look: Look, request: Request, authority: Authority, depth: int
-    ) -> None:
-        rules = look.rules
+    def _fixDirectory(self, look: Look) -> None:
+        """A directory's slash and index, and what takes the place of a missing file."""
+        settings = look.rules.settings
         if look.kind == DIRECTORY:
             status = concealed(look.uri)
-            if status and rules.destination is None:
+            if status and look.rules.destination is None:
                 raise RequestError("a directory with a dot at its beginning", status)
-            if not look.uri.endswith(b"/"):
-                if request.method in (b"GET", b"HEAD") or (
-                    b"redirect-carefully" not in look.environment
-                ):
-                    look.location = _urlOf(look, authority, self.host)
-                return
-            names = rules.settings.directoryIndex
-            self._tryEach(
-                _DEFAULT_INDEX if names is None else names, look, request, authority, depth
-            )
-        elif look.kind == MISSING and not rules.handler and rules.settings.fallbackResource:
-            self._tryEach((rules.settings.fallbackResource,), look, request, authority, depth)
+            if look.uri.endswith(b"/"):
+                names = settings.directoryIndex
+                self._tryEach(look, _DEFAULT_INDEX if names is None else names)
+            elif (
+                look.request.method in (b"GET", b"HEAD")
+                or b"redirect-carefully" not in look.environment
+            ):
+                look.location = _urlWithSlash(look)
+        elif look.kind == MISSING and not look.rules.handler and settings.fallbackResource:
+            self._tryEach(look, (settings.fallbackResource,))
 
-    def _tryEach(
-        self,
-        names: tuple[bytes, ...],
-        look: Look,
-        request: Request,
-        authority: Authority,
-        depth: int,
-    ) -> None:
+    def _tryEach(self, look: Look, urls: tuple[bytes, ...]) -> None:
         """Become the first of some local URLs that is a file or proxied, or redirect with it."""
-        if depth >= MAX_DEPTH:
+        if look.depth >= MAX_DEPTH:
             raise RequestError("DirectoryIndex or FallbackResource leads to itself", 500)
         refusal: RequestError | None = None
-        for name in names:
+        for url in urls:
+            if not url.startswith(b"/"):
+                url = encodePath(look.uri[: look.uri.rindex(b"/") + 1]) + url
+            if look.query is not None:
+                url += b"?" + look.query
+            path, mark, query = url.partition(b"?")
             try:
-                other = self._inner(name, look, request, authority, depth)
+                inner = self.look(look.inner(self.decode(path), query if mark else None, url))
             except RequestError as error:
                 if error.status != 404:
                     refusal = error
                 continue
-            if other.location is not None:
-                look.location = other.location
+            if inner.location is not None:
+                look.location = inner.location
                 return
-            if other.mapped is not None or other.kind == FILE:
-                look.adopt(other)
+            if inner.mapped is not None or inner.kind == FILE:
+                look.adopt(inner)
                 return
         if refusal is not None:
             raise refusal
 
-    def _inner(
-        self, url: bytes, look: Look, request: Request, authority: Authority, depth: int
-    ) -> Look:
-        """What a local URL, relative to a look's, leads to."""
-        if not url.startswith(b"/"):
-            url = encodePath(look.uri[: look.uri.rindex(b"/") + 1]) + url
-        if look.query is not None:
-            url += b"?" + look.query
-        path, mark, query = url.partition(b"?")
-        other = Look(self.decode(path), query if mark else None, url, dict(look.environment))
-        return self.look(other, request, authority, depth + 1)
-
-    def pathTranslated(
-        self, pathInfo: bytes, look: Look, request: Request, authority: Authority
-    ) -> bytes | None:
+    def pathTranslated(self, pathInfo: bytes, look: Look) -> bytes | None:
         """
         The file that a PATH_INFO would be, were it a path of its own (RFC 3875, 4.1.6).
 
@@ -315,13 +312,13 @@ class Site:
         ProxyPass claims it.
         """
         sent = encodePath(pathInfo)
-        other = Look(b"", None, sent, dict(look.environment))
+        inner = look.inner(b"", None, sent)
         try:
-            other.uri = self.decode(sent)
-            self.look(other, request, authority, depth=1)
+            inner.uri = self.decode(sent)
+            self.look(inner)
         except RequestError:
             pass  # nobody asked for it: what was found until then is the answer
-        return other.filename + (other.pathInfo or b"") or None
+        return inner.filename + (inner.pathInfo or b"") or None
 
 
 def _finalPath(path: bytes, raw: bool, settings: DirectorySettings) -> bytes:
@@ -370,11 +367,10 @@ def _urlOfHandler(text: bytes) -> bytes:
     return text
 
 
-def _urlOf(look: Look, authority: Authority, host: VirtualHost) -> bytes:
+def _urlWithSlash(look: Look) -> bytes:
     """The URL of a directory, with the slash that its path lacks (``ap_construct_url``)."""
-    canonical = look.rules.canonicalName
-    if canonical is None:
-        canonical = host.canonicalName
+    authority = look.authority
+    canonical = bool(look.rules.settings.canonicalName)
     port = authority.portNumber(canonical)
     usual = 443 if authority.scheme == b"https" else 80
     return b"%b://%b%b%b/%b" % (

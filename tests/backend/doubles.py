@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from socket import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -128,17 +129,38 @@ class MemoryBody:
             self.consumer.finish()
 
 
+class Handle(socket):
+    """
+    The socket below a transport, without a descriptor.
+
+    :ivar arrived: what is there to be read; an exception for what reading raises.
+    """
+
+    def __init__(self) -> None:
+        self.arrived: bytes | OSError = BlockingIOError()
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        if isinstance(self.arrived, OSError):
+            raise self.arrived
+        return self.arrived[:size]
+
+
 class Transport(StringTransport):
     """
-    A transport whose writes are counted, and whose end is told when it is asked for.
+    A transport whose writes are counted.
 
     :ivar writes: each call that wrote something, as one.
+    :ivar lost: whether its protocol was told of its end.
     """
 
     def __init__(self) -> None:
         super().__init__(lenient=True)
         self.writes: list[bytes] = []
         self.lost = False
+        self.handle = Handle()
+
+    def getHandle(self) -> Handle:
+        return self.handle
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -214,10 +236,13 @@ class Application:
         self.read()
         self.send(self.answer(data, **how))
 
-    def send(self, data: bytes) -> None:
-        """Send bytes, whatever they are, unless nobody reads any more."""
-        if not self.transport.lost:
-            self.connection.dataReceived(data)
+    def send(self, data: bytes, size: int = 65536) -> None:
+        """Send bytes, whatever they are, to be read in parts, unless nobody reads any more."""
+        for at in range(0, len(data), size):
+            rest = data[at + size :]
+            self.transport.handle.arrived = rest if rest else BlockingIOError()
+            if not self.transport.lost:
+                self.connection.dataReceived(data[at : at + size])
 
     def close(self, clean: bool = True) -> None:
         """End the connection; also what the transport does once it was asked to."""

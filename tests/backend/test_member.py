@@ -122,18 +122,9 @@ class ReuseTests(SynchronousTestCase):
                 application.say()
             self.assertEqual(kept, sum(not a.closed for a in site.endpoint.applications))
 
-    def test_deadBeforeUpload(self) -> None:
-        """A request with a body looks whether an idle connection has ended before it uses it."""
-
-        class Socket:
-            result: Any = BlockingIOError()
-
-            def recv(self, size: int, flags: int) -> bytes:
-                if isinstance(self.result, Exception):
-                    raise self.result
-                return self.result
-
-        for result, used in (
+    def test_lookedAt(self) -> None:
+        """A connection is not used again when its end or bytes have come that were not read."""
+        for arrived, used in (
             (BlockingIOError(), True),
             (b"", False),
             (b"x", False),
@@ -143,12 +134,23 @@ class ReuseTests(SynchronousTestCase):
             site.open()
             application = site.endpoint.accept()
             application.say()
-            handle = Socket()
-            handle.result = result
-            application.transport.getHandle = lambda h=handle: h  # type: ignore
-            site.open(POST, MemoryBody(b"abc"))
-            self.assertEqual(used, not site.endpoint.attempts, result)
-            self.assertEqual(used, not application.closed, result)
+            application.transport.handle.arrived = arrived
+            site.open()
+            self.assertEqual(used, not site.endpoint.attempts, arrived)
+            self.assertEqual(used, not application.closed, arrived)
+
+    def test_lookedAtForTheNext(self) -> None:
+        """Nor is it given to a request that waits."""
+        site = Site(reuse=True, max=1)
+        first, second = site.open(), site.open()
+        application = site.endpoint.accept().read()
+        answer = application.answer(b"one")
+        application.send(answer + b"late", size=len(answer))
+        self.assertEqual((b"one", b""), (first.data, second.data))
+        self.assertTrue(application.closed)
+        application.close()
+        site.endpoint.accept().say(b"two")
+        self.assertEqual(b"two", second.data)
 
     def test_wontBegin(self) -> None:
         """A request that can't be begun fails by itself, and its connection is closed."""

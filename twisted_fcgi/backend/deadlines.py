@@ -42,19 +42,19 @@ class Deadlines:
 
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
-        self._watched: set[Watched] = set()
+        self._watched: dict[Watched, None] = {}  # a set in a known order
         self._call: IDelayedCall | None = None
         self._nextAt = inf
 
     def watch(self, item: Watched, dueAt: float) -> None:
         """Look after ``item``, which is not due before ``dueAt``."""
-        self._watched.add(item)
+        self._watched[item] = None
         if dueAt < self._nextAt:
             self._lookAt(dueAt)
 
     def forget(self, item: Watched) -> None:
         """Look after ``item`` no longer; harmless when it is not watched."""
-        self._watched.discard(item)
+        self._watched.pop(item, None)
 
     def stop(self) -> None:
         """Look after nothing any more."""
@@ -82,7 +82,7 @@ class Deadlines:
                 continue  # ended together with one before it
             due = item.dueAt()
             if due <= now:
-                self._watched.discard(item)
+                self._watched.pop(item, None)
                 try:
                     item.expired()
                 except Exception:

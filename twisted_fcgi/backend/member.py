@@ -12,8 +12,11 @@ one after the other and are told apart in what is logged: ``acquire`` (a place),
   the application, which has just been restarted, or reached its
   ``pm.max_requests``.  The request is sent once more, on a new connection, when
   that does no harm: nothing of it was sent, or its method is idempotent (RFC
-  9110, 9.2.2); and its body, if any, can be had again.  A request with a body looks at the socket
-  before it takes such a connection at all.
+  9110, 9.2.2); and its body, if any, can be had again.
+- Before a connection is used again its socket is looked at, as httpd does: what
+  has come meanwhile, its end or bytes that belong to nobody, closes it.  Bytes
+  that come even later can't be told from the next answer; no server of FastCGI
+  can do that as long as all requests have the same id.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from math import inf
-from socket import MSG_DONTWAIT, MSG_PEEK
+from socket import MSG_PEEK, socket
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -219,10 +222,9 @@ class Member:
             stream.ended(ConnectFailed(f"{self.address} is not used any more"))
             return stream
         chosen = self._pool.assign(stream)
-        if body is not None:
-            while isinstance(chosen, FastCGIClientProtocol) and not _isAlive(chosen):
-                chosen.close()
-                chosen = self._pool.assign(stream)
+        while isinstance(chosen, FastCGIClientProtocol) and not _isQuiet(chosen):
+            chosen.close()
+            chosen = self._pool.assign(stream)
         if isinstance(chosen, FastCGIClientProtocol):
             self._give(chosen, stream)
         elif chosen is Decision.CONNECT:
@@ -247,7 +249,7 @@ class Member:
         self._pool.closed = True
         for connection in list(self._pool.idle):
             connection.close()
-        if self._isQuiet():
+        if self._isAtRest():
             self._deadlines.stop()
             return succeed(None)
         self._stopped.append(Deferred())
@@ -273,7 +275,7 @@ class Member:
         self._forget(attempt)
         if error is None:
             self._pool.connecting -= 1
-            self._quiet()
+            self._rested()
             return
         self._figures["failures"] += 1
         stream, decision = self._pool.connectFailed()
@@ -281,12 +283,15 @@ class Member:
         if stream is not None:
             self._deadlines.forget(stream)
             stream.ended(error)
-        self._quiet()
+        self._rested()
 
     # ConnectionOwner
 
     def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionFreed`."""
+        if self._pool.waiting and not _isQuiet(connection):
+            connection.close()
+            return
         freed = self._pool.freed(connection)
         if isinstance(freed, Stream):
             self._give(connection, freed)
@@ -302,7 +307,7 @@ class Member:
     def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionEnded`."""
         self._perform(self._pool.lost(connection))
-        self._quiet()
+        self._rested()
 
     # StreamOwner
 
@@ -370,28 +375,29 @@ class Member:
         self._attempts.pop(attempt, None)
         self._deadlines.forget(attempt)
 
-    def _isQuiet(self) -> bool:
+    def _isAtRest(self) -> bool:
         pool = self._pool
         return not (pool.open or pool.connecting or pool.waiting)
 
-    def _quiet(self) -> None:
+    def _rested(self) -> None:
         """After something ended: whether that was the last of it."""
-        if self._stopped and self._isQuiet():
+        if self._stopped and self._isAtRest():
             self._deadlines.stop()
             stopped, self._stopped = self._stopped, []
             for deferred in stopped:
                 deferred.callback(None)
 
 
-def _isAlive(connection: FastCGIClientProtocol) -> bool:
-    """Whether nothing has come on an idle connection, such as its end."""
+def _isQuiet(connection: FastCGIClientProtocol) -> bool:
+    """Whether nothing has come on a connection without a request, such as its end."""
     getHandle = getattr(connection.transport, "getHandle", None)
-    if getHandle is None:
-        return True
+    handle = None if getHandle is None else getHandle()
+    if not isinstance(handle, socket):
+        return True  # TLS can't be peeked at
     try:
-        getHandle().recv(1, MSG_PEEK | MSG_DONTWAIT)
+        handle.recv(1, MSG_PEEK)
     except BlockingIOError:
         return True
-    except (OSError, TypeError):  # TypeError: TLS, which can't be peeked at
-        return False
+    except OSError:
+        pass
     return False

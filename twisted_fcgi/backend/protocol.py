@@ -338,22 +338,24 @@ class FastCGIClientProtocol(Protocol):
         self._producing = False
         self._wire.lost()
         self.deadlines.forget(self)
-        if self._owner is not None:
-            self._owner.connectionEnded(self)
         if self._asked is not None:
             asked, self._asked = self._asked, None
             asked.errback(reason)
         text = f"{self.name} closed the connection: {reason.getErrorMessage()}"
         sent = getattr(self.transport, "sent", None)
         streams, self.streams = self.streams, {}
-        for stream in streams.values():
-            heardThen, sentThen = stream.begunAt
-            untouched = self.reused and heardThen == self._heard
-            unsent = sent is not None and sentThen == sent
-            self._finish(stream, ConnectionDied(text, untouched=untouched, retryable=unsent))
-        if self._ownDeadlines:
-            self.stderrLog.expired()
-            self.deadlines.stop()
+        try:
+            for stream in streams.values():
+                heardThen, sentThen = stream.begunAt
+                untouched = self.reused and heardThen == self._heard
+                unsent = sent is not None and sentThen == sent
+                self._finish(stream, ConnectionDied(text, untouched=untouched, retryable=unsent))
+        finally:
+            if self._owner is not None:
+                self._owner.connectionEnded(self)
+            if self._ownDeadlines:
+                self.stderrLog.expired()
+                self.deadlines.stop()
 
     # IPushProducer: the bodies, as the transport sees them
 

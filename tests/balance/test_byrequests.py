@@ -146,7 +146,7 @@ class SequenceTests(SynchronousTestCase):
     )
     def test_anyStatus(self, members: list[Worker], seed: int) -> None:
         """It is httpd's with sets, spares, standbys, sessions and changes of status."""
-        play(Random(seed), numbered([*members, Worker(0)]), 200, letters="DSRHNC")
+        play(Random(seed), numbered([*members, Worker(0, lbset=8)]), 200, letters="DSRHNC")
 
     @settings(max_examples=50, deadline=None)
     @given(st.lists(workers(), min_size=1, max_size=12), st.integers(0, 2**32))

@@ -10,13 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.routing.making import read
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.routing.mapping import (
-    MAX_SUBSTITUTED,
-    Mapped,
-    Mappings,
-    matchPrefix,
-    substitute,
-)
+from twisted_fcgi.routing.mapping import Mapped, Mappings, matchPrefix
 
 
 class MappingsTests(SynchronousTestCase):
@@ -190,37 +184,6 @@ class DestinationTests(SynchronousTestCase):
         member, defined = mapped.destination.memberFor(b"fcgi://h/my%25dir/x")
         self.assertIsNotNone(member)
         self.assertFalse(defined)
-
-
-class SubstituteTests(SynchronousTestCase):
-    """Tests for :func:`substitute`."""
-
-    def substituted(self, text: bytes, pattern: bytes, value: bytes) -> bytes:
-        """A text with a match's groups in it."""
-        match = re.search(pattern, value, re.S)
-        assert match is not None
-        return substitute(text, match)
-
-    def test_pieces(self) -> None:
-        """Digits name groups, a backslash takes the next character as it is."""
-        for text, expected in [
-            (b"plain", b"plain"),
-            (b"$1-$0-$2", b"b-abc-"),
-            (b"$1$1", b"bb"),
-            (b"$11", b"b1"),
-            (b"\\$1", b"$1"),
-            (b"\\\\$1", b"\\b"),
-            (b"$x$", b"$x$"),
-            (b"$9&", b"&"),
-            (b"a\\", b"a\\"),
-        ]:
-            self.assertEqual(expected, self.substituted(text, rb"a(b)(z)?c", b"abc"), text)
-
-    def test_bounded(self) -> None:
-        """A text that grows past httpd's bound is an error of ours."""
-        with self.assertRaises(RequestError) as caught:
-            self.substituted(b"$0" * 9, rb".*", b"x" * (MAX_SUBSTITUTED // 8))
-        self.assertEqual(500, caught.exception.status)
 
 
 class MatchPrefixTests(SynchronousTestCase):

@@ -11,15 +11,22 @@ looked up as they are for a request.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
+from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request
-from twisted_fcgi.routing.mapping import substitute
 from twisted_fcgi.settings import VariableChange, VariableCondition
 
-__all__ = ["Conditions", "Environment", "Names", "changed", "prepared"]
+__all__ = ["Conditions", "Environment", "Names", "changed", "prepared", "substitute"]
 
+#: Variables by name (httpd: ``subprocess_env``).
 Environment = dict[bytes, bytes]
+
+#: httpd's bound on what a substitution makes (AP_PREGSUB_MAXLEN).
+MAX_SUBSTITUTED = 65536
+
+_PIECE = re.compile(rb"\$([0-9])|\\(.)|([^$\\]+|[$\\])", re.S)
 
 #: Names that mean something to the gateway, or that an application expects in capitals.
 _LOWER_CASE = (b"no-proxy", b"proxy-fcgi-pathinfo", b"redirect-carefully")
@@ -121,3 +128,26 @@ def changed(changes: Iterable[VariableChange], names: Names) -> Environment:
         else:
             environment[name] = change.value
     return environment
+
+
+def substitute(text: bytes, match: re.Match[bytes]) -> bytes:
+    """
+    Put the groups of a match into a text (``ap_pregsub``).
+
+    ``$0`` to ``$9`` are groups, empty when there is no such group; a backslash takes
+    the next character as it is.
+    """
+    if b"$" not in text and b"\\" not in text:
+        return text
+    groups = match.re.groups
+    parts = []
+    for digit, quoted, plain in _PIECE.findall(text):
+        if digit:
+            number = int(digit)
+            parts.append((match[number] or b"") if number <= groups else b"")
+        else:
+            parts.append(quoted or plain)
+    made = b"".join(parts)
+    if len(made) >= MAX_SUBSTITUTED:
+        raise RequestError("a substitution makes too long a text", 500)
+    return made

@@ -18,15 +18,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
+from twisted_fcgi.routing.environment import substitute
 from twisted_fcgi.routing.sections import Prefixes
 from twisted_fcgi.settings import BalancerSettings, MemberSettings, ProxyMapping
 
-__all__ = ["Destination", "Mapped", "Mappings", "matchPrefix", "substitute"]
-
-#: httpd's bound on what a substitution makes (AP_PREGSUB_MAXLEN).
-MAX_SUBSTITUTED = 65536
-
-_PIECE = re.compile(rb"\$([0-9])|\\(.)|([^$\\]+|[$\\])", re.S)
+__all__ = ["Destination", "Mapped", "Mappings", "matchPrefix"]
 
 _URL = re.compile(rb"([a-z][a-z0-9+.-]*:)//([^/$]*)(.*)", re.I | re.S)
 
@@ -35,9 +31,10 @@ class Destination:
     """
     Where a mapping or a handler sends to.
 
-    :ivar authority: how httpd spells it: ``fcgi://host:port`` in lower case without
+    :ivar written: scheme, host and port as the configuration has them.
+    :ivar authority: how httpd spells them: ``fcgi://host:port`` in lower case without
         the default port, or ``balancer://name``.
-    :ivar path: what is written behind it.
+    :ivar path: what is written behind them.
     """
 
     def __init__(
@@ -132,29 +129,6 @@ class _Line:
                 500,
             )
         return Mapped(destination, path, raw)
-
-
-def substitute(text: bytes, match: re.Match[bytes]) -> bytes:
-    """
-    Put the groups of a match into a text (``ap_pregsub``).
-
-    ``$0`` to ``$9`` are groups, empty when there is no such group; a backslash takes
-    the next character as it is.
-    """
-    if b"$" not in text and b"\\" not in text:
-        return text
-    groups = match.re.groups
-    parts = []
-    for digit, quoted, plain in _PIECE.findall(text):
-        if digit:
-            number = int(digit)
-            parts.append((match[number] or b"") if number <= groups else b"")
-        else:
-            parts.append(quoted or plain)
-    made = b"".join(parts)
-    if len(made) >= MAX_SUBSTITUTED:
-        raise RequestError("a substitution makes too long a text", 500)
-    return made
 
 
 def matchPrefix(uri: bytes, prefix: bytes) -> int:

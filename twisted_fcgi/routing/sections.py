@@ -16,14 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.settings import DirectorySettings, Section, SectionKind
 
 __all__ = ["Prefixes", "Sections"]
 
 #: Up to so many prefixes are tried one after the other.
 FEW = 6
-
-Environment = dict[bytes, bytes]
 
 
 class Prefixes:

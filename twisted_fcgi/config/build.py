@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from twisted_fcgi.config.directives import REGISTRY
-from twisted_fcgi.config.drafts import ConfigurationDraft, Scope, SectionDraft
+from twisted_fcgi.config.drafts import ConfigurationDraft, SectionDraft
 from twisted_fcgi.config.registry import Context, Directive, Registry, Shape
+from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import decode
 from twisted_fcgi.config.tree import Node, TreeReader
 from twisted_fcgi.config.words import Word, getWord, splitWords
@@ -80,6 +81,8 @@ def loads(
     draft.absent = reader.absent
     _Walk(REGISTRY, draft).walk(reader.nodes)
     if draft.errors:
+        order = reader.names
+        draft.errors.sort(key=lambda error: (order.get(error.file, 0), error.line, error.column))
         raise ConfigurationErrors(draft.errors)
     return draft.finish()
 

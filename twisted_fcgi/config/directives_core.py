@@ -5,8 +5,8 @@ from __future__ import annotations
 import os.path
 
 from twisted_fcgi.config.directives_reading import findModule
-from twisted_fcgi.config.drafts import Scope
 from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.values import addressPort, isEndpoint, looseInteger
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.pcre import hasWildcards

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
-from twisted_fcgi.config.drafts import Scope
 from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import pattern
 from twisted_fcgi.config.words import Word

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 
-from twisted_fcgi.config.drafts import Scope
 from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.values import keyValues, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
 
@@ -156,6 +157,6 @@ def requestReadTimeout(scope: Scope, words: list[Word]) -> None:
         if stage == "handshake":
             continue  # TLS is the endpoint's
         prefix = "head" if stage == "header" else "body"
-        scope.server.limits[f"{prefix}Timeout"] = float(least)
+        scope.server.limits[f"{prefix}Timeout"] = float(least) or math.inf
         scope.server.limits[f"{prefix}TimeoutMax"] = float(most)
         scope.server.limits[f"{prefix}Rate"] = int(rate or 0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from twisted_fcgi.config.drafts import MappingDraft, Scope, SectionDraft
+from twisted_fcgi.config.drafts import MappingDraft, SectionDraft
 from twisted_fcgi.config.members import MemberDraft, isBalancerName
 from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import keyValues, looseDuration, pattern
 from twisted_fcgi.config.words import Word
@@ -83,7 +84,7 @@ def serve(scope: Scope, draft: MappingDraft, url: Word, parameters: Pairs, regul
     draft.url, draft.target = encode(target.url), target
     if target.scheme != "fcgi":
         scope.warn(url, f"{target.scheme}:// is not spoken here, such requests get a 500")
-    if regular and "$" in target.name.partition("://")[2].partition("/")[0]:
+    if regular and target.varies:
         scope.warn(url, "an address must not come from the request, such requests get a 500")
     member = members.find(target, regular)
     if member is None:

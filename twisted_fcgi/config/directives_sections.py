@@ -11,8 +11,9 @@ import os.path
 import re
 import socket
 
-from twisted_fcgi.config.drafts import Scope, SectionDraft, ServerDraft
+from twisted_fcgi.config.drafts import SectionDraft, ServerDraft
 from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import addressPort, pattern
 from twisted_fcgi.config.words import Word

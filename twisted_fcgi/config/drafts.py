@@ -1,37 +1,24 @@
 """
 A configuration that is being read: what directives write to.
 
-A :class:`Scope` is the place of one directive: its server, its section, its
-words.  Values are kept under the names of the fields of
-:mod:`twisted_fcgi.settings`; what depends on the whole (who serves a URL, what a
-virtual host takes over) is settled at the end, by ``finish``.
+Values are kept under the names of the fields of :mod:`twisted_fcgi.settings`.  What
+depends on the whole (who serves a URL, what a virtual host takes over) is settled
+at the end, by ``finish``.
 """
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from twisted_fcgi.config.members import (
-    BalancerDraft,
-    MemberDraft,
-    Members,
-    Target,
-    balancerName,
-    elect,
-    isBalancerName,
-    parseTarget,
-)
-from twisted_fcgi.config.registry import Context
-from twisted_fcgi.config.source import encode
-from twisted_fcgi.config.tree import Node
+from twisted_fcgi.config.members import Members
+from twisted_fcgi.config.serving import Serving
+from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationError
 from twisted_fcgi.settings import (
-    BalancerSettings,
     DirectorySettings,
     Limits,
     Listener,
@@ -45,20 +32,21 @@ from twisted_fcgi.settings import (
     VirtualHost,
 )
 
-__all__ = ["ConfigurationDraft", "MappingDraft", "Scope", "SectionDraft", "ServerDraft"]
+__all__ = ["ConfigurationDraft", "MappingDraft", "SectionDraft", "ServerDraft"]
 
 #: What a virtual host does not take over from the main server.
-_OWN = frozenset({"name", "port", "scheme", "aliases", "addresses"})
+_OWN = ("port", "scheme", "aliases", "addresses")
 
 
 @dataclass(eq=False)
 class MappingDraft:
     """
-    A ProxyPass that is being described.
+    A ProxyPass.
 
     :ivar url: the target as written, without the socket; ``None`` for ``!``.
-    :ivar target: ``None`` for ``!`` and balancers.
-    :ivar balancer: the balancer's name, or ``None``.
+    :ivar target: the same taken apart; ``None`` for a balancer.
+    :ivar balancer: the balancer's name.
+    :ivar flags: further fields of :class:`ProxyMapping`.
     """
 
     path: bytes | None
@@ -68,25 +56,25 @@ class MappingDraft:
     balancer: str | None = None
     flags: dict[str, Any] = field(default_factory=dict)
 
-    def finish(self, who: Who) -> ProxyMapping:
+    def asked(self) -> frozenset[str]:
+        """The authority or the balancer that it asks."""
+        return _asked(self.target, self.balancer)
+
+    def finish(self, serving: Serving) -> ProxyMapping:
         """The settings."""
-        return ProxyMapping(
-            self.path,
-            self.pattern,
-            self.url,
-            **self.flags,
-            **who.serving(self.target, self.balancer),
-        )
+        fields = serving.fields(self.target, self.balancer)
+        return ProxyMapping(self.path, self.pattern, self.url, **self.flags, **fields)
 
 
 @dataclass(eq=False)
 class SectionDraft:
     """
-    A section that is being read; also the level outside all sections.
+    A section; also the level outside all sections, whose kind is ``None``.
 
     :ivar word: what it names, as written.
     :ivar values: fields of :class:`DirectorySettings`.
-    :ivar handler: the target of a ``proxy:`` handler.
+    :ivar target: who serves it, when a ``proxy:`` handler names a server.
+    :ivar balancer: likewise, a balancer.
     """
 
     kind: SectionKind | None = None
@@ -94,14 +82,21 @@ class SectionDraft:
     pattern: re.Pattern[bytes] | None = None
     word: Word | None = None
     values: dict[str, Any] = field(default_factory=dict)
-    handlerTarget: Target | None = None
-    handlerBalancer: str | None = None
+    target: Target | None = None
+    balancer: str | None = None
     mapping: MappingDraft | None = None
     environment: list[VariableChange] = field(default_factory=list)
     conditions: list[VariableCondition] = field(default_factory=list)
     sections: list[SectionDraft] = field(default_factory=list)
 
-    def directory(self, who: Who) -> DirectorySettings:
+    def asked(self) -> frozenset[str]:
+        """The authorities and balancers that it asks, and the sections in it."""
+        asked = _asked(self.target, self.balancer)
+        if self.mapping is not None:
+            asked |= self.mapping.asked()
+        return asked.union(*(section.asked() for section in self.sections))
+
+    def directory(self, serving: Serving) -> DirectorySettings:
         """The settings of its directives."""
         values = dict(self.values)
         if self.environment:
@@ -109,40 +104,20 @@ class SectionDraft:
         if self.conditions and self.kind is not None:
             values["conditions"] = tuple(self.conditions)
         if self.mapping is not None:
-            values["mapping"] = self.mapping.finish(who)
-        values.update(who.serving(self.handlerTarget, self.handlerBalancer, "/"))
-        return DirectorySettings(**values)
+            values["mapping"] = self.mapping.finish(serving)
+        return DirectorySettings(**values, **serving.fields(self.target, self.balancer, "/"))
 
-    def finish(self, who: Who) -> Section:
+    def finish(self, serving: Serving) -> Section:
         """The settings."""
         assert self.kind is not None
-        sections = tuple(section.finish(who) for section in self.sections)
-        return Section(self.kind, self.path, self.pattern, self.directory(who), sections)
+        sections = tuple(section.finish(serving) for section in self.sections)
+        return Section(self.kind, self.path, self.pattern, self.directory(serving), sections)
 
 
-@dataclass(frozen=True)
-class Who:
-    """The finished members and balancers of a server: who serves what."""
-
-    members: tuple[MemberSettings, ...]
-    balancers: Mapping[str, BalancerSettings]
-
-    def serving(
-        self, target: Target | None, balancer: str | None, below: str = ""
-    ) -> dict[str, Any]:
-        """
-        The fields ``member``, ``candidates``, ``balancer`` that are not empty.
-
-        :param below: what every URL goes on with (a handler's, with a path).
-        """
-        if balancer is not None:
-            return {"balancer": self.balancers.get(balancer, BalancerSettings(balancer))}
-        if target is None or target.scheme != "fcgi":
-            return {}
-        if below and not target.name.endswith(below):
-            target = replace(target, name=target.name + below)
-        member, candidates = elect(self.members, target)
-        return {"member": member, "candidates": candidates} if candidates else {"member": member}
+def _asked(target: Target | None, balancer: str | None) -> frozenset[str]:
+    if balancer is not None:
+        return frozenset({balancer})
+    return frozenset() if target is None else frozenset({target.authority})
 
 
 class ServerDraft:
@@ -163,38 +138,67 @@ class ServerDraft:
         self.mappings: list[MappingDraft] = []
         self.members = Members()
 
-    def finish(self, main: ServerDraft) -> VirtualHost:
-        """The settings, with those that come from the main server."""
-        servers = [self] if self is main else [main, self]
-        members = [member for server in servers for member in server.members.members]
-        balancers: dict[str, BalancerDraft] = {}
-        for server in servers:
-            for name, balancer in server.members.balancers.items():
-                if name not in balancers or not balancers[name].members:
-                    balancers[name] = balancer
-        who = Who(
-            tuple(member.finish() for member in members),
-            {name: balancer.finish() for name, balancer in balancers.items()},
+    def finish(self) -> FinishedServer:
+        """The main server."""
+        serving = Serving(self.members)
+        host = VirtualHost(
+            mappings=tuple(mapping.finish(serving) for mapping in self.mappings),
+            directory=self.directory.directory(serving),
+            sections=tuple(section.finish(serving) for section in self.sections),
+            limits=Limits(**self.limits),
+            conditions=tuple(self.directory.conditions),
+            members=serving.members,
+            balancers=tuple(serving.balancers.values()),
+            **self.values,
         )
-        directory = DirectorySettings()
-        values: dict[str, Any] = {}
-        limits: dict[str, Any] = {}
-        for server in servers:
-            directory = directory.merged(server.directory.directory(who))
-            values.update(server.values)
-            limits.update(server.limits)
-        if self is not main:
-            for name in _OWN - {"name"}:
-                values.pop(name, None)
-            values.update(self.values)
+        return FinishedServer(self, serving, host)
+
+
+class FinishedServer:
+    """
+    The main server, finished; what virtual hosts take over from it.
+
+    A mapping or a section is made anew for a virtual host only where members of
+    that host change who serves it.
+    """
+
+    def __init__(self, draft: ServerDraft, serving: Serving, host: VirtualHost) -> None:
+        self.host = host
+        self._draft = draft
+        self._serving = serving
+        self._mappings = [
+            (mapping, mapping.asked(), done) for mapping, done in zip(draft.mappings, host.mappings)
+        ]
+        self._sections = [
+            (section, section.asked(), done) for section, done in zip(draft.sections, host.sections)
+        ]
+
+    def virtual(self, own: ServerDraft) -> VirtualHost:
+        """A virtual host."""
+        serving = Serving(own.members, self._serving)
+        changes = serving.changes
+        main, draft = self.host, self._draft
+        base = main.directory
+        if changes(draft.directory.asked()):
+            base = draft.directory.directory(serving)
+        mappings = [
+            mapping.finish(serving) if changes(asked) else done
+            for mapping, asked, done in self._mappings
+        ]
+        sections = [
+            section.finish(serving) if changes(asked) else done
+            for section, asked, done in self._sections
+        ]
+        values = {name: value for name, value in draft.values.items() if name not in _OWN}
+        values.update(own.values)
         return VirtualHost(
-            mappings=tuple(m.finish(who) for server in servers for m in server.mappings),
-            directory=directory,
-            sections=tuple(s.finish(who) for server in servers for s in server.sections),
-            limits=replace(Limits(), **limits),
-            conditions=tuple(c for server in servers for c in server.directory.conditions),
-            members=who.members,
-            balancers=tuple(who.balancers.values()),
+            mappings=(*mappings, *(mapping.finish(serving) for mapping in own.mappings)),
+            directory=base.merged(own.directory.directory(serving)),
+            sections=(*sections, *(section.finish(serving) for section in own.sections)),
+            limits=replace(main.limits, **own.limits),
+            conditions=main.conditions + tuple(own.directory.conditions),
+            members=serving.members,
+            balancers=tuple(serving.balancers.values()),
             **values,
         )
 
@@ -203,6 +207,7 @@ class ConfigurationDraft:
     """
     The whole.
 
+    :ivar serverRoot: where relative paths begin.
     :ivar values: fields of :class:`Settings`.
     :ivar ignored: names of directives that have no meaning here.
     :ivar absent: names of modules that an ``<IfModule>`` did not find.
@@ -222,108 +227,31 @@ class ConfigurationDraft:
 
     def finish(self) -> Settings:
         """The settings."""
-        main = self.main.finish(self.main)
-        hosts = tuple(host.finish(self.main) for host in self.hosts)
+        main = self.main.finish()
+        hosts = tuple(main.virtual(host) for host in self.hosts)
         notices = list(self.notices)
         if self.ignored:
             notices.append("without a meaning here, ignored: " + ", ".join(self.ignored))
         if self.absent:
             notices.append("modules that <IfModule> did not find: " + ", ".join(self.absent))
-        members: dict[MemberSettings, None] = {}
-        for host in (main, *hosts):
-            members.update(dict.fromkeys(host.members))
-            for balancer in host.balancers:
-                members.update(dict.fromkeys(balancer.members))
         return Settings(
             listeners=tuple(self.listeners),
-            main=main,
+            main=main.host,
             hosts=hosts,
-            members=tuple(members),
+            members=self._allMembers(),
             notices=tuple(notices),
             **self.values,
         )
 
-
-@dataclass(eq=False)
-class Scope:
-    """
-    Where a directive stands, and what it may write to.
-
-    :ivar node: the directive.
-    :ivar section: the innermost section's draft.
-    :ivar contexts: the kinds of all sections around it, or the server's.
-    :ivar after: what a section does when its content was read.
-    """
-
-    draft: ConfigurationDraft
-    server: ServerDraft
-    section: SectionDraft
-    contexts: Context
-    node: Node
-    after: list[Any] = field(default_factory=list)
-
-    @property
-    def inSection(self) -> bool:
-        """Whether there is a section around it (httpd: ``cmd->path``)."""
-        return self.section.kind is not None
-
-    def inside(self, context: Context, section: SectionDraft) -> Scope:
-        """The scope of a section's content."""
-        around = self.contexts if self.inSection else Context(0)
-        return Scope(self.draft, self.server, section, around | context, self.node)
-
-    def warn(self, word: Word, message: str) -> None:
-        """Keep a notice about a word."""
-        line, column = word.line.place(word.offset(0))
-        self.draft.notices.append(f"{word.line.file.name}:{line}:{column}: {message}")
-
-    def error(self, message: str, hint: str = "") -> ConfigurationError:
-        """A mistake in the whole directive."""
-        return self.node.name.error(message, hint)
-
-    def path(self, word: Word) -> str:
-        """A file's path, relative ones below ServerRoot."""
-        return os.path.normpath(os.path.join(self.draft.serverRoot, word))
-
-    def target(self, word: Word, matching: bool = False) -> Target:
-        """Take an application server's URL apart."""
-        return parseTarget(word, self.path(Word("logs")), matching, self.warn)
-
-    def described(
-        self, url: Word, match: bool = False, create: bool = True
-    ) -> MemberDraft | BalancerDraft:
-        """
-        The member or balancer of a URL.
-
-        :param match: whether it is an expression's (``<ProxyMatch>``).
-        :param create: whether it is made when there is none.
-        :raises ConfigurationError: when there is none.
-        """
-        members = self.server.members
-        if isBalancerName(url):
-            found = members.balancers.get(balancerName(url))
-            if found is not None or create:
-                return found or members.balancer(url)
-        else:
-            target = self.target(url, match)
-            member = members.find(target, match)
-            if member is not None or create:
-                return member or members.define(target, match)
-        raise url.error(f"there is no member or balancer {str(url)!r} yet")
-
-    def setHandler(self, word: Word) -> None:
-        """Make a word the section's handler."""
-        section = self.section
-        section.values["handler"] = b"" if word.lower() == "none" else encode(word)
-        section.handlerTarget = section.handlerBalancer = None
-        if word[:6].lower() != "proxy:":
-            return
-        url = word.part(6)
-        try:
-            if isBalancerName(url):
-                section.handlerBalancer = balancerName(url)
-            else:
-                section.handlerTarget = self.target(url)
-        except ConfigurationError as error:
-            # httpd reads it when a request comes, and answers with an error
-            self.warn(url, f"{error.message}, such requests get a 500")
+    def _allMembers(self) -> tuple[MemberSettings, ...]:
+        """Every member that was described."""
+        drafts = [
+            *(member for server in (self.main, *self.hosts) for member in server.members.members),
+            *(
+                member
+                for server in (self.main, *self.hosts)
+                for balancer in server.members.balancers.values()
+                for member in balancer.members
+            ),
+        ]
+        return tuple(dict.fromkeys(draft.settings for draft in drafts))

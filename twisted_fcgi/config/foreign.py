@@ -216,7 +216,7 @@ _MODULES = {
     "there are no macros; Define and ${} take values": """
         mod_macro: <Macro Use UndefMacro MacroIgnoreEmptyArgs MacroIgnoreBadNesting
     """,
-    'TLS belongs to the listening endpoint: Listen "ssl:443:privateKey=key.pem:certKey=cert.pem"': """
+    'TLS is that of the endpoint: Listen "ssl:443:privateKey=key.pem:certKey=cert.pem"': """
         mod_md: MDCertificateAuthority MDCertificateAgreement MDCAChallenges
             MDCertificateProtocol MDContactEmail MDDriveMode MDRenewMode MDomain <MDomainSet
             <MDomain MDMember MDMembers MDMustStaple MDPortMap MDPrivateKeys MDHttpProxy

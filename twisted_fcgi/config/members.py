@@ -15,12 +15,16 @@ its parameters to every socket of that name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic, TypeVar
 
-from twisted_fcgi.config.parameters import BALANCER, MEMBER, Parameter, Warn
+from twisted_fcgi.config.parameters import BALANCER, MEMBER, Parameter
 from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.targets import Target
+from twisted_fcgi.config.values import Warn
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
@@ -28,94 +32,63 @@ __all__ = [
     "BalancerDraft",
     "MemberDraft",
     "Members",
-    "Target",
+    "Names",
     "balancerName",
-    "elect",
     "isBalancerName",
-    "parseTarget",
+    "socketFits",
 ]
 
-#: httpd's default port of fcgi://, which vanishes from names.
-DEFAULT_PORT = 8000
-
-#: httpd's bound of a socket's path; the system's is 107.
-MAX_SOCKET_PATH = 95
-
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>.*)", re.S)
-_REFERENCE = re.compile(r"\$[0-9]")
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Target:
+class Names(Generic[_T]):
     """
-    The URL of an application server, taken apart.
+    Things by name, found by what a text begins with.
 
-    :ivar socket: the UNIX socket, or ``None``.
-    :ivar url: what follows the socket, as written (httpd: ``real``).
-    :ivar name: the member's name.
+    A look-up costs the same with one name as with thousands.
     """
 
-    socket: str | None
-    url: str
-    scheme: str
-    host: str
-    port: int
-    name: str
+    def __init__(self) -> None:
+        self._sorted: list[str] = []
+        self._things: dict[str, list[_T]] = {}
 
+    def add(self, name: str, thing: _T) -> None:
+        """Put a thing behind those that have the same name."""
+        things = self._things.get(name)
+        if things is None:
+            insort(self._sorted, name)
+            things = self._things[name] = []
+        things.append(thing)
 
-def parseTarget(word: Word, socketRoot: str, matching: bool, warn: Warn) -> Target:
-    """
-    Take a URL apart: ``fcgi://host:port/path`` or ``unix:/path|fcgi://name/path``.
+    def beginning(self, text: str, least: int) -> Iterator[_T]:
+        """
+        Those whose names ``text`` begins with, the longest first.
 
-    :param socketRoot: what a relative socket path begins at.
-    :param matching: whether ``$1`` in it stands for a part of the request.
-    :raises ConfigurationError: when it is none.
-    """
-    socket: str | None = None
-    url = word
-    if word[:5].lower() == "unix:" and "|" in word:
-        at = word.index("|")
-        path, url = word.part(5, at), word.part(at + 1)
-        socket = path if path.startswith("/") else f"{socketRoot}/{path}"
-        if not path.startswith("/"):
-            warn(path, f"the socket's path is not absolute, {socket} is meant")
-        if len(encode(socket)) > MAX_SOCKET_PATH:
-            raise path.error("the socket's path is too long", f"at most {MAX_SOCKET_PATH} bytes")
-        if ":" not in url:
-            raise url.error('the "unix:" URL is incomplete', "unix:/path/to.sock|fcgi://localhost/")
-        if re.fullmatch("[^:]*:(?://)?", url):
-            url = Word.make(url.rstrip("/") + "//localhost", url.line, url.start, url.end)
-    match = _URL.match(url)
-    if match is None or not match["authority"]:
-        raise url.error("the URL must be absolute", "fcgi://host:port/ or unix:/path|fcgi://name/")
-    authority, path_ = match["authority"], match["path"]
-    netloc = authority.rpartition("@")[2]
-    moved = ""
-    if matching and (reference := re.search(r":[^$]*?(\$[0-9].*)", netloc)) is not None:
-        moved = reference[1]  # the port and what follows come from the request
-        netloc = netloc[: reference.start(1)]
-    host, colon, digits = netloc.rpartition(":")
-    if not colon or netloc.endswith("]"):
-        host, digits = netloc, ""
-    if not re.fullmatch("[0-9]*", digits):
-        raise url.error(f"{digits!r} is no port", "a number", url.index(digits))
-    port = int(digits or 0)
-    if port > 65535:
-        port &= 0xFFFF
-        warn(url.part(url.index(digits)), f"the port is out of range and is read as {port}")
-    if not host:
-        raise url.error("the URL has no host", "fcgi://host:port/")
-    host = host.lower()
-    scheme = match["scheme"].lower()
-    shown = f":{port}" if port and not (scheme == "fcgi" and port == DEFAULT_PORT) else ""
-    return Target(
-        socket,
-        str(url),
-        scheme,
-        host.strip("[]"),
-        port or DEFAULT_PORT,
-        f"{scheme}://{host}{shown}{moved}{path_}",
-    )
+        :param least: how long a name has to be.
+        """
+        names = self._sorted
+        at = bisect_right(names, text)
+        while at and len(text) >= least:
+            name = names[at - 1]
+            if text.startswith(name):
+                if len(name) >= least:
+                    yield from self._things[name]
+                at -= 1
+                continue
+            # what they have in common is the most that a name may be from here on
+            common = next(i for i, (a, b) in enumerate(zip(name + "\0", text + "\1")) if a != b)
+            text = text[:common]
+            at = bisect_right(names, text, hi=at)
+
+    def goingOn(self, text: str) -> Iterator[_T]:
+        """Those whose names begin with ``text`` and are longer."""
+        names = self._sorted
+        for at in range(bisect_left(names, text), len(names)):
+            name = names[at]
+            if not name.startswith(text):
+                return
+            if len(name) > len(text):
+                yield from self._things[name]
 
 
 @dataclass(eq=False)
@@ -143,25 +116,26 @@ class MemberDraft:
                 self.fields[row.sets] = read
             self.parameters[row.key] = str(value)
 
+    @property
+    def literal(self) -> str:
+        """The part of its name that no request changes."""
+        return self.target.name.partition("$")[0] if self.matching else self.target.name
+
     def serves(self, target: Target) -> bool:
         """Whether a target's URL is this member's (httpd: ``worker_matches``)."""
-        if not socketFits(self.target.socket, target.socket):
+        name = self.target.name
+        if len(name) > len(target.name) or not socketFits(self.target.socket, target.socket):
             return False
         if self.matching:
-            pattern = _referencePattern(self.target.name)
-            return len(self.target.name) <= len(target.name) and bool(
-                re.match(pattern, encode(target.name))
-            )
-        host = target.name.split("/", 3)
-        least = len("/".join(host[:3]))
-        name = self.target.name
-        return len(name) >= least and target.name.startswith(name)
+            return re.match(referencePattern(name), encode(target.name), re.DOTALL) is not None
+        return len(name) >= len(target.authority) and target.name.startswith(name)
 
-    def finish(self) -> MemberSettings:
-        """The settings."""
+    @cached_property
+    def settings(self) -> MemberSettings:
+        """What it is in the end."""
         fields = dict(self.fields)
         if self.matching and "$" in self.target.name:
-            fields["pattern"] = re.compile(_referencePattern(self.target.name), re.DOTALL)
+            fields["pattern"] = re.compile(referencePattern(self.target.name), re.DOTALL)
         return MemberSettings(
             url=self.target.name,
             host=self.target.host,
@@ -177,14 +151,14 @@ def socketFits(own: str | None, asked: str | None) -> bool:
     return own is None or asked is None or own == asked
 
 
-def _referencePattern(name: str) -> bytes:
+def referencePattern(name: str) -> bytes:
     """A name's expression: ``$1`` stands for anything (``ap_proxy_strcmp_ematch``)."""
     pieces = re.split(r"(?:\$[0-9])+", name)
     return b".*?".join(re.escape(encode(re.sub(r"\\(.)", r"\1", piece))) for piece in pieces)
 
 
-def _row(table: Any, key: Word, what: str) -> Parameter:
-    row: Parameter | None = table.get(key.lower())
+def _row(table: Mapping[str, Parameter], key: Word, what: str) -> Parameter:
+    row = table.get(key.lower())
     if row is None:
         known = ", ".join(sorted(table))
         raise key.error(f"{str(key)!r} is no parameter of a {what}", f"one of {known}")
@@ -215,11 +189,12 @@ class BalancerDraft:
                 self.fields[row.sets] = read
             self.parameters[row.key] = str(value)
 
-    def finish(self) -> BalancerSettings:
-        """The settings."""
+    @cached_property
+    def settings(self) -> BalancerSettings:
+        """What it is in the end."""
         return BalancerSettings(
             self.name,
-            tuple(member.finish() for member in self.members),
+            tuple(member.settings for member in self.members),
             parameters=tuple(self.parameters.items()),
             **self.fields,
         )
@@ -231,16 +206,23 @@ class Members:
     def __init__(self) -> None:
         self.members: list[MemberDraft] = []
         self.balancers: dict[str, BalancerDraft] = {}
+        self._names: dict[bool, Names[MemberDraft]] = {False: Names(), True: Names()}
 
     def find(self, target: Target, matching: bool) -> MemberDraft | None:
-        """The member that serves a URL already, of the same kind."""
-        kind = [member for member in self.members if member.matching == matching]
-        return longest(kind, target)
+        """The member that serves a URL already: of the same kind, with the longest name."""
+        found: MemberDraft | None = None
+        for member in self._names[matching].beginning(target.name, 0):
+            if member.serves(target) and (
+                found is None or len(member.target.name) > len(found.target.name)
+            ):
+                found = member
+        return found
 
     def define(self, target: Target, matching: bool = False) -> MemberDraft:
         """A new member."""
         member = MemberDraft(target, matching)
         self.members.append(member)
+        self._names[matching].add(member.literal, member)
         return member
 
     def balancer(self, url: Word) -> BalancerDraft:
@@ -268,54 +250,3 @@ def balancerName(url: Word) -> str:
     if match is None:
         raise url.error(f"{str(url)!r} is no balancer's name", "balancer://name")
     return match[0].lower()
-
-
-def longest(members: Iterable[MemberDraft], target: Target) -> MemberDraft | None:
-    """The member with the longest name that serves a URL; the first of equals."""
-    found: MemberDraft | None = None
-    for member in members:
-        if member.serves(target) and (
-            found is None or len(member.target.name) > len(found.target.name)
-        ):
-            found = member
-    return found
-
-
-def elect(
-    members: Sequence[MemberSettings], target: Target
-) -> tuple[MemberSettings, tuple[MemberSettings, ...]]:
-    """
-    Who serves requests whose URLs begin with a target's.
-
-    :param members: the defined ones, in order.
-    :returns: the member for any such URL, made up when none is defined, and those
-        that serve some of them, the longest first.
-    """
-    url = encode(target.name)
-    prefix = url.split(b"$", 1)[0]
-    fitting = [m for m in members if socketFits(m.socket, target.socket)]
-    sure = [m for m in fitting if m.pattern is None and m.serves(url) and _hostFits(m, url)]
-    best = max(sure, key=lambda m: len(m.url), default=None)
-    some = [
-        m
-        for m in fitting
-        if m is not best
-        and len(m.url) > (0 if best is None else len(best.url))
-        and (m.pattern is not None or encode(m.url).startswith(prefix))
-        and _hostFits(m, url)
-    ]
-    some.sort(key=lambda m: -len(m.url))
-    if best is None:
-        best = MemberSettings(target.name, target.host, target.port, target.socket, defined=False)
-    return at(best, target), tuple(at(m, target) for m in some)
-
-
-def _hostFits(member: MemberSettings, url: bytes) -> bool:
-    return len(encode(member.url)) >= len(b"/".join(url.split(b"/", 3)[:3]))
-
-
-def at(member: MemberSettings, target: Target) -> MemberSettings:
-    """A member's settings for a target's socket, when the member was declared without one."""
-    if member.socket is None and target.socket is not None:
-        return replace(member, socket=target.socket)
-    return member

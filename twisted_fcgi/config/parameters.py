@@ -14,13 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from twisted_fcgi.config.values import looseDuration, looseInteger, strictDuration
+from twisted_fcgi.config.values import Warn, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import Flush
 
 __all__ = ["BALANCER", "LB_METHODS", "MEMBER", "Parameter"]
-
-Warn = Callable[[Word, str], None]
 
 #: The balancing methods of httpd's modules.
 LB_METHODS = ("byrequests", "bytraffic", "bybusyness", "heartbeat")
@@ -189,12 +187,16 @@ def _table(*rows: Parameter) -> Mapping[str, Parameter]:
 
 #: A member's parameters.
 MEMBER = _table(
-    Parameter("enablereuse", "reuse", _onOff, "on, off", "off", "Keep connections for further requests."),
+    Parameter("enablereuse", "reuse", _onOff, "on, off", "off",
+              "Keep connections for further requests."),
     Parameter("disablereuse", "reuse", _offOn, "on, off", "on", "The opposite of enablereuse."),
     Parameter("min", "min", _number(0), "number", "0", "Connections that are kept in any case."),
-    Parameter("max", "max", _number(0, zero=None), "number", "no limit", "Most connections at a time."),
-    Parameter("smax", "smax", _number(0), "number", "max", "Idle connections beyond these end after ttl."),
-    Parameter("ttl", "ttl", _seconds("s", 1), "duration", "none", "How long an idle connection is kept."),
+    Parameter("max", "max", _number(0, zero=None), "number", "no limit",
+              "Most connections at a time."),
+    Parameter("smax", "smax", _number(0), "number", "max",
+              "Idle connections beyond these end after ttl."),
+    Parameter("ttl", "ttl", _seconds("s", 1), "duration", "none",
+              "How long an idle connection is kept."),
     Parameter("acquire", "acquire", _duration("ms", 0.001), "duration (ms)", "no limit",
               "How long a request waits for a free connection."),
     Parameter("timeout", "timeout", _seconds("s", 0.001), "duration", "ProxyTimeout",
@@ -203,25 +205,28 @@ MEMBER = _table(
               "How long a connection may take to come about."),
     Parameter("retry", "retry", _seconds("s", 0), "duration", "60",
               "How long a member in error state is left alone."),
-    Parameter("keepalive", "keepalive", _onOff, "on, off", "off", "TCP keep-alive on its connections."),
+    Parameter("keepalive", "keepalive", _onOff, "on, off", "off", "TCP keep-alive."),
     Parameter("flushpackets", "flush", _oneOf(on=Flush.ON, off=Flush.OFF, auto=Flush.AUTO),
-              "on, off, auto", "auto", "When a part of a response is sent on."),
+              "on, off, auto", "off", "When a part of a response is sent on."),
     Parameter("flushwait", "flushWait", _seconds("ms", 0, 1, 0.010), "duration (ms)", "10",
               "With auto: how long to wait for more."),
     Parameter("route", "route", _text(63), "text", "", "Its name in sticky sessions."),
-    Parameter("redirect", "redirect", _text(63), "text", "", "The route that takes over its sessions."),
-    Parameter("loadfactor", "loadFactor", _loadFactor, "1 to 100", "1", "Its share of the requests."),
+    Parameter("redirect", "redirect", _text(63), "text", "",
+              "The route that takes over its sessions."),
+    Parameter("loadfactor", "loadFactor", _loadFactor, "1 to 100", "1",
+              "Its share of the requests."),
     Parameter("lbset", "lbset", _number(0, 99), "0 to 99", "0", "Lower sets are tried first."),
     Parameter("status", "status", _status, "letters", "",
               "D disabled, S stopped, I ignore errors, R spare, H standby, N drain, E error."),
-    Parameter("ping", "", _duration("s", 0.001), "duration", "", "Of AJP and HTTP; no effect."),
+    Parameter("addressttl", "", _addressTtl, "seconds, -1", "-1",
+              "How long an address is remembered; no effect."),
     Parameter("iobuffersize", "", _size, "bytes", "0", "No effect."),
     Parameter("receivebuffersize", "", _size, "bytes", "0", "No effect."),
     Parameter("responsefieldsize", "", _number(0), "bytes", "0", "Of HTTP; no effect."),
-    Parameter("addressttl", "", _addressTtl, "seconds, -1", "-1", "How long an address is remembered."),
-    Parameter("flusher", "", _text(), "text", "flush", "No effect."),
-    Parameter("secret", "", _text(), "text", "", "Of AJP; no effect."),
-    Parameter("upgrade", "", _text(), "text", "", "Of HTTP; no effect."),
+    Parameter("ping", "", _duration("s", 0.001), "duration", "", "Of AJP and HTTP; no effect."),
+    Parameter("flusher", "", _text(15), "text", "flush", "No effect."),
+    Parameter("secret", "", _text(63), "text", "", "Of AJP; no effect."),
+    Parameter("upgrade", "", _text(15), "text", "", "Of HTTP; no effect."),
 )  # fmt: skip
 
 #: A balancer's parameters.
@@ -236,7 +241,7 @@ BALANCER = _table(
               "A semicolon too begins a session in a path."),
     Parameter("nofailover", "noFailover", _onOff, "on, off", "off",
               "A session ends with its member."),
-    Parameter("timeout", "timeout", _seconds("s", 1), "duration", "none",
+    Parameter("timeout", "timeout", _seconds("s", 0.001), "duration", "none",
               "How long a request waits for a member."),
     Parameter("maxattempts", "maxAttempts", _number(0), "number", "members - 1",
               "Most failovers of a request."),

@@ -72,6 +72,7 @@ class TreeReader:
     :ivar warnings: what deserves a notice.
     :ivar ignored: names of directives that were read over.
     :ivar absent: names of modules that an ``<IfModule>`` did not find.
+    :ivar names: the files' names, in the order in which they were read.
     :ivar serverRoot: what relative paths begin at.
     :ivar defines: names of Define and of ``-D``.
     :ivar variables: values of Define; ``${}`` looks here first, then into
@@ -98,6 +99,7 @@ class TreeReader:
         self.warnings: list[str] = []
         self.ignored: dict[str, None] = {}
         self.absent: dict[str, None] = {}
+        self.names: dict[str, int] = {}
         self.depth = 0
         self.files = 0
         self.lines: Iterator[Line] = iter(())
@@ -113,6 +115,7 @@ class TreeReader:
     def readText(self, name: str, text: str) -> None:
         """Read one file's text into the current section."""
         lines, into = self.lines, self.into
+        self.names.setdefault(name, len(self.names))
         self.lines = logicalLines(SourceFile.fromText(name, text))
         try:
             self.readUntil(None)

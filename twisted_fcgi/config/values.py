@@ -38,6 +38,7 @@ _LEADING_NUMBER = re.compile(rf"[{SPACE}]*([+-]?[0-9]+)", re.ASCII)
 #: Seconds of a unit, by what its letters begin with; ``min`` is "mi", as in httpd.
 _UNITS = (("ms", 0.001), ("mi", 60.0), ("s", 1.0), ("h", 3600.0))
 
+#: Takes a notice about a word.
 Warn = Callable[[Word, str], None]
 
 

@@ -1,0 +1,109 @@
+"""
+The place of one directive: what its function reads, and where it may write.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from twisted_fcgi.config.drafts import ConfigurationDraft, SectionDraft, ServerDraft
+from twisted_fcgi.config.members import BalancerDraft, MemberDraft, balancerName, isBalancerName
+from twisted_fcgi.config.registry import Context
+from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.targets import Target, parseTarget
+from twisted_fcgi.config.tree import Node
+from twisted_fcgi.config.words import Word
+from twisted_fcgi.errors import ConfigurationError
+
+__all__ = ["Scope"]
+
+
+@dataclass(eq=False)
+class Scope:
+    """
+    Where a directive stands.
+
+    :ivar server: the main server or the virtual host around it.
+    :ivar section: the innermost section, or the level outside of all.
+    :ivar contexts: the kinds of all sections around it, or the server's.
+    :ivar node: the directive.
+    :ivar after: what a section does when its content was read.
+    """
+
+    draft: ConfigurationDraft
+    server: ServerDraft
+    section: SectionDraft
+    contexts: Context
+    node: Node
+    after: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def inSection(self) -> bool:
+        """Whether there is a section around it (httpd: ``cmd->path``)."""
+        return self.section.kind is not None
+
+    def inside(self, context: Context, section: SectionDraft) -> Scope:
+        """The scope of a section's content."""
+        around = self.contexts | context if self.inSection else context
+        return Scope(self.draft, self.server, section, around, self.node)
+
+    def warn(self, word: Word, message: str) -> None:
+        """Keep a notice about a word."""
+        line, column = word.line.place(word.start)
+        self.draft.notices.append(f"{word.line.file.name}:{line}:{column}: {message}")
+
+    def error(self, message: str, hint: str = "") -> ConfigurationError:
+        """A mistake in the whole directive."""
+        return self.node.name.error(message, hint)
+
+    def path(self, word: str) -> str:
+        """A file's path, relative ones below ServerRoot."""
+        return os.path.normpath(os.path.join(self.draft.serverRoot, word))
+
+    def target(self, word: Word, matching: bool = False) -> Target:
+        """Take an application server's URL apart; httpd has relative sockets below ``logs``."""
+        return parseTarget(word, self.path("logs"), matching, self.warn)
+
+    def described(
+        self, url: Word, matching: bool = False, create: bool = True
+    ) -> MemberDraft | BalancerDraft:
+        """
+        The member or balancer of a URL.
+
+        :param matching: whether ``<ProxyMatch>`` names it.
+        :param create: whether it is made when there is none.
+        :raises ConfigurationError: when there is none.
+        """
+        members = self.server.members
+        found: MemberDraft | BalancerDraft | None
+        if isBalancerName(url):
+            found = members.balancers.get(balancerName(url))
+            if found is None and create:
+                found = members.balancer(url)
+        else:
+            target = self.target(url, matching)
+            found = members.find(target, matching)
+            if found is None and create:
+                found = members.define(target, matching)
+        if found is None:
+            raise url.error(f"there is no member or balancer {str(url)!r} yet")
+        return found
+
+    def setHandler(self, word: Word) -> None:
+        """Make a word the section's handler."""
+        section = self.section
+        section.values["handler"] = b"" if word.lower() == "none" else encode(word)
+        section.target = section.balancer = None
+        if word[:6].lower() != "proxy:":
+            return
+        url = word.part(6)
+        try:
+            if isBalancerName(url):
+                section.balancer = balancerName(url)
+            else:
+                section.target = self.target(url)
+        except ConfigurationError as error:
+            # httpd reads it when a request comes, and answers with an error
+            self.warn(url, f"{error.message}, such requests get a 500")

@@ -1,0 +1,110 @@
+"""
+Who serves a URL, once all members are known.
+
+httpd looks for the member of each request's whole URL.  Nearly always the
+configured beginning of the URL decides; :meth:`Serving.fields` finds that member,
+and the few for which the rest of a URL matters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted_fcgi.config.members import MemberDraft, Members, Names, socketFits
+from twisted_fcgi.config.targets import Target
+from twisted_fcgi.settings import BalancerSettings, MemberSettings
+
+__all__ = ["Serving"]
+
+
+class Serving:
+    """
+    The members and balancers of a server.
+
+    :param own: those that it describes.
+    :param base: those of the main server, for a virtual host.
+    :ivar members: all, the main server's first.
+    :ivar balancers: all, by name.
+    """
+
+    def __init__(self, own: Members, base: Serving | None = None) -> None:
+        self.base = base
+        self.members: tuple[MemberSettings, ...] = () if base is None else base.members
+        self.members += tuple(member.settings for member in own.members)
+        self.balancers: dict[str, BalancerSettings] = {} if base is None else dict(base.balancers)
+        for name, balancer in own.balancers.items():
+            known = self.balancers.get(name)
+            if known is None or not known.members:  # the main server's goes first
+                self.balancers[name] = balancer.settings
+        self._names: Names[MemberDraft] = Names()
+        self._asked = frozenset(own.balancers)
+        self._varies = False
+        for member in own.members:
+            self._names.add(member.literal, member)
+            self._asked |= {member.target.authority}
+            self._varies = self._varies or member.target.varies
+
+    def changes(self, asked: frozenset[str]) -> bool:
+        """
+        Whether it says something else than the main server.
+
+        :param asked: authorities of URLs, and names of balancers.
+        """
+        return self._varies or not self._asked.isdisjoint(asked)
+
+    def fields(
+        self, target: Target | None, balancer: str | None, below: str = ""
+    ) -> dict[str, Any]:
+        """
+        The fields ``member``, ``candidates``, ``balancer`` of settings that are not empty.
+
+        :param below: what every URL goes on with (that of a handler, with a path).
+        """
+        if balancer is not None:
+            return {"balancer": self.balancers.get(balancer, BalancerSettings(balancer))}
+        if target is None or target.scheme != "fcgi":
+            return {}
+        if below and target.name == target.authority:
+            target = replace(target, name=target.name + below)
+        best: MemberDraft | None = None
+        some: list[MemberDraft] = []
+        for member in self._near(target):
+            name = member.target.name
+            if not member.matching and target.name.startswith(name):
+                if best is None or len(name) > len(best.target.name):
+                    best = member
+            else:
+                some.append(member)
+        least = 0 if best is None else len(best.target.name)
+        some = [member for member in some if len(member.target.name) > least]
+        some.sort(key=lambda member: -len(member.target.name))
+        if best is None:
+            made = MemberSettings(
+                target.name, target.host, target.port, target.socket, defined=False
+            )
+        else:
+            made = _at(best, target)
+        if not some:
+            return {"member": made}
+        return {"member": made, "candidates": tuple(_at(member, target) for member in some)}
+
+    def _near(self, target: Target) -> list[MemberDraft]:
+        """The members that serve URLs that begin like a target's, the main server's first."""
+        near = [] if self.base is None else self.base._near(target)
+        literal = target.name.partition("$")[0]
+        for member in (*self._names.beginning(literal, 0), *self._names.goingOn(literal)):
+            own = member.target
+            if socketFits(own.socket, target.socket) and (
+                own.varies or own.authority == target.authority
+            ):
+                near.append(member)
+        return near
+
+
+def _at(member: MemberDraft, target: Target) -> MemberSettings:
+    """A member's settings; those of one without a socket serve a target's socket."""
+    settings = member.settings
+    if settings.socket is None and target.socket is not None:
+        return replace(settings, socket=target.socket)
+    return settings

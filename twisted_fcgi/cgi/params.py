@@ -17,9 +17,8 @@ A field's name becomes a variable only if it consists of letters, digits and ``-
 credentials only with CGIPassAuth.  Of our own process's environment nothing is
 passed on but PATH.
 
-This runs for each request: what only depends on the host and the connection's
-end is computed once, names of fields are remembered up to a bound, and a request
-without variables of the configuration never looks at their order.
+This runs for each attempt: what only depends on the name under which a host was
+asked is computed once, and the names of fields are remembered, up to a bound.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def chart(all_: Mapping[Scenario, Results], names: Sequence[str]) -> str:
         for name in names
         if name in results
     }
-    left, bar, gap, width = 330, 13, 16, 400
+    left, bar, gap, width = 350, 13, 16, 400
     scale = width / max(costs.values(), default=1)
     height = 50 + len(rows) * (len(names) * bar + gap)
     parts = [

@@ -18,7 +18,7 @@ and owns the live members; making one connects to nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -81,8 +81,9 @@ class Gateway:
             for host in (settings.main, *settings.hosts)
             for balancer in host.balancers
         }
-        # Settings name every member, so this table does not grow with requests.
-        self._members: dict[tuple[str, str | None], IMember] = {}
+        # By the identity of their settings, which the configuration keeps alive; so
+        # this table does not grow with requests.  Equal settings share a member.
+        self._members: dict[int, IMember] = {}
 
     def serve(self, request: Request, body: IBody | None, response: IResponse) -> IExchange:
         route = self._route(request)
@@ -150,16 +151,17 @@ class Gateway:
             tried.append(state)
 
     def _live(self, settings: MemberSettings) -> IMember:
-        key = (settings.url, settings.socket)
-        member = self._members.get(key)
+        member = self._members.get(id(settings))
         if member is None:
-            member = self._members[key] = self._makeMember(settings, self._reactor)
+            equal = (live for live in self._members.values() if live.settings == settings)
+            member = next(equal, None) or self._makeMember(settings, self._reactor)
+            self._members[id(settings)] = member
         return member
 
     @property
-    def members(self) -> Iterable[IMember]:
+    def members(self) -> tuple[IMember, ...]:
         """Every member that was asked so far."""
-        return self._members.values()
+        return tuple(dict.fromkeys(self._members.values()))
 
     def stop(self) -> Deferred[Any]:
         """
@@ -167,4 +169,4 @@ class Gateway:
 
         :returns: a Deferred that fires when every connection is closed.
         """
-        return DeferredList([member.stop() for member in self._members.values()])
+        return DeferredList([member.stop() for member in self.members])

@@ -20,8 +20,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -30,10 +28,11 @@ from zope.interface import implementer
 
 from twisted_fcgi.config import loads
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IResponse
-from twisted_fcgi.message import Address, Headers, Request, ResponseHead
+from twisted_fcgi.message import Headers, Request, ResponseHead
 from twisted_fcgi.settings import Settings
 from twisted_fcgi.web.gateway import Gateway
 from twisted_fcgi.web.spool import FileBody
+from twisted_fcgi.web.transports import addressOf
 
 __all__ = ["FastCGIResource"]
 
@@ -88,17 +87,11 @@ def _messageOf(request: SiteRequest, length: int) -> Request:
         ),
         # httpd's name of it; twisted.web has "HTTP/2".
         protocol=b"HTTP/2.0" if protocol == b"HTTP/2" else protocol,
-        client=_addressOf(request.getClientAddress()),
-        server=_addressOf(request.getHost()),
+        client=addressOf(request.getClientAddress()),
+        server=addressOf(request.getHost()),
         secure=request.isSecure(),
         contentLength=length,
     )
-
-
-def _addressOf(address: IAddress) -> Address:
-    if isinstance(address, (IPv4Address, IPv6Address)):
-        return Address(address.host.encode("ascii"), address.port)
-    return Address(b"", 0)
 
 
 @implementer(IResponse)

@@ -1,0 +1,161 @@
+"""Tests for :mod:`twisted_fcgi.web.gateway`: from a configuration and a request to an answer."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.web.doubles import RecordingResponse, ScriptedBody, ScriptedMember
+from twisted_fcgi.config import loads
+from twisted_fcgi.errors import ConnectFailed
+from twisted_fcgi.interfaces import IExchange, IGateway
+from twisted_fcgi.message import Headers, Request
+from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.web.gateway import Gateway
+from twisted_fcgi.wire import EndRequest
+
+HEAD = b"Content-Type: text/plain\r\n\r\n"
+END = EndRequest(1, 0, 0)
+
+BALANCED = """
+<Proxy "balancer://two">
+    BalancerMember "fcgi://127.0.0.1:9001"
+    BalancerMember "fcgi://127.0.0.1:9002"
+</Proxy>
+ProxyPass "/" "balancer://two/"
+"""
+
+
+class StoppableMember(ScriptedMember):
+    """A scripted member that can be stopped."""
+
+    stopped: Deferred[None] | None = None
+
+    def stop(self) -> Deferred[None]:
+        self.stopped = succeed(None)
+        return self.stopped
+
+
+class GatewayTests(SynchronousTestCase):
+    """Tests for :class:`Gateway`."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.live: list[StoppableMember] = []
+        self.scripts: dict[str, tuple[Any, ...]] = {}
+
+    def makeMember(self, settings: MemberSettings, reactor: Any) -> StoppableMember:
+        """A member that says what ``scripts`` has for its URL."""
+        script = self.scripts.get(settings.url, (HEAD + settings.url.encode(), END))
+        self.live.append(StoppableMember(settings, *script))
+        return self.live[-1]
+
+    def gateway(self, configuration: str) -> Gateway:
+        """A gateway for a configuration."""
+        return Gateway(loads(configuration), self.clock, self.makeMember)
+
+    def serve(
+        self,
+        gateway: Gateway,
+        target: bytes,
+        method: bytes = b"GET",
+        body: ScriptedBody | None = None,
+        host: bytes = b"www.example.test",
+    ) -> RecordingResponse:
+        """What a gateway answers."""
+        response = RecordingResponse()
+        request = Request(method, target, Headers([(b"Host", host)]))
+        exchange = gateway.serve(request, body, response)
+        verifyObject(IExchange, exchange)
+        return response
+
+    def test_interface(self) -> None:
+        """A gateway provides its interface."""
+        verifyObject(IGateway, self.gateway(""))
+
+    def test_application(self) -> None:
+        """What a mapping claims goes to its application."""
+        gateway = self.gateway('ProxyPass "/a/" "fcgi://127.0.0.1:9001/srv/"')
+        response = self.serve(gateway, b"/a/x.php")
+        self.assertEqual(response.status, 200)
+        self.assertEqual(
+            self.live[0].params[b"SCRIPT_FILENAME"], b"proxy:fcgi://127.0.0.1:9001/srv/x.php"
+        )
+
+    def test_oneMemberForEqualSettings(self) -> None:
+        """A member serves every mapping and virtual host that names it in the same way."""
+        gateway = self.gateway(
+            'ProxyPass "/a/" "fcgi://127.0.0.1:9001/"\n'
+            'ProxyPass "/b/" "fcgi://127.0.0.1:9001/"\n'
+        )
+        for target in (b"/a/x", b"/b/x", b"/a/y"):
+            self.serve(gateway, target)
+        self.assertEqual(len(self.live), 1)
+        self.assertEqual(gateway.members, tuple(self.live))
+
+    def test_refused(self) -> None:
+        """What nothing claims is refused with a page, and its body is dropped."""
+        body = ScriptedBody(3)
+        response = self.serve(self.gateway(""), b"/none", b"POST", body)
+        self.assertEqual((response.status, response.calls[-1]), (404, "finish"))
+        self.assertEqual(body.calls, ["discard"])
+
+    def test_file(self) -> None:
+        """What no mapping claims is a file of DocumentRoot."""
+        root = self.mktemp()
+        os.mkdir(root)
+        with open(os.path.join(root, "a.txt"), "w") as file:
+            file.write("hello")
+        gateway = self.gateway(f'DocumentRoot "{os.path.abspath(root)}"')
+        response = self.serve(gateway, b"/a.txt")
+        self.clock.advance(0)
+        self.assertEqual((response.status, response.body), (200, b"hello"))
+
+    def test_redirect(self) -> None:
+        """A directory without its slash is a redirect to it."""
+        root = self.mktemp()
+        os.makedirs(os.path.join(root, "sub"))
+        gateway = self.gateway(f'DocumentRoot "{os.path.abspath(root)}"')
+        response = self.serve(gateway, b"/sub")
+        assert response.head is not None
+        self.assertEqual(response.status, 301)
+        self.assertEqual(response.head.headers.get(b"location"), b"http://www.example.test/sub/")
+
+    def test_answer(self) -> None:
+        """OPTIONS for the server as a whole is answered here."""
+        response = self.serve(self.gateway(""), b"*", b"OPTIONS")
+        self.assertEqual((response.status, response.body), (200, b""))
+
+    def test_ownFault(self) -> None:
+        """A fault of ours is logged, and answered with a 500."""
+        gateway = self.gateway("")
+        self.patch(gateway._router, "route", lambda request: 1 / 0)
+        self.assertEqual(self.serve(gateway, b"/").status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_balanced(self) -> None:
+        """The members of a balancer take turns."""
+        gateway = self.gateway(BALANCED)
+        bodies = [self.serve(gateway, b"/x").body for _ in range(4)]
+        one, two = b"fcgi://127.0.0.1:9001", b"fcgi://127.0.0.1:9002"
+        self.assertEqual(bodies, [one, two, one, two])
+
+    def test_failover(self) -> None:
+        """A member that can't be reached is passed over, and then left alone for a while."""
+        self.scripts["fcgi://127.0.0.1:9001"] = (ConnectFailed("refused"),)
+        gateway = self.gateway(BALANCED)
+        bodies = [self.serve(gateway, b"/x").body for _ in range(3)]
+        self.assertEqual(bodies, [b"fcgi://127.0.0.1:9002"] * 3)
+        self.assertEqual([member.opened for member in self.live], [1, 3])
+
+    def test_stop(self) -> None:
+        """To stop a gateway is to stop its members."""
+        gateway = self.gateway('ProxyPass "/" "fcgi://127.0.0.1:9001/"')
+        self.serve(gateway, b"/x")
+        self.successResultOf(gateway.stop())
+        self.assertIsNotNone(self.live[0].stopped)

@@ -5,11 +5,15 @@ Storeys, each of which only knows the ones before it::
 
     source      files -> logical lines, each with the place of every character
     words       a line -> words, by httpd's quoting rules
-    tree        lines -> nested directives; Include, Define and <IfModule> happen here
     registry    one row a directive: arguments, contexts, default, doc, its function
-    drafts      what is being built: servers, sections, members
-    directives_*  the rows, by httpd's modules
-    build       tree -> drafts -> Settings
+    tree        lines -> nested directives; Include, Define and <IfModule> happen here
+    drafts      what is being built: servers, sections; members: who shares what
+    scope       the place of one directive: what its function reads and writes
+    directives_*  the rows, by httpd's modules; parameters: of members and balancers
+    build       tree -> drafts -> Settings; serving: who serves which URL
+    manual      the rows -> the reference
+
+``shorthand`` makes the text that short command-line options stand for.
 
 All mistakes of all files are collected; nothing is built when there is one.
 """
@@ -17,5 +21,6 @@ All mistakes of all files are collected; nothing is built when there is one.
 from __future__ import annotations
 
 from twisted_fcgi.config.build import load, loads
+from twisted_fcgi.config.manual import reference
 
-__all__ = ["load", "loads"]
+__all__ = ["load", "loads", "reference"]

@@ -190,8 +190,13 @@ def checkedName(word: Word) -> str:
     return str(word)
 
 
-@onRead("ServerRoot", Shape.TAKE1, syntax="directory", default="the file's directory",
-        example='ServerRoot "/etc/fcgiproxy"')  # fmt: skip
+@onRead(
+    "ServerRoot",
+    Shape.TAKE1,
+    syntax="directory",
+    default="the file's directory",
+    example='ServerRoot "/etc"',
+)
 def serverRoot(reader: TreeReader, node: Node) -> None:
     """What relative paths begin at."""
     word = one(reader, node)
@@ -201,7 +206,13 @@ def serverRoot(reader: TreeReader, node: Node) -> None:
     reader.serverRoot = path
 
 
-@onRead("LoadModule", Shape.TAKE2, origin="mod_so", syntax="name file")
+@onRead(
+    "LoadModule",
+    Shape.TAKE2,
+    origin="mod_so",
+    syntax="name file",
+    example="LoadModule proxy_fcgi_module modules/mod_proxy_fcgi.so",
+)
 def loadModule(reader: TreeReader, node: Node) -> None:
     """Ignored: there are no modules; what is supported is always there."""
     if len(splitWords(node.line, node.at, node.end)) != 2:
@@ -295,7 +306,7 @@ conditional(
     _file,
     "Keeps what it encloses when a file exists; with ``!``, when it does not.",
     syntax="[!]file",
-    example='<IfFile "local.conf">\n    Include local.conf\n</IfFile>',
+    example='<IfFile "local.conf">\n    Include "local.conf"\n</IfFile>',
 )
 conditional(
     "<IfDirective",

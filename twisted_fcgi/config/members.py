@@ -38,6 +38,9 @@ __all__ = [
     "socketFits",
 ]
 
+#: httpd's bound of a balancer's name.
+MAX_BALANCER_NAME = 95
+
 _T = TypeVar("_T")
 
 
@@ -249,4 +252,6 @@ def balancerName(url: Word) -> str:
     match = re.match("[^:/]+://[^/]+", url)
     if match is None:
         raise url.error(f"{str(url)!r} is no balancer's name", "balancer://name")
+    if len(match[0]) > MAX_BALANCER_NAME:
+        raise url.error("the name is too long", f"at most {MAX_BALANCER_NAME} characters")
     return match[0].lower()

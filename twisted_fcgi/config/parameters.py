@@ -141,18 +141,24 @@ def _addressTtl(word: Word, warn: Warn) -> float | None:
 
 
 def _status(word: Word, warn: Warn) -> frozenset[str]:
-    """Letters, each after + (the default) or -."""
+    """Letters, each after + (the default) or -; the sign holds for those behind it too."""
     states: set[str] = set()
     add = True
-    for index, letter in enumerate(word):
-        if letter in "+-":
-            add = letter == "+"
-        elif letter.upper() not in "DSIRHNCE":
-            raise word.error(f"{letter!r} is no status", "letters of D S I R H N C E", index)
+    at = 0
+    while at < len(word):
+        if word[at] in "+-":
+            add = word[at] == "+"
+            at += 1
+        letter = word[at : at + 1].upper()
+        if letter and letter in "OGUF":
+            warn(word, f"the status {letter} is of httpd's own, it has no effect")
+        elif not letter or letter not in "DSIRHNCE":
+            raise word.error(f"{str(word)!r} is no status", "letters of D S I R H N C E", at)
         elif add:
-            states.add(letter.upper())
+            states.add(letter)
         else:
-            states.discard(letter.upper())
+            states.discard(letter)
+        at += 1
     return frozenset(states)
 
 
@@ -170,14 +176,19 @@ def _separator(word: Word, warn: Warn) -> str:
     return str(word)
 
 
+def _nonce(word: Word, warn: Warn) -> str:
+    """A secret as long as httpd's own, or none."""
+    return "" if word.lower() == "none" else _text(36)(word, warn)
+
+
 def _statuses(word: Word, warn: Warn) -> tuple[int, ...]:
     """HTTP statuses, separated by commas."""
     codes = []
-    for code in re.split("[, ]+", word.strip(", ")):
-        value = int(code) if re.fullmatch("[0-9]{3}", code) else 0
-        if not 100 <= value <= 999:
-            raise word.error(f"{code!r} is no HTTP status", "statuses, separated by commas")
-        codes.append(value)
+    for match in re.finditer("[^, ]+", word):
+        if not re.fullmatch("[1-5][0-9][0-9]", match[0]):
+            hint = "statuses from 100 to 599, separated by commas"
+            raise word.error(f"{match[0]!r} is no HTTP status", hint, match.start())
+        codes.append(int(match[0]))
     return tuple(codes)
 
 
@@ -251,7 +262,7 @@ BALANCER = _table(
               "A timeout puts a member into error state."),
     Parameter("forcerecovery", "forceRecovery", _onOff, "on, off", "on",
               "When all members are in error state, all are tried."),
-    Parameter("nonce", "nonce", _text(), "text, None", "random", "Guards the balancer's page."),
+    Parameter("nonce", "nonce", _nonce, "text, None", "random", "Guards the balancer's page."),
     Parameter("growth", "growth", _number(1, 100), "1 to 100", "5",
               "Members that may be added while it runs."),
 )  # fmt: skip

@@ -50,6 +50,8 @@ class Context(enum.Flag):
 
     def describe(self) -> str:
         """The contexts in the words of httpd's manual."""
+        if self == Context.ANYWHERE:
+            return "everywhere"
         names = {
             Context.MAIN: "server config",
             Context.VIRTUAL_HOST: "virtual host",

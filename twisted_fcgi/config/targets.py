@@ -19,8 +19,13 @@ __all__ = ["Target", "parseTarget"]
 #: httpd's default port of fcgi://, which vanishes from names.
 DEFAULT_PORT = 8000
 
+#: httpd's bound of a host's name.
+MAX_HOST = 255
+
 #: httpd's bound of a socket's path; the system's is 107.
 MAX_SOCKET_PATH = 95
+
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]*))?")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 
@@ -80,18 +85,16 @@ def parseTarget(word: Word, socketRoot: str, matching: bool, warn: Warn) -> Targ
     if matching and (reference := re.search(r":[^$]*?(\$[0-9].*)", netloc)) is not None:
         moved = reference[1]  # the port and what follows come from the request
         netloc = netloc[: reference.start(1)]
-    host, colon, digits = netloc.rpartition(":")
-    if not colon or netloc.endswith("]"):
-        host, digits = netloc, ""
-    if not re.fullmatch("[0-9]*", digits):
-        raise url.error(f"{digits!r} is no port", "a number", url.index(digits))
+    place = _HOST_PORT.fullmatch(netloc)
+    if place is None:
+        raise url.error(f"{netloc!r} is no host with a port", "fcgi://host:port/")
+    host, digits = place[1].lower(), place[2] or ""
+    if len(host) > MAX_HOST:
+        raise url.error("the host's name is too long", f"at most {MAX_HOST} characters")
     port = int(digits or 0)
     if port > 65535:
         port &= 0xFFFF
-        warn(url.part(url.index(digits)), f"the port is out of range and is read as {port}")
-    if not host:
-        raise url.error("the URL has no host", "fcgi://host:port/")
-    host = host.lower()
+        warn(url, f"the port is out of range and is read as {port}")
     scheme = match[1].lower()
     shown = f":{port}" if port and not (scheme == "fcgi" and port == DEFAULT_PORT) else ""
     authority = f"{scheme}://{host}{shown}{moved}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -74,6 +76,12 @@ class GatewayTests(SynchronousTestCase):
         verifyObject(IExchange, exchange)
         return response
 
+    def directory(self) -> str:
+        """An empty directory."""
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        return directory
+
     def test_interface(self) -> None:
         """A gateway provides its interface."""
         verifyObject(IGateway, self.gateway(""))
@@ -107,20 +115,19 @@ class GatewayTests(SynchronousTestCase):
 
     def test_file(self) -> None:
         """What no mapping claims is a file of DocumentRoot."""
-        root = self.mktemp()
-        os.mkdir(root)
+        root = self.directory()
         with open(os.path.join(root, "a.txt"), "w") as file:
             file.write("hello")
-        gateway = self.gateway(f'DocumentRoot "{os.path.abspath(root)}"')
+        gateway = self.gateway(f'DocumentRoot "{root}"')
         response = self.serve(gateway, b"/a.txt")
         self.clock.advance(0)
         self.assertEqual((response.status, response.body), (200, b"hello"))
 
     def test_redirect(self) -> None:
         """A directory without its slash is a redirect to it."""
-        root = self.mktemp()
-        os.makedirs(os.path.join(root, "sub"))
-        gateway = self.gateway(f'DocumentRoot "{os.path.abspath(root)}"')
+        root = self.directory()
+        os.mkdir(os.path.join(root, "sub"))
+        gateway = self.gateway(f'DocumentRoot "{root}"')
         response = self.serve(gateway, b"/sub")
         assert response.head is not None
         self.assertEqual(response.status, 301)

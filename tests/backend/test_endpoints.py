@@ -1,0 +1,237 @@
+"""Tests for :mod:`twisted_fcgi.backend.endpoints`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+)
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    DNSLookupError,
+)
+from twisted.internet.interfaces import IReactorPluggableNameResolver, IStreamClientEndpoint
+from twisted.internet.posixbase import PosixReactorBase
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import alsoProvides
+from zope.interface.verify import verifyObject
+
+from twisted_fcgi.backend.endpoints import (
+    ADDRESS_TTL,
+    ATTEMPT_DELAY,
+    MAX_ADDRESSES,
+    NamedEndpoint,
+    memberEndpoint,
+)
+from twisted_fcgi.backend.transports import DirectEndpoint
+from twisted_fcgi.settings import MemberSettings
+
+__all__ = ["MemberEndpointTests", "NamedEndpointTests"]
+
+REFUSED = ConnectionRefusedError(111, "refused")
+
+
+class MemberEndpointTests(SynchronousTestCase):
+    """Tests for :func:`memberEndpoint`."""
+
+    ADDRESSES = (
+        (None, "127.0.0.1", TCP4ClientEndpoint),
+        (None, "::1", TCP6ClientEndpoint),
+        (None, "[::1]", TCP6ClientEndpoint),
+        (None, "app.example", HostnameEndpoint),
+        ("/run/app.sock", "localhost", UNIXClientEndpoint),
+    )
+
+    def endpoint(self, reactor: Any, socket: str | None, host: str) -> Any:
+        return memberEndpoint(MemberSettings("fcgi://x", host, 9000, socket), reactor)
+
+    def test_anyReactor(self) -> None:
+        """With a reactor of any kind, Twisted's own endpoints are used."""
+        reactor = MemoryReactorClock()
+        alsoProvides(reactor, IReactorPluggableNameResolver)
+        reactor.nameResolver = None  # type: ignore[attr-defined]
+        for socket, host, kind in self.ADDRESSES:
+            self.assertIsInstance(self.endpoint(reactor, socket, host), kind)
+
+    def test_polling(self) -> None:
+        """With one that polls descriptors, ours are."""
+        reactor = PosixReactorBase.__new__(PosixReactorBase)
+        for socket, host, kind in self.ADDRESSES:
+            wanted = NamedEndpoint if kind is HostnameEndpoint else DirectEndpoint
+            endpoint = self.endpoint(reactor, socket, host)
+            self.assertIsInstance(endpoint, wanted)
+            verifyObject(IStreamClientEndpoint, endpoint)
+            self.assertIn((socket or host).strip("[]"), repr(endpoint))
+
+
+class Resolver:
+    """Finds what it is told, when it is told."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, str, int]] = []
+
+    def resolveHostName(self, receiver: Any, name: str, portNumber: int = 0) -> None:
+        self.asked.append((receiver, name, portNumber))
+
+    def find(self, *hosts: str) -> None:
+        receiver, _, port = self.asked.pop(0)
+        receiver.resolutionBegan(None)
+        for host in hosts:
+            kind = IPv6Address if ":" in host else IPv4Address
+            receiver.addressResolved(kind("TCP", host, port))
+        receiver.resolutionComplete()
+
+
+class Named(NamedEndpoint):
+    """Connects to addresses when a test says so."""
+
+    def __init__(self, reactor: Any, host: str, port: int) -> None:
+        super().__init__(reactor, host, port)
+        self.attempts: dict[str, Deferred[Any]] = {}
+        self.tried: list[str] = []
+        self.cancelled: list[str] = []
+
+    def endpointOf(self, address: Any) -> Any:
+        named = self
+
+        class Address:
+            def connect(self, factory: Any) -> Deferred[Any]:
+                named.tried.append(address.host)
+                attempt: Deferred[Any] = Deferred(
+                    lambda d: (
+                        named.cancelled.append(address.host),
+                        d.errback(ConnectingCancelledError(None)),
+                    )
+                )
+                named.attempts[address.host] = attempt
+                return attempt
+
+        return Address()
+
+
+class NamedEndpointTests(SynchronousTestCase):
+    """Tests for :class:`NamedEndpoint`."""
+
+    def setUp(self) -> None:
+        self.clock: Any = Clock()
+        self.resolver = self.clock.nameResolver = Resolver()
+        self.endpoint = Named(self.clock, "app.example", 9000)
+
+    def connect(self, *hosts: str) -> Deferred[Any]:
+        connecting = self.endpoint.connect(None)  # type: ignore[arg-type]
+        if hosts:
+            self.resolver.find(*hosts)
+        return connecting
+
+    def test_oneAddress(self) -> None:
+        """A name is looked up, and its address connected to."""
+        connecting = self.endpoint.connect(None)  # type: ignore[arg-type]
+        self.assertEqual([("app.example", 9000)], [asked[1:] for asked in self.resolver.asked])
+        self.resolver.find("192.0.2.1")
+        self.endpoint.attempts["192.0.2.1"].callback("connection")
+        self.assertEqual("connection", self.successResultOf(connecting))
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_unknown(self) -> None:
+        """A name without an address is a look-up's failure, and is looked up again."""
+        connecting = self.connect()
+        self.resolver.find()
+        self.failureResultOf(connecting, DNSLookupError)
+        self.connect()
+        self.assertEqual(1, len(self.resolver.asked))
+
+    def test_remembered(self) -> None:
+        """What was found is believed for ADDRESS_TTL seconds."""
+        self.connect("192.0.2.1")
+        self.clock.advance(ADDRESS_TTL - 1)
+        self.connect()
+        self.assertEqual(["192.0.2.1"] * 2, self.endpoint.tried)
+        self.clock.advance(1)
+        self.connect("192.0.2.2")
+        self.assertEqual("192.0.2.2", self.endpoint.tried[-1])
+
+    def test_oneLookUp(self) -> None:
+        """Those who connect while a name is looked up wait for the same answer."""
+        both = [self.endpoint.connect(None) for _ in range(2)]  # type: ignore[arg-type]
+        both.append(self.endpoint.connect(None))  # type: ignore[arg-type]
+        self.assertEqual(1, len(self.resolver.asked))
+        both[2].cancel()
+        self.failureResultOf(both[2])
+        self.resolver.find("192.0.2.1")
+        self.assertEqual(["192.0.2.1"] * 2, self.endpoint.tried)
+
+    def test_lookUpAfterFailure(self) -> None:
+        """After a connect that failed on all addresses, the name is looked up again."""
+        connecting = self.connect("192.0.2.1")
+        self.endpoint.attempts["192.0.2.1"].errback(REFUSED)
+        self.failureResultOf(connecting, ConnectionRefusedError)
+        self.connect("192.0.2.2")
+        self.assertEqual("192.0.2.2", self.endpoint.tried[-1])
+
+    def test_order(self) -> None:
+        """Both kinds of addresses are tried in turn, ATTEMPT_DELAY apart (RFC 8305, 4 and 5)."""
+        self.connect("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1")
+        self.clock.pump([ATTEMPT_DELAY] * 5)
+        self.assertEqual(
+            ["2001:db8::1", "192.0.2.1", "2001:db8::2", "2001:db8::3"], self.endpoint.tried
+        )
+
+    def test_nextAtOnce(self) -> None:
+        """An address that fails is followed by the next at once."""
+        connecting = self.connect("192.0.2.1", "192.0.2.2")
+        self.endpoint.attempts["192.0.2.1"].errback(REFUSED)
+        self.endpoint.attempts["192.0.2.2"].callback("connection")
+        self.assertEqual("connection", self.successResultOf(connecting))
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_firstWins(self) -> None:
+        """The first address that answers wins, and the others are given up."""
+        connecting = self.connect("192.0.2.1", "192.0.2.2", "192.0.2.3")
+        self.clock.advance(ATTEMPT_DELAY)
+        self.endpoint.attempts["192.0.2.2"].callback("connection")
+        self.assertEqual("connection", self.successResultOf(connecting))
+        self.assertEqual(["192.0.2.1"], self.endpoint.cancelled)
+        self.clock.advance(10)
+        self.assertEqual(["192.0.2.1", "192.0.2.2"], self.endpoint.tried)
+
+    def test_winnerFirst(self) -> None:
+        """The address that worked is the first to be tried by the next connect."""
+        self.connect("2001:db8::1", "192.0.2.1")
+        self.endpoint.attempts["2001:db8::1"].errback(REFUSED)
+        self.endpoint.attempts["192.0.2.1"].callback("connection")
+        self.connect()
+        self.assertEqual("192.0.2.1", self.endpoint.tried[-1])
+
+    def test_allFail(self) -> None:
+        """When all addresses fail, the last failure is told, and once."""
+        connecting = self.connect("192.0.2.1", "192.0.2.2")
+        self.clock.advance(ATTEMPT_DELAY)
+        self.endpoint.attempts["192.0.2.2"].errback(REFUSED)
+        self.assertNoResult(connecting)
+        self.endpoint.attempts["192.0.2.1"].errback(ConnectionRefusedError(111, "last"))
+        failure = self.failureResultOf(connecting, ConnectionRefusedError)
+        self.assertIn("last", str(failure.value))
+
+    def test_cancelled(self) -> None:
+        """A connect can be cancelled: its attempts are given up."""
+        connecting = self.connect("192.0.2.1", "192.0.2.2", "192.0.2.3")
+        self.clock.advance(ATTEMPT_DELAY)
+        connecting.cancel()
+        self.failureResultOf(connecting, ConnectingCancelledError)
+        self.assertEqual(["192.0.2.1", "192.0.2.2"], self.endpoint.cancelled)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_bounded(self) -> None:
+        """Of a name with very many addresses only some are tried."""
+        self.connect(*(f"192.0.2.{n}" for n in range(200)))
+        self.clock.pump([ATTEMPT_DELAY] * 250)
+        self.assertEqual(MAX_ADDRESSES, len(self.endpoint.tried))

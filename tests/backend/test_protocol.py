@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.backend.doubles import GET, POST, Application, MemoryBody, Receiver, connected
-from twisted_fcgi.backend.protocol import FastCGIClientProtocol
+from twisted_fcgi.backend.protocol import LAST_LOOK, FastCGIClientProtocol
 from twisted_fcgi.backend.stream import SMALL_BODY
 from twisted_fcgi.errors import (
     AbortedByClient,
@@ -709,6 +709,33 @@ class TimeoutTests(Case):
             self.transport.producer.resumeProducing()
             self.clock.advance(2)
         self.assertFalse(receiver.over)
+
+    def test_readsSlowly(self) -> None:
+        """An application that takes what was sent, however slowly, is not silent."""
+        untaken: Any = (7, 100)
+        self.transport.untaken = lambda: untaken  # type: ignore[attr-defined]
+        receiver, _ = self.open(timeout=30)
+        self.clock.advance(30)
+        untaken = (7, 90)
+        self.clock.advance(LAST_LOOK)
+        self.clock.advance(29.9)
+        untaken = (7, 80)
+        self.clock.advance(0.1)
+        self.clock.advance(29.9)
+        self.assertFalse(receiver.over)
+        self.clock.advance(0.1)
+        self.assertIsInstance(receiver.error, ResponseTimedOut)
+
+    def test_readsNoMore(self) -> None:
+        """One that takes nothing of it for LAST_LOOK is; so is one that has taken all."""
+        for untaken, late in (((7, 100), LAST_LOOK), (None, 0)):
+            self.setUp()
+            self.transport.untaken = lambda untaken=untaken: untaken  # type: ignore
+            receiver, _ = self.open(timeout=30)
+            self.clock.pump([29.9 + late, 0.1])
+            self.assertFalse(receiver.over if late else not receiver.over)
+            self.clock.advance(late)
+            self.assertIsInstance(receiver.error, ResponseTimedOut)
 
     def test_hungClose(self) -> None:
         """A connection that does not close, because its peer does not read, is cut off."""

@@ -150,6 +150,19 @@ class EagerTests(SynchronousTestCase):
         self.transport.write(b"again")
         self.assertEqual(b"again", self.peer.recv(10))
 
+    def test_untaken(self) -> None:
+        """What the peer has not taken is known, and whether it takes some."""
+        self.assertIsNone(self.transport.untaken())
+        self.transport.write(bytes(1000))
+        self.transport.write(bytes(1000))
+        first = self.transport.untaken()
+        self.assertIsNotNone(first)
+        self.assertEqual(first, self.transport.untaken())
+        self.peer.recv(1000)
+        self.assertNotEqual(first, self.transport.untaken())
+        self.peer.recv(1000)
+        self.assertIsNone(self.transport.untaken())
+
     def test_producer(self) -> None:
         """A producer is paused when the buffer is full, and resumed when it is empty."""
         producer = Producer()

@@ -58,7 +58,10 @@ from twisted_fcgi.wire import (
     Violation,
 )
 
-__all__ = ["ConnectionOwner", "FastCGIClientProtocol"]
+__all__ = ["LAST_LOOK", "ConnectionOwner", "FastCGIClientProtocol"]
+
+#: Seconds in which an application that seems silent has to take some of what was sent.
+LAST_LOOK = 1.0
 
 
 class ConnectionOwner(TypingProtocol):
@@ -132,6 +135,7 @@ class FastCGIClientProtocol(Protocol):
         self._held = False
         self._settling = False
         self._oddities = 0
+        self._untaken: tuple[int, int] | None = None
         self._asked: Deferred[dict[bytes, bytes]] | None = None
 
     def __repr__(self) -> str:
@@ -188,6 +192,7 @@ class FastCGIClientProtocol(Protocol):
         )
         self.streams[requestId] = stream
         self.requests += 1
+        self._untaken = None
         stream.begun(self, requestId, now, (self._heard, getattr(self.transport, "sent", None)))
         if body is None:
             self.transport.write(begin)
@@ -238,13 +243,20 @@ class FastCGIClientProtocol(Protocol):
         self._readAgain()
 
     def silent(self, stream: Stream) -> None:
-        """The application did nothing for a stream until the moment that it had."""
-        error: RequestError
+        """The application said nothing for a stream until the moment that it had."""
         if stream.aborted:
-            error = ConnectionDied(f"{self.name} did not end a request that was aborted")
-        else:
-            error = ResponseTimedOut(f"{self.name} was silent for {stream.timeout:g} s")
-        self._fail(error)
+            self._fail(ConnectionDied(f"{self.name} did not end a request that was aborted"))
+            return
+        look = getattr(self.transport, "untaken", None)
+        untaken = None if look is None else look()
+        if untaken is not None and untaken != self._untaken:
+            # It may read slowly: the first look is only there for the second to compare.
+            wait = LAST_LOOK if self._untaken is None else stream.timeout
+            stream.markedAt = self._seconds() - stream.timeout + wait
+            self._untaken = untaken
+            self.deadlines.watch(stream, stream.dueAt())
+            return
+        self._fail(ResponseTimedOut(f"{self.name} was silent for {stream.timeout:g} s"))
 
     def getValues(self, names: Sequence[bytes]) -> Deferred[dict[bytes, bytes]]:
         """

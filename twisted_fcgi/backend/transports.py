@@ -22,6 +22,9 @@ import os
 import socket
 from collections.abc import Iterable
 from errno import EALREADY, EINPROGRESS, EMFILE, ENAMETOOLONG
+from fcntl import ioctl
+from struct import Struct
+from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -39,6 +42,8 @@ from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
 __all__ = ["DirectEndpoint", "EagerConnection", "EagerWriting"]
+
+_int = Struct("i")
 
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 
@@ -130,6 +135,16 @@ class EagerWriting(_Mixed):
         if isinstance(sent, int):
             self.sent += sent
         return sent
+
+    def untaken(self) -> tuple[int, int] | None:
+        """
+        What the peer has yet to take of what was written.
+
+        :returns: ``None`` for nothing, else a pair that changes whenever it takes some.
+        """
+        # Twisted's buffer alone moves in steps of a good part of the kernel's.
+        (queued,) = _int.unpack(ioctl(self.fileno(), TIOCOUTQ, bytes(_int.size)))
+        return (self.sent, queued) if queued or self.dataBuffer or self._tempDataLen else None
 
     def _isEager(self) -> bool:
         """Whether nothing is in the way of what would be sent now."""

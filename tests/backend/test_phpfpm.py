@@ -1,0 +1,209 @@
+"""A member before a real php-fpm."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.logger import globalLogPublisher
+
+from tests.backend.doubles import MemoryBody, Receiver
+from tests.peers.php import PhpFpm
+from tests.peers.process import Address, freePort
+from twisted_fcgi.backend.member import Member
+from twisted_fcgi.settings import MemberSettings
+
+pytestmark = [pytest.mark.servers("php-fpm"), pytest.mark.processes]
+
+SCRIPT = """<?php
+switch ($_GET['do']) {
+    case 'pid': echo getmypid(); break;
+    case 'complain': error_log($_GET['what']); echo 'said'; break;
+    case 'length': echo strlen(file_get_contents('php://input')); break;
+    case 'bytes': $part = str_repeat('x', 65536);
+        for ($n = 0; $n < $_GET['parts']; $n++) echo $part; break;
+    case 'work': usleep(1000 * $_GET['ms']); echo getmypid(); break;
+    case 'leave': posix_kill(getmypid(), 9);
+}
+"""
+
+
+class Fpm:
+    """
+    A php-fpm and a member before it.
+
+    :ivar server: the php-fpm.
+    :ivar member: the member.
+    :ivar stream: the one that was opened last.
+    """
+
+    def __init__(self, server: PhpFpm, **settings: Any) -> None:
+        self.server = server
+        path, port = server.address
+        self.member = Member(
+            MemberSettings(
+                url="fcgi://php",
+                host="127.0.0.1",
+                port=port,
+                socket=None if path is None else str(path),
+                **settings,
+            ),
+            reactor,
+        )
+
+    def ask(self, query: str, method: str = "GET", body: Any = None) -> Deferred[Receiver]:
+        """Send a request; fires when it is over, however."""
+        params = {
+            "REQUEST_METHOD": method,
+            "REQUEST_URI": f"/app.php?{query}",
+            "SCRIPT_NAME": "/app.php",
+            "SCRIPT_FILENAME": str(self.server.application),
+            "QUERY_STRING": query,
+            "CONTENT_LENGTH": str(body.length) if body is not None else "",
+            "CONTENT_TYPE": "application/octet-stream" if body is not None else "",
+        }
+        done: Deferred[Receiver] = Deferred()
+        receiver = Receiver(lambda: done.callback(receiver))
+        pairs = [(name.encode(), value.encode()) for name, value in params.items()]
+        self.stream = self.member.open(pairs, body, receiver)
+        return done
+
+    async def answer(self, query: str, method: str = "GET", body: Any = None) -> str:
+        """The body of the response, which has to be one."""
+        receiver = await self.ask(query, method, body)
+        assert receiver.error is None, receiver.error
+        return bodyOf(receiver)
+
+
+def bodyOf(receiver: Receiver) -> str:
+    return receiver.data.partition(b"\r\n\r\n")[2].decode()
+
+
+def sleep(seconds: float) -> Awaitable[None]:
+    return deferLater(reactor, seconds)
+
+
+@pytest.fixture
+def fpm(tmp_path: Path) -> Iterator[Callable[..., Fpm]]:
+    """Starts php-fpm: ``fpm(pool="...", unix=True, reuse=True, ...)``; both end with the test."""
+    with ExitStack() as stack:
+
+        def start(pool: str = "", unix: bool = True, **settings: Any) -> Fpm:
+            address = Address(tmp_path / "php.sock") if unix else Address(None, freePort())
+            server = PhpFpm(tmp_path, address)
+            server.pool = pool  # type: ignore[misc]
+            server.application = tmp_path / "app.php"
+            server.application.write_text(SCRIPT)
+            stack.callback(server.stop)
+            server.start()
+            live = Fpm(server, **settings)
+            stack.callback(lambda: pytest_twisted.blockon(live.member.stop()))
+            return live
+
+        yield start
+
+
+@pytest.mark.parametrize("unix", [True, False])
+@pytest.mark.parametrize("reuse", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_requests(fpm: Callable[..., Fpm], unix: bool, reuse: bool) -> None:
+    """Requests are answered on either kind of socket, with and without reuse, bodies included."""
+    live = fpm(unix=unix, reuse=reuse)
+    pids = [await live.answer("do=pid") for _ in range(4)]
+    assert len(set(pids)) == 1 if reuse else all(map(str.isdigit, pids))
+    assert live.member.describe()["connects"] == (1 if reuse else 4)
+    assert await live.answer("do=length", "POST", MemoryBody(b"abc")) == "3"
+    assert await live.answer("do=length", "POST", MemoryBody(*[b"y" * 65536] * 160)) == "10485760"
+    assert len(await live.answer("do=bytes&parts=160")) == 10485760
+
+
+@pytest_twisted.ensureDeferred
+async def test_stderr(fpm: Callable[..., Fpm]) -> None:
+    """What PHP complains about is logged as a line that harms no terminal."""
+    events: list[Any] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        assert await fpm().answer("do=complain&what=oh%1B%5B31m%0Ano") == "said"
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    lines = [event["line"] for event in events if "line" in event]
+    assert lines == ["PHP message: oh\\x1b[31m", "no"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_maxRequests(fpm: Callable[..., Fpm]) -> None:
+    """Children that end after pm.max_requests cost no request, with connections kept to them."""
+    live = fpm("pm.max_requests = 5", reuse=True, max=4)
+
+    async def client() -> int:
+        return sum([(await live.answer("do=pid")).isdigit() for _ in range(100)])
+
+    answered = await gatherResults([Deferred.fromCoroutine(client()) for _ in range(8)])
+    assert sum(answered) == 800
+    assert live.member.describe()["connects"] >= 160
+
+
+@pytest_twisted.ensureDeferred
+async def test_restarted(fpm: Callable[..., Fpm]) -> None:
+    """A connection that was kept over a restart costs no request."""
+    live = fpm(reuse=True)
+    before = await live.answer("do=pid")
+    live.server.stop()
+    live.server.start()
+    assert await live.answer("do=pid") != before
+    assert await live.answer("do=length", "POST", MemoryBody(b"abc")) == "3"
+
+
+@pytest_twisted.ensureDeferred
+async def test_queue(fpm: Callable[..., Fpm]) -> None:
+    """Many more requests than children are all answered, first come, first served."""
+    live = fpm("pm.max_children = 2", reuse=True, max=2)
+    order: list[int] = []
+    asked = [live.ask("do=work&ms=5") for _ in range(60)]
+    for n, one in enumerate(asked):
+        one.addCallback(lambda receiver, n=n: (order.append(n), receiver)[1])
+    assert all(receiver.end for receiver in await gatherResults(asked))
+    assert all(abs(place - n) <= 2 for place, n in enumerate(order)), order
+    assert live.member.describe()["connects"] == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_backlog(fpm: Callable[..., Fpm]) -> None:
+    """A backlog that is full (EAGAIN) is waited for, and fails no request."""
+    live = fpm("pm.max_children = 1\nlisten.backlog = 1")
+    asked = [live.ask("do=work&ms=5") for _ in range(40)]
+    await sleep(0)
+    assert live.member.describe()["connecting"] > 10
+    assert all(receiver.end for receiver in await gatherResults(asked))
+
+
+@pytest_twisted.ensureDeferred
+async def test_killed(fpm: Callable[..., Fpm]) -> None:
+    """A child that is killed fails its own request, and nobody else's."""
+    live = fpm(reuse=True)
+    other = live.ask("do=work&ms=100")
+    killed = await live.ask("do=leave")
+    assert killed.error is not None
+    assert (killed.error.status, killed.error.retryable) == (503, False)
+    assert (await other).end is not None
+
+
+@pytest_twisted.ensureDeferred
+async def test_aborted(fpm: Callable[..., Fpm]) -> None:
+    """PHP does not read ABORT_REQUEST while a script runs: it is left after abortGrace."""
+    live = fpm("pm.max_children = 2", reuse=True, abortGrace=0.1)
+    done = live.ask("do=work&ms=1000")
+    await sleep(0.05)
+    live.stream.abort()
+    assert live.member.describe()["busy"] == 1
+    await sleep(0.2)
+    assert live.member.describe()["busy"] == 0
+    assert (await live.answer("do=pid")).isdigit()
+    assert not done.called

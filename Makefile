@@ -11,7 +11,7 @@ LISTEN ?=
 
 help:
 	@echo 'make demo       serve the embedded demo application at http://127.0.0.1:8080/'
-	@echo 'make test       lint, types and all tests (see .ci/run for the servers they talk to)'
+	@echo 'make test       lint, types, manual and all tests (.ci/run says which servers they talk to)'
 	@echo 'make test-fast  the tests without sockets, servers and processes'
 	@echo 'make check      all tests, nothing else'
 	@echo 'make lint       ruff and mypy'
@@ -21,7 +21,7 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/twistd --nodaemon --pidfile= fcgiproxy --demo $(if $(LISTEN),--listen $(LISTEN))
 
-test: lint check
+test: lint doc check
 
 check: $(VENV)/.developing
 	$(BIN)/python -m pytest $(PYTEST)

@@ -146,6 +146,12 @@ class RequestTests(ChannelTestCase):
             [(r.request.target, r.head.status, r.sent) for r in self.ended],
             [(b"/1", 200, 5), (b"/2", 200, 2)],
         )
+        self.connect(lambda served: served.response.abort())
+        self.send(get(b"/3"))
+        self.assertEqual([(r.request.target, r.head) for r in self.ended], [(b"/3", None)])
+        self.connect()
+        self.send(b"GARBAGE\r\n")
+        self.assertEqual([(r.request, r.head.status) for r in self.ended], [(None, 400)])
 
     def test_states(self) -> None:
         """A connection says in one line what it is doing."""
@@ -359,6 +365,15 @@ class PersistenceTests(ChannelTestCase):
         self.send(b"x")
         self.assertEqual(self.transport.ended, "lingering")
 
+    def test_surplusAtTheEnd(self) -> None:
+        """So does one that was taken only in part before its response was finished."""
+        self.connect()
+        self.send(get(b"/", b"Content-Length: %d" % (DRAIN_LIMIT * 2), method=b"POST"))
+        self.served[0].take()
+        self.served[0].answer()
+        self.assertNotIn(b"close", self.transport.taken())
+        self.assertEqual(self.transport.ended, "lingering")
+
     def test_largeBodyTaken(self) -> None:
         """A large body that is being taken does not end the connection of its response."""
         self.connect()
@@ -445,6 +460,8 @@ class ExpectTests(ChannelTestCase):
         answer = self.send(post(b"abc", b"Expect: something") + get(b"/next"))
         self.assertTrue(answer.startswith(b"HTTP/1.1 417 Expectation Failed\r\n"))
         self.assertEqual(self.targets, [b"/next"])
+        answer = self.send(get(b"/", b"Expect: something"))
+        self.assertTrue(answer.startswith(b"HTTP/1.1 417 Expectation Failed\r\n"))
 
 
 class RefusalTests(ChannelTestCase):

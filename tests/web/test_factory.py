@@ -94,6 +94,8 @@ class DeadlineTests(ChannelTestCase):
         self.connect(lambda served: served.answer(status=404))
         self.send(post(b"abcdef")[:-4])
         self.wait(29)
+        self.send(b"c")
+        self.wait(29)
         self.assertEqual(self.transport.ended, "")
         self.wait(2)
         self.assertEqual(self.transport.ended, "lingering")
@@ -124,8 +126,11 @@ class DeadlineTests(ChannelTestCase):
         """So is one behind a transport that does not show what it holds."""
         self.connect()
         self.send(get())
+        self.wait(300)
         self.channel.pauseProducing()
-        self.wait(31)
+        self.wait(29)
+        self.assertEqual(self.transport.ended, "")
+        self.wait(2)
         self.assertEqual(self.transport.ended, "cut")
 
     def test_finishedResponse(self) -> None:

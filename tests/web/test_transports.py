@@ -116,6 +116,7 @@ class EndTests(ChannelTestCase):
         for _ in range(LINGER_BYTES // len(megabyte)):
             self.send(megabyte)
         self.assertEqual(self.transport.ended, "lingering")
+        self.assertEqual(len(self.channel._reader), 0)
         self.send(b"x")
         self.assertEqual(self.transport.ended, "cut")
 

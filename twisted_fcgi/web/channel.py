@@ -166,7 +166,6 @@ class HTTPChannel(Protocol):
 
     def _serve(self, request: Request) -> None:
         reader = self._reader
-        self.quietSince = 0.0
         self._served += 1
         response = self._response = ClientResponse(
             self, request, reader.current, reader.persistent, reader.keepAlive
@@ -176,7 +175,6 @@ class HTTPChannel(Protocol):
             body = self._body = ClientBody(self, request.contentLength)
             if len(reader):
                 self.dataReceived(reader.rest())
-        self._expecting = False
         if reader.expectation is not None:
             if reader.expectation != b"100-continue":
                 if body is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from twisted_fcgi.config.directives import REGISTRY
@@ -19,7 +20,7 @@ from twisted_fcgi.config.registry import Context, Directive, Registry, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import decode
 from twisted_fcgi.config.tree import Node, TreeReader
-from twisted_fcgi.config.words import Word, getWord, splitWords
+from twisted_fcgi.config.words import Word, splitWords
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
 from twisted_fcgi.settings import SectionKind, Settings
 
@@ -122,7 +123,7 @@ class _Walk:
             return
         if not row.section:
             self.checkContext(row, scope)
-            for arguments in argumentsOf(row, node):
+            for arguments in argumentsOf(row, scope):
                 row.apply(scope, *arguments)
             return
         try:
@@ -172,50 +173,45 @@ class _Walk:
         return name.error(f"{title} is no directive", self.registry.suggestion(name))
 
 
-def argumentsOf(row: Directive, node: Node) -> list[tuple[Any, ...]]:
+def argumentsOf(row: Directive, scope: Scope) -> list[tuple[Any, ...]]:
     """
     The arguments of a directive, once for each call of its function.
 
     Counts as httpd's ``invoke_cmd`` does: an empty word is no word, except among
-    the arguments of :attr:`Shape.WORDS`; what follows On or Off is not looked at.
+    the arguments of :attr:`Shape.WORDS`; what follows On or Off, or an empty word in
+    a list, is not looked at, which is worth a notice.
 
     :raises ConfigurationError: when they are too many or too few.
     """
-    line, at, end = node.line, node.at, node.end
+    node = scope.node
+    words = splitWords(node.line, node.at, node.end)
     shape = row.shape
-    hint = f"{row.name} {row.syntax}" if row.syntax else ""
     if shape is Shape.WORDS:
-        return [(splitWords(line, at, end),)]
-    if shape is Shape.NONE:
-        if at < end:
-            raise line.error(f"{row.name} {shape.value}", at, hint)
-        return [()]
+        return [(words,)]
+    usable = list(takewhile(len, words))
+    calls: list[tuple[Any, ...]] = []
     if shape in _COUNTS:
         least, more = _COUNTS[shape]
-        words: list[Word | None] = []
-        for _ in range(least + more):
-            word, at = getWord(line, at, end)
-            words.append(word or None)
-        if at < end:
-            raise line.error(f"{row.name} {shape.value}", at, hint)
-        if None in words[:least]:
-            raise line.error(f"{row.name} {shape.value}", end, hint)
-        return [tuple(words)]
-    first, at = getWord(line, at, end)
-    if shape is Shape.FLAG:
-        if first.lower() not in ("on", "off"):
-            raise first.error(f"{row.name} {shape.value}", hint)
-        return [(first.lower() == "on",)]
-    if not first:
-        raise line.error(f"{row.name} {shape.value}", end, hint)
-    calls: list[tuple[Any, ...]] = []
-    if shape is Shape.ITERATE:
-        calls.append((first,))
-    while at < end:
-        word, at = getWord(line, at, end)
-        if not word:
-            break
-        calls.append((word,) if shape is Shape.ITERATE else (first, word))
+        padded: list[Word | None] = [word or None for word in words]
+        padded += [None] * (least + more - len(padded))
+        if len(words) <= least + more and None not in padded[:least]:
+            return [tuple(padded)]
+    elif shape is Shape.FLAG:
+        if usable and usable[0].lower() in ("on", "off"):
+            calls = [(usable[0].lower() == "on",)]
+            usable = usable[:1]
+    elif shape is Shape.ITERATE:
+        calls = [(word,) for word in usable]
+    elif shape is Shape.ITERATE2:
+        calls = [(usable[0], word) for word in usable[1:]]
     if not calls:
-        raise line.error(f"{row.name} {shape.value}", end, hint)
+        most = sum(_COUNTS.get(shape, (0, 0)))
+        place = words[most].start if len(words) > most > 0 else node.end
+        if shape is Shape.FLAG and words:
+            place = words[0].start
+        raise node.line.error(
+            f"{row.name} {shape.value}", place, f"{row.name} {row.syntax}".rstrip()
+        )
+    if len(usable) < len(words):
+        scope.warn(words[len(usable)], "this and what follows it is not looked at")
     return calls

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from twisted_fcgi.config.drafts import MappingDraft, SectionDraft
-from twisted_fcgi.config.members import MemberDraft, isBalancerName
+from twisted_fcgi.config.members import BalancerDraft, MemberDraft, isBalancerName
+from twisted_fcgi.config.parameters import BALANCER, MEMBER, readParameters
 from twisted_fcgi.config.registry import Context, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
@@ -76,9 +77,10 @@ def serve(scope: Scope, draft: MappingDraft, url: Word, parameters: Pairs, regul
     """Find or make who serves a mapping."""
     members = scope.server.members
     if isBalancerName(url):
+        given = readParameters(BALANCER, parameters, scope.warn)
         balancer = members.balancer(url)
         draft.url, draft.balancer = encode(url), balancer.name
-        balancer.update(parameters, scope.warn)
+        balancer.take(given)
         return
     target = scope.target(url, regular)
     draft.url, draft.target = encode(target.url), target
@@ -87,17 +89,25 @@ def serve(scope: Scope, draft: MappingDraft, url: Word, parameters: Pairs, regul
     if regular and target.varies:
         scope.warn(url, "an address must not come from the request, such requests get a 500")
     member = members.find(target, regular)
-    if member is None:
-        members.define(target, regular).update(parameters, scope.warn)
-    elif parameters:
+    if member is not None:
         shared(scope, parameters, member)
+        return
+    given = readParameters(MEMBER, parameters, scope.warn)
+    members.define(target, regular).take(given)
 
 
 def shared(scope: Scope, parameters: Pairs, member: MemberDraft) -> None:
-    """Say that parameters have no effect."""
+    """Say that parameters have no effect, if there are any."""
+    if not parameters:
+        return
     keys = ", ".join(key for key, _ in parameters)
     name = member.target.name
     scope.warn(parameters[0][0], f"{keys} ignored: {name} is described before and serves this URL")
+
+
+def update(scope: Scope, drafted: MemberDraft | BalancerDraft, parameters: Pairs) -> None:
+    """Set parameters of what is described."""
+    drafted.take(readParameters(drafted.table, parameters, scope.warn))
 
 
 @rows.directive(
@@ -150,7 +160,7 @@ def proxySection(scope: Scope, words: list[Word], match: bool) -> Scope:
     scope.server.sections.append(draft)
     inner = scope.inside(Context.PROXY, draft)
     if parameters:  # after what stands inside, as in httpd
-        inner.after.append(lambda: scope.described(word).update(parameters, scope.warn))
+        inner.after.append(lambda: update(scope, scope.described(word), parameters))
     return inner
 
 
@@ -197,12 +207,11 @@ def proxySet(scope: Scope, words: list[Word]) -> None:
     section = scope.section
     if section.kind in (SectionKind.PROXY, SectionKind.PROXY_MATCH) and section.word is not None:
         match = section.kind is SectionKind.PROXY_MATCH
-        scope.described(section.word, match).update(keyValues(words), scope.warn)
+        update(scope, scope.described(section.word, match), keyValues(words))
         return
     if not words:
         raise scope.error("ProxySet needs a URL and parameters", 'ProxySet "url" key=value')
-    drafted = scope.described(words[0], create=False)
-    drafted.update(keyValues(words[1:]), scope.warn)
+    update(scope, scope.described(words[0], create=False), keyValues(words[1:]))
 
 
 @rows.directive(
@@ -241,12 +250,11 @@ def balancerMember(scope: Scope, words: list[Word]) -> None:
     balancer = scope.server.members.balancer(name)
     for member in balancer.members:
         if member.serves(target):
-            if parameters:
-                shared(scope, parameters, member)
+            shared(scope, parameters, member)
             return
     member = MemberDraft(target)
+    member.take(readParameters(MEMBER, lastOfEach(parameters), scope.warn))
     balancer.members.append(member)
-    member.update(lastOfEach(parameters), scope.warn)
 
 
 @rows.directive(

@@ -16,6 +16,7 @@ from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.tree import MAX_FILES, MAX_INCLUDE_DEPTH, Node, TreeReader
 from twisted_fcgi.config.values import pattern
 from twisted_fcgi.config.words import Word, getWord, splitWords
+from twisted_fcgi.errors import ConfigurationError
 from twisted_fcgi.pcre import compileWildcards, hasWildcards
 
 __all__ = ["findModule", "rows"]
@@ -232,10 +233,15 @@ def conditional(
         if not words or not words[0]:
             reader.skip(node)
             raise node.name.error(f"{name}> needs an argument")
-        if test(reader, words[0], words[1:]) != negated:
-            reader.readUntil(f"</{name[1:].lower()}>")
-        else:
+        try:
+            kept = test(reader, words[0], words[1:]) != negated
+        except ConfigurationError:
             reader.skip(node)
+            raise
+        if not kept:
+            reader.skip(node)
+        elif not reader.readUntil(f"</{name[1:].lower()}>"):
+            reader.warn(node.line, 0, f"{name}> is not closed; it ends with the file")
 
     onRead(name, Shape.WORDS, doc=doc, **columns)(apply)
 

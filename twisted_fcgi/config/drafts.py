@@ -231,9 +231,11 @@ class ConfigurationDraft:
         hosts = tuple(main.virtual(host) for host in self.hosts)
         notices = list(self.notices)
         if self.ignored:
-            notices.append("without a meaning here, ignored: " + ", ".join(self.ignored))
+            notices.append("without a meaning here, ignored: " + ", ".join(sorted(self.ignored)))
         if self.absent:
-            notices.append("modules that <IfModule> did not find: " + ", ".join(self.absent))
+            notices.append(
+                "modules that <IfModule> did not find: " + ", ".join(sorted(self.absent))
+            )
         return Settings(
             listeners=tuple(self.listeners),
             main=main.host,

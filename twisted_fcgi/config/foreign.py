@@ -15,7 +15,7 @@ __all__ = ["FOREIGN"]
 
 #: Why directives are not supported; then each module with a colon, and its names.
 _MODULES = {
-    "it has no counterpart here": """
+    "nothing here does what it asks for": """
         core: <Directory <Location <VirtualHost <Files <Limit <LimitExcept <IfModule
             <IfDefine <IfFile <IfDirective <IfSection <DirectoryMatch <LocationMatch
             <FilesMatch AddDefaultCharset AcceptPathInfo Define UnDefine Error <If <ElseIf

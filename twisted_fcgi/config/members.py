@@ -19,12 +19,11 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from twisted_fcgi.config.parameters import BALANCER, MEMBER, Parameter
+from twisted_fcgi.config.parameters import BALANCER, MEMBER, Given, Parameter
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.targets import Target
-from twisted_fcgi.config.values import Warn
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
@@ -105,19 +104,19 @@ class MemberDraft:
     :ivar parameters: as written, by lower-case key.
     """
 
+    table: ClassVar[Mapping[str, Parameter]] = MEMBER
+
     target: Target
     matching: bool = False
     fields: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 
-    def update(self, parameters: Iterable[tuple[Word, Word]], warn: Warn) -> None:
+    def take(self, parameters: Iterable[Given]) -> None:
         """Set parameters."""
-        for key, value in parameters:
-            row = _row(MEMBER, key, "member")
-            read = row.read(value, warn)
+        for row, value, text in parameters:
             if row.sets:
-                self.fields[row.sets] = read
-            self.parameters[row.key] = str(value)
+                self.fields[row.sets] = value
+            self.parameters[row.key] = text
 
     @property
     def literal(self) -> str:
@@ -160,14 +159,6 @@ def referencePattern(name: str) -> bytes:
     return b".*?".join(re.escape(encode(re.sub(r"\\(.)", r"\1", piece))) for piece in pieces)
 
 
-def _row(table: Mapping[str, Parameter], key: Word, what: str) -> Parameter:
-    row = table.get(key.lower())
-    if row is None:
-        known = ", ".join(sorted(table))
-        raise key.error(f"{str(key)!r} is no parameter of a {what}", f"one of {known}")
-    return row
-
-
 @dataclass(eq=False)
 class BalancerDraft:
     """
@@ -176,21 +167,21 @@ class BalancerDraft:
     :ivar name: in lower case, without a path.
     """
 
+    table: ClassVar[Mapping[str, Parameter]] = BALANCER
+
     name: str
     members: list[MemberDraft] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 
-    def update(self, parameters: Iterable[tuple[Word, Word]], warn: Warn) -> None:
+    def take(self, parameters: Iterable[Given]) -> None:
         """Set parameters."""
-        for key, value in parameters:
-            row = _row(BALANCER, key, "balancer")
-            read = row.read(value, warn)
+        for row, value, text in parameters:
             if row.key == "stickysession":
-                self.fields["stickySession"], self.fields["stickyPath"] = read
+                self.fields["stickySession"], self.fields["stickyPath"] = value
             else:
-                self.fields[row.sets] = read
-            self.parameters[row.key] = str(value)
+                self.fields[row.sets] = value
+            self.parameters[row.key] = text
 
     @cached_property
     def settings(self) -> BalancerSettings:

@@ -9,16 +9,18 @@ kept as written.
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted_fcgi.config.values import Warn, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import Flush
 
-__all__ = ["BALANCER", "LB_METHODS", "MEMBER", "Parameter"]
+__all__ = ["BALANCER", "LB_METHODS", "MEMBER", "Given", "Parameter", "readParameters"]
 
 #: The balancing methods of httpd's modules.
 LB_METHODS = ("byrequests", "bytraffic", "bybusyness", "heartbeat")
@@ -73,25 +75,31 @@ def _duration(unit: str, least: float) -> Callable[[Word, Warn], Any]:
         if seconds is None:
             raise word.error(f"{str(word)!r} is no duration", "a number with ms, s, min or h")
         if seconds < least:
-            raise word.error(f"{str(word)!r} is too short", f"{least:g} s or more")
+            raise word.error(f"{str(word)!r} is too short", f"{_shown(least)} or more")
         return seconds
 
     return read
 
 
 def _seconds(
-    unit: str, least: float, most: float = float("inf"), zero: object = 0.0
+    unit: str, least: float, most: float = math.inf, zero: object = 0.0
 ) -> Callable[[Word, Warn], Any]:
     """A duration where httpd reads a number; ``zero`` is what 0 stands for."""
 
     def read(word: Word, warn: Warn) -> Any:
         seconds = looseDuration(word, unit, warn)
         if not least <= seconds <= most:
-            allowed = f"{least:g} s or more" if most == float("inf") else f"{least:g} to {most:g} s"
+            allowed = f"{_shown(least)} or more"
+            if most != math.inf:
+                allowed = f"{_shown(least)} to {_shown(most)}"
             raise word.error(f"{str(word)!r} is out of range", allowed)
         return seconds if seconds else zero
 
     return read
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds == int(seconds) else f"{seconds * 1000:g} ms"
 
 
 def _oneOf(**choices: object) -> Callable[[Word, Warn], Any]:
@@ -266,3 +274,32 @@ BALANCER = _table(
     Parameter("growth", "growth", _number(1, 100), "1 to 100", "5",
               "Members that may be added while it runs."),
 )  # fmt: skip
+
+
+class Given(NamedTuple):
+    """A parameter that was read: its row, its value, and how that was written."""
+
+    row: Parameter
+    value: Any
+    text: str
+
+
+def readParameters(
+    table: Mapping[str, Parameter], pairs: Iterable[tuple[Word, Word]], warn: Warn
+) -> list[Given]:
+    """
+    Read parameters.
+
+    :param table: :data:`MEMBER` or :data:`BALANCER`.
+    :raises ConfigurationError: when there is no such key, or its value is wrong.
+    """
+    read = []
+    for key, value in pairs:
+        row = table.get(key.lower())
+        if row is None:
+            near = difflib.get_close_matches(key.lower(), table, n=1)
+            hint = f"did you mean {near[0]}?" if near else "one of " + ", ".join(sorted(table))
+            what = "member" if table is MEMBER else "balancer"
+            raise key.error(f"{str(key)!r} is no parameter of a {what}", hint)
+        read.append(Given(row, row.read(value, warn), str(value)))
+    return read

@@ -21,7 +21,6 @@ __all__ = ["Context", "Directive", "Foreign", "Registry", "Rows", "Shape"]
 class Shape(enum.Enum):
     """How a directive takes its arguments; httpd's names (http_config.h), and its words for it."""
 
-    NONE = "takes no arguments"
     TAKE1 = "takes one argument"
     TAKE2 = "takes two arguments"
     TAKE12 = "takes 1-2 arguments"
@@ -50,7 +49,7 @@ class Context(enum.Flag):
 
     def describe(self) -> str:
         """The contexts in the words of httpd's manual."""
-        if self == Context.ANYWHERE:
+        if not Context.ANYWHERE & ~self:
             return "everywhere"
         names = {
             Context.MAIN: "server config",

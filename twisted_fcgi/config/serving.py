@@ -71,7 +71,7 @@ class Serving:
         some: list[MemberDraft] = []
         for member in self._near(target):
             name = member.target.name
-            if not member.matching and target.name.startswith(name):
+            if target.name.startswith(name) and not (member.matching and "$" in name):
                 if best is None or len(name) > len(best.target.name):
                     best = member
             else:
@@ -80,9 +80,8 @@ class Serving:
         some = [member for member in some if len(member.target.name) > least]
         some.sort(key=lambda member: -len(member.target.name))
         if best is None:
-            made = MemberSettings(
-                target.name, target.host, target.port, target.socket, defined=False
-            )
+            url = target.name.partition("$")[0]
+            made = MemberSettings(url, target.host, target.port, target.socket, defined=False)
         else:
             made = _at(best, target)
         if not some:

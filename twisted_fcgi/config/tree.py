@@ -124,16 +124,19 @@ class TreeReader:
         finally:
             self.lines, self.into = lines, into
 
-    def readUntil(self, closing: str | None) -> None:
+    def readUntil(self, closing: str | None) -> bool:
         """
         Read lines into the current section, to a closing line or the file's end.
 
         :param closing: the closing line in lower case, or ``None``.
+        :returns: whether the closing line came.
         """
+        closed = False
         outer = self.into
         opened: list[Node] = []
         for line in self.lines:
-            if closing is not None and not opened and line.text.lower() == closing:
+            if closing is not None and line.text.lower() == closing:
+                closed = True
                 break
             try:
                 self._readLine(line, opened, outer)
@@ -145,16 +148,19 @@ class TreeReader:
             self.errors.append(
                 node.name.error(f"{node.title} is not closed", f"</{node.name[1:]}> is missing")
             )
+        return closed
 
     def _readLine(self, line: Line, opened: list[Node], outer: list[Node]) -> None:
         """Take one line: a directive, a section's begin, or its end."""
         if "$" in line.text:
             line = self.expanded(line)
         name, at = getWord(line)
+        end = len(line.text)
         if name.startswith("</"):
+            if at < end:
+                self.warn(line, at, "what follows the end of a section is ignored")
             self._close(name, opened)
             return
-        end = len(line.text)
         if name.endswith(">"):
             name = name.part(0, len(name) - 1)
             if at >= end and name.startswith("<"):
@@ -187,19 +193,19 @@ class TreeReader:
 
     def _close(self, name: Word, opened: list[Node]) -> None:
         """Take a closing line; when it closes an outer section, close the inner ones with it."""
+        wanted = "<" + name[2:].removesuffix(">").lower()
+        depth = len(opened) - 1
+        while depth >= 0 and opened[depth].name.lower() != wanted:
+            depth -= 1
+        unclosed = opened[depth + 1 :]
+        if depth >= 0:
+            del opened[depth:]
         if not name.endswith(">"):
             raise name.error(f"{name}> directive missing closing '>'")
-        wanted = "<" + name[2:-1].lower()
-        for depth in range(len(opened) - 1, -1, -1):
-            if opened[depth].name.lower() == wanted:
-                inner = opened[depth + 1 :]
-                del opened[depth:]
-                if inner:
-                    raise name.error(f"expected </{inner[-1].name[1:]}> but saw {name}")
-                return
-        if opened:
-            raise name.error(f"expected </{opened[-1].name[1:]}> but saw {name}")
-        raise name.error(f"{name} without matching <{name[2:-1]}> section")
+        if unclosed:
+            raise name.error(f"expected </{unclosed[-1].name[1:]}> but saw {name}")
+        if depth < 0:
+            raise name.error(f"{name} without matching <{name[2:]} section")
 
     def stop(self, error: ConfigurationError) -> None:
         """
@@ -221,9 +227,14 @@ class TreeReader:
         for line in self.lines:
             name, at = getWord(line)
             if name.startswith("</"):
-                if name[2:-1].lower() != expected[-1][1:].lower():
-                    raise name.error(f"expected </{expected[-1][1:]}> but saw {name}")
-                expected.pop()
+                closed = name[2:-1].lower()
+                inner = expected[-1]
+                if closed != inner[1:].lower():
+                    self.errors.append(name.error(f"expected </{inner[1:]}> but saw {name}"))
+                    if closed not in [outer[1:].lower() for outer in expected]:
+                        continue
+                while expected.pop()[1:].lower() != closed:
+                    pass
                 if not expected:
                     return
             elif name.startswith("<"):

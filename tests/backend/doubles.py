@@ -258,9 +258,7 @@ class Application:
         return self.transport.disconnecting or self.transport.lost
 
 
-def connected(
-    clock: Clock | None = None, **how: Any
-) -> tuple[FastCGIClientProtocol, Application]:
+def connected(clock: Clock | None = None, **how: Any) -> tuple[FastCGIClientProtocol, Application]:
     """A connection of nobody's, and the application behind it."""
     connection = FastCGIClientProtocol(Clock() if clock is None else clock, **how)
     connection.makeConnection(Transport())

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.backend.doubles import GET, POST, MemoryBody, Receiver, Site
-from twisted_fcgi.backend.member import LONGEST_PAUSE, Member
+from twisted_fcgi.backend.attempt import LONGEST_PAUSE
+from twisted_fcgi.backend.member import CAUTION, SETTLED, Member
 from twisted_fcgi.errors import (
     AcquireTimedOut,
     ConnectFailed,
@@ -22,7 +23,7 @@ from twisted_fcgi.interfaces import IMember
 from twisted_fcgi.settings import MemberSettings
 from twisted_fcgi.wire import ProtocolStatus
 
-__all__ = ["ConnectTests", "QueueTests", "RetryTests", "ReuseTests", "StopTests"]
+__all__ = ["CautionTests", "ConnectTests", "QueueTests", "RetryTests", "ReuseTests", "StopTests"]
 
 REFUSED = ConnectionRefusedError(111, "Connection refused")
 
@@ -572,6 +573,83 @@ class RetryTests(SynchronousTestCase):
         application.say(status=ProtocolStatus.OVERLOADED)
         self.assertEqual(503, receiver.error.status)  # type: ignore[union-attr]
         self.assertEqual([], site.endpoint.attempts)
+
+
+class CautionTests(SynchronousTestCase):
+    """Members that end kept connections soon after an answer."""
+
+    def deserting(self, after: float = 0.01, said: bytes = b"") -> Site:
+        """A member with one idle connection, another of which was ended after an answer."""
+        site = Site(reuse=True)
+        receivers = [site.open(), site.open()]
+        first, second = site.endpoint.accept(), site.endpoint.accept()
+        first.say()
+        site.clock.advance(after)
+        if said:
+            site.open()
+            first.send(said)
+        first.close()
+        second.say()
+        self.assertTrue(all(receiver.end for receiver in receivers))
+        return site
+
+    def test_newConnection(self) -> None:
+        """A request that can't be sent twice does not take a connection that was just used."""
+        site = self.deserting()
+        receiver = site.open(POST, MemoryBody(b"abc"))
+        self.assertEqual(1, len(site.endpoint.attempts))
+        site.endpoint.accept().say(b"posted")
+        self.assertEqual(b"posted", receiver.data)
+
+    def test_settled(self) -> None:
+        """It takes one that has been idle for long enough."""
+        site = self.deserting()
+        site.clock.advance(SETTLED)
+        site.open(POST, MemoryBody(b"abc"))
+        self.assertEqual([], site.endpoint.attempts)
+
+    def test_others(self) -> None:
+        """A request that can be sent twice takes any."""
+        site = self.deserting()
+        site.open()
+        site.open(((b"REQUEST_METHOD", b"PUT"),), MemoryBody(b"abc", replayable=True))
+        self.assertEqual(1, len(site.endpoint.attempts))
+
+    def test_noReason(self) -> None:
+        """A member whose connections end late, or in an answer, is trusted."""
+        for how in ({"after": SETTLED}, {"said": b"\1"}):
+            site = self.deserting(**how)  # type: ignore[arg-type]
+            site.open(POST, MemoryBody(b"abc"))
+            self.assertEqual([], site.endpoint.attempts, how)
+
+    def test_forgotten(self) -> None:
+        """After a while it is trusted again."""
+        site = self.deserting()
+        site.clock.advance(CAUTION)
+        site.open()
+        site.endpoint.applications[1].say()
+        site.open(POST, MemoryBody(b"abc"))
+        self.assertEqual([], site.endpoint.attempts)
+
+    def test_max(self) -> None:
+        """With ``max`` connections the idle one makes place; so does one that comes free."""
+        for busy in (False, True):
+            site = Site(reuse=True, max=1)
+            site.open()
+            site.endpoint.accept().say()
+            site.endpoint.applications[0].close()
+            site.open()
+            application = site.endpoint.accept().read()
+            if not busy:
+                application.send(application.answer())
+            receiver = site.open(POST, MemoryBody(b"abc"))
+            if busy:
+                application.send(application.answer())
+            self.assertTrue(application.closed)
+            self.assertEqual([], site.endpoint.attempts)
+            application.close()
+            site.endpoint.accept().say(b"posted")
+            self.assertEqual(b"posted", receiver.data)
 
 
 class StopTests(SynchronousTestCase):

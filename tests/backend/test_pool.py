@@ -240,6 +240,69 @@ class PoolTests(SynchronousTestCase):
             """
         )
 
+    def test_unsettled(self) -> None:
+        """Who does not take an idle connection gets a new one; the others take it."""
+        pool = self.transcript(
+            """
+            assign r1 -> CONNECT
+            connected -> r1
+            freed a -> yes
+            """
+        )
+        self.assertEqual(CONNECT, pool.assign("r2", lambda connection: False))
+        self.assertEqual("a", pool.assign("r3"))
+        self.assertEqual("r2", pool.connected())
+
+    def test_settled(self) -> None:
+        """Who takes those that have settled gets the one that was idle for longest."""
+        pool = self.transcript(
+            """
+            assign r1 -> CONNECT
+            assign r2 -> CONNECT
+            connected -> r1
+            connected -> r2
+            freed a -> yes
+            freed b -> yes
+            """
+        )
+        self.assertEqual("a", pool.assign("r3", lambda connection: connection == "a"))
+        self.assertEqual(CONNECT, pool.assign("r4", lambda connection: connection == "a"))
+
+    def test_replace(self) -> None:
+        """With ``max`` connections, an idle one has to make place for the new one."""
+        pool = self.transcript(
+            """
+            assign r1 -> CONNECT
+            connected -> r1
+            freed a -> yes
+            """,
+            max=1,
+        )
+        self.assertEqual(Decision.REPLACE, pool.assign("r2", lambda connection: False))
+        self.assertEqual(CONNECT, pool.lost("a"))
+        self.assertEqual("r2", pool.connected())
+
+    def test_placeIsNeeded(self) -> None:
+        """A connection that nobody who waits would take is not kept in their place."""
+        pool = self.transcript(
+            """
+            assign r1 -> CONNECT
+            connected -> r1
+            """,
+            max=1,
+        )
+        self.assertEqual(WAIT, pool.assign("r2", lambda connection: False))
+        self.assertEqual(False, pool.freed("a"))
+        self.assertEqual(CONNECT, pool.lost("a"))
+        self.assertEqual("r2", pool.connected())
+
+    def test_refusedLeavesNothing(self) -> None:
+        """A request that is refused is forgotten."""
+        pool: Pool[str, str] = Pool(reuse=True, max=1, maxQueue=0)
+        pool.assign("r1")
+        self.assertEqual(REFUSE, pool.assign("r2", lambda connection: False))
+        self.assertEqual(["r1"], list(pool.waiting))
+
     def test_idleIsLost(self) -> None:
         """An idle connection that ends is not given out."""
         self.transcript(

@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 
 from tests.backend.doubles import GET, POST, Application, MemoryBody, Receiver, connected
 from twisted_fcgi.backend.protocol import LAST_LOOK, FastCGIClientProtocol
-from twisted_fcgi.backend.stream import SMALL_BODY
+from twisted_fcgi.backend.uploads import SMALL_BODY
 from twisted_fcgi.errors import (
     AbortedByClient,
     ApplicationOverloaded,
@@ -161,11 +161,10 @@ class RequestTests(Case):
         self.assertReusable()
 
     def test_interfaces(self) -> None:
-        """Streams and connections are what they say they are."""
+        """A stream is what it says it is."""
         _, stream = self.open()
         verifyObject(IStream, stream)
         verifyObject(IBodyConsumer, stream)
-        verifyObject(IPushProducer, self.connection)
 
     def test_repr(self) -> None:
         """A connection and a stream show their state."""
@@ -269,9 +268,7 @@ class EndTests(Case):
             self.application.close(clean)
             error: Any = receiver.error
             self.assertIsInstance(error, ConnectionDied)
-            self.assertEqual(
-                (503, False, False), (error.status, error.untouched, error.retryable)
-            )
+            self.assertEqual((503, False, False), (error.status, error.untouched, error.retryable))
             self.assertIn("app:9000", error.reason)
             self.assertEqual(["ended"], self.owner.calls)
 
@@ -439,7 +436,8 @@ class UploadTests(Case):
         """While the transport is full the body is paused."""
         body = self.big()
         self.open(POST, body)
-        self.assertIs(self.connection, self.transport.producer)
+        self.assertIs(self.connection.uploads, self.transport.producer)
+        verifyObject(IPushProducer, self.transport.producer)
         self.transport.producer.pauseProducing()
         self.transport.producer.pauseProducing()
         self.transport.producer.resumeProducing()
@@ -856,6 +854,19 @@ class ValuesTests(Case):
         self.application.send(answer[5:])
         self.assertEqual({b"FCGI_MPXS_CONNS": b"1"}, self.successResultOf(asked))
         self.assertReusable()
+
+    def test_unknown(self) -> None:
+        """An application that does not know the question knows none of the names."""
+        asked = self.connection.getValues([b"FCGI_MPXS_CONNS"])
+        self.application.read()
+        self.application.send(self.application.wire.unknownType(9))
+        self.assertEqual({}, self.successResultOf(asked))
+        self.assertReusable()
+
+    def test_twice(self) -> None:
+        """One question at a time."""
+        self.connection.getValues([b"FCGI_MPXS_CONNS"])
+        self.assertRaises(LocalProtocolError, self.connection.getValues, [b"FCGI_MAX_REQS"])
 
     def test_died(self) -> None:
         """A connection that ends instead is the failure."""

@@ -374,9 +374,7 @@ class DirectEndpointTests(SynchronousTestCase):
     def test_refusedLater(self) -> None:
         """It may fail then; so it does when the kernel tells a hang-up instead."""
         for tell in ("turn", "lost"):
-            endpoint, fake = self.fake(
-                errno.EINPROGRESS, errno.EINPROGRESS, errno.ECONNREFUSED
-            )
+            endpoint, fake = self.fake(errno.EINPROGRESS, errno.EINPROGRESS, errno.ECONNREFUSED)
             connecting = endpoint.connect(self.factory)
             (handshake,) = self.reactor.writers
             if tell == "turn":

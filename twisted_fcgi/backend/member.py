@@ -6,13 +6,15 @@ idle connection is used before :meth:`Member.open` returns.  Three clocks run
 one after the other and are told apart in what is logged: ``acquire`` (a place),
 ``connectionTimeout`` (a connection), ``timeout`` (an answer).
 
-- A full backlog of a UNIX socket (EAGAIN) is no failure: the attempt is
-  repeated after short pauses, for as long as a connect may take.
 - A kept connection that is found dead before it gave a byte says nothing about
   the application, which has just been restarted, or reached its
   ``pm.max_requests``.  The request is sent once more, on a new connection, when
   that does no harm: nothing of it was sent, or its method is idempotent (RFC
   9110, 9.2.2); and its body, if any, can be had again.
+- Some applications end kept connections soon after an answer, as children of
+  php-fpm do that reached their ``pm.max_requests``.  Once a member was seen to,
+  a request that can't be sent twice takes only connections that have been idle
+  for :data:`SETTLED` seconds, or a new one.
 - Before a connection is used again its socket is looked at, as httpd does: what
   has come meanwhile, its end or bytes that belong to nobody, closes it.  Bytes
   that come even later can't be told from the next answer; no server of FastCGI
@@ -21,8 +23,6 @@ one after the other and are told apart in what is logged: ``acquire`` (a place),
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Sequence
 from functools import partial
 from math import inf
@@ -30,13 +30,11 @@ from socket import MSG_PEEK, socket
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import ConnectError, DNSLookupError
-from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_fcgi.backend.attempt import Attempt
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.endpoints import memberEndpoint
 from twisted_fcgi.backend.pool import Decision, Pool
@@ -55,87 +53,11 @@ DEFAULT_TIMEOUT = 60.0
 #: Methods whose requests may be sent twice (RFC 9110, 9.2.2).
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
-#: Seconds between two attempts on a UNIX socket whose backlog is full: the first, the longest.
-FIRST_PAUSE = 0.002
-LONGEST_PAUSE = 0.1
+#: Seconds after an answer in which an application that ends connections does so.
+SETTLED = 0.1
 
-
-class _Attempt:
-    """A connection that is coming about; it is looked after by the member's deadlines."""
-
-    __slots__ = ("_call", "_deferred", "_limit", "_member", "_pause", "_seconds")
-
-    def __init__(self, member: Member, seconds: float) -> None:
-        self._member = member
-        self._seconds = seconds
-        self._limit = member.reactor.seconds() + seconds
-        self._pause = FIRST_PAUSE
-        self._call: IDelayedCall | None = None
-        self._deferred: Deferred[Any] | None = None
-
-    def begin(self) -> None:
-        """Connect."""
-        self._call = None
-        member = self._member
-        connecting = self._deferred = member.endpoint.connect(member.factory)
-        connecting.addCallbacks(self._connected, self._failed)
-
-    def cancel(self, error: RequestError | None = None) -> None:
-        """Nobody needs it any more, or it took too long."""
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-        deferred, self._deferred = self._deferred, None
-        self._member.attemptEnded(self, error)
-        if deferred is not None:
-            deferred.cancel()
-
-    def dueAt(self) -> float:
-        """When it has taken too long."""
-        return self._limit
-
-    def expired(self) -> None:
-        """It has."""
-        self.cancel(
-            ConnectFailed(f"no connection to {self._member.address} within {self._seconds:g} s")
-        )
-
-    def _connected(self, connection: FastCGIClientProtocol) -> None:
-        if self._deferred is None:  # an endpoint that can't be cancelled
-            connection.transport.abortConnection()
-        else:
-            self._deferred = None
-            self._member.connected(self, connection)
-
-    def _failed(self, failure: Failure) -> None:
-        if self._deferred is None:
-            return
-        self._deferred = None
-        member = self._member
-        error: Any = failure.value
-        if _backlogIsFull(error, member.settings):
-            pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
-            self._call = member.reactor.callLater(pause, self.begin)
-            return
-        # A name that is not known is a 500 of httpd's: no server is down.
-        status = 500 if isinstance(error, DNSLookupError) else None
-        reason = f"no connection to {member.address}: {_reasonOf(error)}"
-        member.attemptEnded(self, ConnectFailed(reason, status))
-
-
-def _backlogIsFull(error: BaseException, settings: MemberSettings) -> bool:
-    """Whether a connect met EAGAIN, which only a UNIX socket with a full backlog has."""
-    if settings.socket is None or not isinstance(error, ConnectError):
-        return False
-    # Twisted takes EAGAIN for a connect that goes on, and then finds no connection.
-    return error.osError in (None, errno.EAGAIN) and type(error) is ConnectError
-
-
-def _reasonOf(error: BaseException) -> str:
-    code = getattr(error, "osError", None)
-    if isinstance(code, int):
-        return f"{os.strerror(code)} ({errno.errorcode.get(code, code)})"
-    return str(error) or type(error).__name__
+#: Seconds for which a member that did so is expected to do it again.
+CAUTION = 3600.0
 
 
 @implementer(IMember)
@@ -148,8 +70,6 @@ class Member:
     :ivar endpoint: connects to it.
     :ivar factory: makes its connections.
     """
-
-    log = Logger(namespace="twisted_fcgi.backend")
 
     def __init__(
         self,
@@ -183,7 +103,8 @@ class Member:
             maxQueue=settings.maxQueue,
         )
         self._timeout = settings.timeout
-        self._attempts: dict[_Attempt, None] = {}
+        self._cautiousUntil = 0.0
+        self._attempts: dict[Attempt, None] = {}
         self._stopped: list[Deferred[None]] = []
         self._figures = dict.fromkeys(("requests", "connects", "failures", "retries", "refused"), 0)
 
@@ -221,14 +142,19 @@ class Member:
         if self._pool.closed:
             stream.ended(ConnectFailed(f"{self.address} is not used any more"))
             return stream
-        chosen = self._pool.assign(stream)
+        cautious = self._cautiousUntil and not _mayBeSentTwice(stream)
+        isSettled = self._isSettled if cautious else None
+        chosen = self._pool.assign(stream, isSettled)
         while isinstance(chosen, FastCGIClientProtocol) and not _isQuiet(chosen):
             chosen.close()
-            chosen = self._pool.assign(stream)
+            chosen = self._pool.assign(stream, isSettled)
         if isinstance(chosen, FastCGIClientProtocol):
             self._give(chosen, stream)
         elif chosen is Decision.CONNECT:
             self._connect(timeout)
+        elif chosen is Decision.REPLACE:
+            next(iter(self._pool.idle)).close()
+            self._limitWaiting(stream)
         elif chosen is Decision.REFUSE:
             self._figures["refused"] += 1
             stream.ended(
@@ -257,7 +183,7 @@ class Member:
 
     # What attempts say
 
-    def connected(self, attempt: _Attempt, connection: FastCGIClientProtocol) -> None:
+    def connected(self, attempt: Attempt, connection: FastCGIClientProtocol) -> None:
         """An attempt gave a connection."""
         self._forget(attempt)
         stream = self._pool.connected()
@@ -266,7 +192,7 @@ class Member:
         else:
             self._give(connection, stream)
 
-    def attemptEnded(self, attempt: _Attempt, error: RequestError | None) -> None:
+    def attemptEnded(self, attempt: Attempt, error: RequestError | None) -> None:
         """
         An attempt gave no connection.
 
@@ -306,6 +232,9 @@ class Member:
 
     def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionEnded`."""
+        now = self.reactor.seconds()
+        if connection.deserted and now - connection.heardAt < SETTLED:
+            self._cautiousUntil = now + CAUTION
         self._perform(self._pool.lost(connection))
         self._rested()
 
@@ -334,10 +263,8 @@ class Member:
         """See :meth:`twisted_fcgi.backend.stream.StreamOwner.takesOver`."""
         if not (isinstance(error, ConnectionDied) and error.untouched):
             return False
-        body = stream.body
-        if body is not None and not body.replayable:
-            return False
-        if not error.retryable and dict(stream.params).get(b"REQUEST_METHOD") not in IDEMPOTENT:
+        replayable = stream.body is None or stream.body.replayable
+        if not (_mayBeSentTwice(stream) or (error.retryable and replayable)):
             return False
         self._figures["retries"] += 1
         self._perform(self._pool.again(stream), stream.timeout)
@@ -345,6 +272,10 @@ class Member:
         return True
 
     # Inside
+
+    def _isSettled(self, connection: FastCGIClientProtocol) -> bool:
+        now = self.reactor.seconds()
+        return now - connection.heardAt >= SETTLED or now >= self._cautiousUntil
 
     def _limitWaiting(self, stream: Stream) -> None:
         if self.settings.acquire is not None:
@@ -361,7 +292,7 @@ class Member:
     def _connect(self, timeout: float) -> None:
         settings = self.settings
         seconds = settings.connectTimeout or timeout
-        attempt = _Attempt(self, seconds)
+        attempt = Attempt(self, seconds)
         self._attempts[attempt] = None
         self._figures["connects"] += 1
         self._deadlines.watch(attempt, attempt.dueAt())
@@ -371,7 +302,7 @@ class Member:
         if decision is Decision.CONNECT:
             self._connect(timeout or self._timeout or DEFAULT_TIMEOUT)
 
-    def _forget(self, attempt: _Attempt) -> None:
+    def _forget(self, attempt: Attempt) -> None:
         self._attempts.pop(attempt, None)
         self._deadlines.forget(attempt)
 
@@ -386,6 +317,13 @@ class Member:
             stopped, self._stopped = self._stopped, []
             for deferred in stopped:
                 deferred.callback(None)
+
+
+def _mayBeSentTwice(stream: Stream) -> bool:
+    """Whether a second time does no harm (RFC 9110, 9.2.2) and the body can be had again."""
+    if stream.body is not None and not stream.body.replayable:
+        return False
+    return any(n == b"REQUEST_METHOD" and value in IDEMPOTENT for n, value in stream.params)
 
 
 def _isQuiet(connection: FastCGIClientProtocol) -> bool:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 __all__ = ["MAX_IDLE", "Decision", "Pool"]
@@ -40,6 +41,7 @@ class Decision(enum.Enum):
     """What is to be done, when it is not the use of an idle connection."""
 
     CONNECT = "begin one more connection"
+    REPLACE = "close the connection that has been idle for longest; its place is needed"
     WAIT = "nothing: a connection will come"
     REFUSE = "the queue is full"
 
@@ -90,23 +92,33 @@ class Pool(Generic[C, R]):
         self.open = 0
         self.closed = False
 
-    def assign(self, request: R) -> C | Decision:
+    def assign(self, request: R, isSettled: Callable[[C], bool] | None = None) -> C | Decision:
         """
         A request came.
 
+        :param isSettled: of a request that does not take every idle connection:
+            whether it takes this one.  If not, it takes none but a new one.
         :returns: the idle connection to use, or what else to do.
         """
         if self.idle:
-            return self.idle.popitem()[0]
+            if isSettled is None:
+                return self.idle.popitem()[0]
+            oldest = next(iter(self.idle))
+            if isSettled(oldest):
+                del self.idle[oldest]
+                return oldest
         limit = self._max
         if limit is None or self.open + self.connecting < limit:
             self.connecting += 1
-            self.waiting[request] = None
-            return Decision.CONNECT
-        if len(self.waiting) - self.connecting >= self._maxQueue:
+            decision = Decision.CONNECT
+        elif len(self.waiting) - self.connecting >= self._maxQueue:
             return Decision.REFUSE
+        else:
+            decision = Decision.REPLACE if self.idle else Decision.WAIT
         self.waiting[request] = None
-        return Decision.WAIT
+        if isSettled is not None:
+            self._choosy.add(request)
+        return decision
 
     def again(self, request: R) -> Decision:
         """A request has to be tried again: before all others, and on a new connection."""
@@ -165,8 +177,8 @@ class Pool(Generic[C, R]):
             if request not in self._choosy:
                 del self.waiting[request]
                 return request
-        if self.closed or len(self.idle) >= self._maxIdle:
-            return False
+        if self.closed or len(self.idle) >= self._maxIdle or self.connecting < len(self.waiting):
+            return False  # the last: its place is needed for a new one
         self.idle[connection] = None
         return True
 

@@ -25,19 +25,16 @@ from typing import Any
 from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.stderr import StderrLog
-from twisted_fcgi.backend.stream import SMALL_BODY, Stream
+from twisted_fcgi.backend.stream import Stream
+from twisted_fcgi.backend.uploads import Uploads
 from twisted_fcgi.errors import (
-    ApplicationOverloaded,
-    BrokenResponse,
-    CannotMultiplex,
     ConnectionDied,
     LocalProtocolError,
     RequestError,
@@ -48,12 +45,12 @@ from twisted_fcgi.wire import (
     ClientConnection,
     EndRequest,
     Event,
-    ProtocolStatus,
     Role,
     Stderr,
     StderrEnded,
     Stdout,
     StdoutEnded,
+    UnknownType,
     Values,
     Violation,
 )
@@ -77,20 +74,19 @@ class ConnectionOwner(TypingProtocol):
         """It is gone."""
 
 
-@implementer(IPushProducer)
 class FastCGIClientProtocol(Protocol):
     """
     One connection to a FastCGI application.
-
-    As an ``IPushProducer`` it is the bodies of its streams, as the transport
-    sees them.
 
     :ivar streams: the streams that were begun and have not ended, by request id.
     :ivar requests: how many were begun.
     :ivar reused: whether the last one was not the first.
     :ivar heardAt: when the last byte came.
-    :ivar stalled: whether the application does not read at present.
+    :ivar uploads: the bodies of its streams; ``None`` as long as there was none.
+    :ivar wire: the FastCGI on it.
     :ivar closing: whether it takes no request any more.
+    :ivar deserted: whether the application ended it, although it was to be kept and
+        no answer had begun.
     """
 
     log = Logger(namespace="twisted_fcgi.backend")
@@ -114,8 +110,10 @@ class FastCGIClientProtocol(Protocol):
         self.streams: dict[int, Stream] = {}
         self.requests = 0
         self.heardAt = 0.0
-        self.stalled = False
+        self.uploads: Uploads | None = None
+        self.wire = ClientConnection()
         self.closing = False
+        self.deserted = False
         self.deadlines = Deadlines(reactor) if deadlines is None else deadlines
         self.stderrLog = (
             StderrLog(name, reactor, self.deadlines) if stderrLog is None else stderrLog
@@ -124,14 +122,8 @@ class FastCGIClientProtocol(Protocol):
         self._owner = owner
         self._keep = keepConnection
         self._seconds = reactor.seconds
-        self._wire = ClientConnection()
         self._heard = 0
         self._limit = inf
-        # What leaves together with BEGIN_REQUEST, while a body is asked for it; and its size.
-        self._pieces: list[bytes] | None = None
-        self._size = 0
-        self._uploads = 0
-        self._producing = False
         self._held = False
         self._settling = False
         self._oddities = 0
@@ -184,7 +176,7 @@ class FastCGIClientProtocol(Protocol):
         body = stream.body
         if self._limit is not inf:
             self._forgetLimit()
-        requestId, begin = self._wire.begin(
+        requestId, begin = self.wire.begin(
             stream.params,
             role=stream.role,
             keepConnection=self._keep,
@@ -197,49 +189,36 @@ class FastCGIClientProtocol(Protocol):
         if body is None:
             self.transport.write(begin)
         else:
-            self._uploads += 1
-            if not self._producing and (body.length is None or body.length > SMALL_BODY):
-                self._producing = True
-                self.transport.registerProducer(self, True)
-            self._pieces = [begin]
-            self._size = 0
-            body.deliver(stream)
-            self._leave()
+            if self.uploads is None:
+                self.uploads = Uploads(self)
+            self.uploads.begin(stream, begin)
         self.deadlines.watch(stream, now + stream.timeout)
-
-    def sendStdin(self, stream: Stream, data: bytes, last: bool) -> None:
-        """Send a part of a body, possibly empty, and its end if it is the last one."""
-        try:
-            pieces = self._wire.stdin(stream.requestId, data) if data else []
-            if last:
-                pieces.append(self._wire.endStdin(stream.requestId))
-        except LocalProtocolError:
-            return  # its end is among the events that are just being told
-        if last:
-            stream.uploading = False
-            stream.markedAt = now = self._seconds()
-            self.deadlines.watch(stream, now + stream.timeout)
-        self._write(pieces, len(data))
-        if last:
-            self._uploadEnded()
 
     def abort(self, stream: Stream) -> None:
         """Ask the application to end a stream whose response nobody wants."""
         if stream.uploading:
             stream.uploading = False
-            self._uploadEnded()
+            self._uploadEnded(stream)
         stream.limit = self._seconds() + self.abortGrace
         self.deadlines.watch(stream, stream.limit)
         try:
-            self._write([self._wire.abort(stream.requestId)], 0)
+            abort = self.wire.abort(stream.requestId)
         except LocalProtocolError:
-            return  # as above
+            return  # its end is among the events that are just being told
+        if self.uploads is None:
+            self.transport.write(abort)
+        else:
+            self.uploads.write([abort])
         self._readAgain()
+
+    def expect(self, stream: Stream) -> None:
+        """From now on it is the application's turn to do something for a stream."""
+        stream.markedAt = now = self._seconds()
+        self.deadlines.watch(stream, now + stream.timeout)
 
     def resumed(self, stream: Stream) -> None:
         """A stream delivers again."""
-        stream.markedAt = now = self._seconds()
-        self.deadlines.watch(stream, now + stream.timeout)
+        self.expect(stream)
         self._readAgain()
 
     def silent(self, stream: Stream) -> None:
@@ -263,10 +242,14 @@ class FastCGIClientProtocol(Protocol):
         Ask what the application can do, with FCGI_GET_VALUES.
 
         :param names: such as ``FCGI_MAX_CONNS``, ``FCGI_MAX_REQS``, ``FCGI_MPXS_CONNS``.
-        :returns: the values of the names that it knows.
+        :returns: the values of the names that it knows; none at all when it does
+            not know the question.
+        :raises LocalProtocolError: while another question has no answer.
         """
+        if self._asked is not None:
+            raise LocalProtocolError(f"{self!r} was asked already")
+        self.transport.write(self.wire.getValues(names))
         self._asked = Deferred()
-        self.transport.write(self._wire.getValues(names))
         return self._asked
 
     # The connection
@@ -280,9 +263,8 @@ class FastCGIClientProtocol(Protocol):
         """Take no request any more, and end the connection once what was written has left."""
         if not self.closing:
             self.closing = True
-            if self._producing:
-                self._producing = False
-                self.transport.unregisterProducer()
+            if self.uploads is not None:
+                self.uploads.close()
             self.idleUntil(self._seconds() + self.abortGrace)
             if self._owner is not None:
                 self._owner.connectionClosing(self)
@@ -313,7 +295,7 @@ class FastCGIClientProtocol(Protocol):
         expected = bool(streams)
         over: list[tuple[Stream, EndRequest | RequestError]] | None = None
         event: Any
-        for event in self._wire.receive(data):
+        for event in self.wire.receive(data):
             kind = type(event)
             if kind is Stdout:
                 stream = streams.get(event.requestId)
@@ -323,7 +305,7 @@ class FastCGIClientProtocol(Protocol):
                 stream = streams.pop(event.requestId, None)
                 if stream is not None:
                     self._letGo(stream)
-                    ended = (stream, self._outcome(stream, event))
+                    ended = (stream, stream.outcome(event, self.name))
                     over = [ended] if over is None else [*over, ended]
             elif kind is StdoutEnded:
                 stream = streams.get(event.requestId)
@@ -346,9 +328,10 @@ class FastCGIClientProtocol(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The transport is gone."""
+        if self._keep and self.requests and not self.closing:
+            self.deserted = all(s.begunAt[0] == self._heard for s in self.streams.values())
         self.closing = True
-        self._producing = False
-        self._wire.lost()
+        self.wire.lost()
         self.deadlines.forget(self)
         if self._asked is not None:
             asked, self._asked = self._asked, None
@@ -369,54 +352,7 @@ class FastCGIClientProtocol(Protocol):
                 self.stderrLog.expired()
                 self.deadlines.stop()
 
-    # IPushProducer: the bodies, as the transport sees them
-
-    def pauseProducing(self) -> None:
-        """The application does not read as fast as bodies come."""
-        if self.stalled:
-            return
-        self.stalled = True
-        now = self._seconds()
-        for stream in list(self.streams.values()):
-            if stream.uploading:
-                stream.markedAt = now
-                self.deadlines.watch(stream, now + stream.timeout)
-                assert stream.body is not None
-                stream.body.pause()
-
-    def resumeProducing(self) -> None:
-        """It has read what there was."""
-        self.stalled = False
-        for stream in list(self.streams.values()):
-            if stream.uploading and not self.stalled:
-                assert stream.body is not None
-                stream.body.resume()
-
-    def stopProducing(self) -> None:
-        """The transport is gone; see :meth:`connectionLost`."""
-
     # Inside
-
-    def _write(self, pieces: list[bytes], size: int) -> None:
-        """Write pieces with ``size`` bytes of a body, or let them leave with BEGIN_REQUEST."""
-        if self._pieces is None:
-            self.transport.writeSequence(pieces)
-            return
-        self._pieces += pieces
-        self._size += size
-        if self._size >= SMALL_BODY:
-            self._leave()
-
-    def _leave(self) -> None:
-        pieces, self._pieces = self._pieces, None
-        if pieces is not None:
-            self.transport.write(b"".join(pieces))
-
-    def _uploadEnded(self) -> None:
-        self._uploads -= 1
-        if self._producing and not self._uploads:
-            self._producing = self.stalled = False
-            self.transport.unregisterProducer()
 
     def _readNoMore(self) -> None:
         if not self._held:
@@ -434,25 +370,11 @@ class FastCGIClientProtocol(Protocol):
         """A stream is not on this connection any more."""
         self.deadlines.forget(stream)
         if stream.uploading:
-            self._uploadEnded()
+            self._uploadEnded(stream)
 
-    def _outcome(self, stream: Stream, end: EndRequest) -> EndRequest | RequestError:
-        """What END_REQUEST says to the receiver."""
-        status = end.protocolStatus
-        if status == ProtocolStatus.REQUEST_COMPLETE:
-            return end
-        error: RequestError
-        if status == ProtocolStatus.OVERLOADED:
-            error = ApplicationOverloaded(f"{self.name} is overloaded (FCGI_OVERLOADED)")
-        elif status == ProtocolStatus.CANT_MPX_CONN:
-            error = CannotMultiplex(f"{self.name} takes no such request (FCGI_CANT_MPX_CONN)")
-        elif status == ProtocolStatus.UNKNOWN_ROLE:
-            error = BrokenResponse(f"{self.name} does not know role {stream.role}")
-        else:
-            error = BrokenResponse(f"{self.name} ended the request with unknown status {status}")
-        if stream.answered:
-            error.retryable = False  # whatever it says, it began
-        return error
+    def _uploadEnded(self, stream: Stream) -> None:
+        assert self.uploads is not None
+        self.uploads.ended(stream)
 
     def _otherwise(self, event: Event) -> bool:
         """An event that is rare; returns whether it was to be expected."""
@@ -460,9 +382,9 @@ class FastCGIClientProtocol(Protocol):
             self._complain(event.error.reason)
             self._fail(event.error)
             return True
-        if isinstance(event, Values) and self._asked is not None:
+        if isinstance(event, (Values, UnknownType)) and self._asked is not None:
             asked, self._asked = self._asked, None
-            asked.callback(event.values)
+            asked.callback(event.values if isinstance(event, Values) else {})
             return True
         self._complain(f"sent a record that means nothing here: {event}")
         return False
@@ -479,11 +401,11 @@ class FastCGIClientProtocol(Protocol):
             self._readAgain()
         if self.closing or self.streams:
             return
-        self._settling = self._keep and bool(self._wire.pending)
+        self._settling = self._keep and bool(self.wire.pending)
         if self._settling:
             # The padding of END_REQUEST is still to come, or else something is wrong.
             self.idleUntil(self._seconds() + self.abortGrace)
-        elif not self._wire.reusable:
+        elif not self.wire.reusable:
             self.close()
         elif self._owner is not None:
             if self._limit is not inf:

@@ -8,8 +8,8 @@ connection is let go, even when the client has not taken all of the response:
 the rest is held here, as it would be in the connection's buffers.
 
 Where the memory goes: what a paused receiver does not take is held up to
-``maxStreamBuffer``, then the connection is not read any more; a body larger
-than :data:`SMALL_BODY` is paused while the connection's buffer is full.
+``maxStreamBuffer``, then the connection is not read any more.  For the other
+direction see :mod:`twisted_fcgi.backend.uploads`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,35 @@ from typing import TYPE_CHECKING, Protocol
 from zope.interface import implementer
 
 from twisted_fcgi.backend.stderr import Stderr, printable
-from twisted_fcgi.errors import BadRequest, RequestError
+from twisted_fcgi.errors import (
+    ApplicationOverloaded,
+    BadRequest,
+    BrokenResponse,
+    CannotMultiplex,
+    RequestError,
+)
 from twisted_fcgi.interfaces import IBody, IBodyConsumer, IStream, IStreamReceiver
-from twisted_fcgi.wire import EndRequest
+from twisted_fcgi.wire import EndRequest, ProtocolStatus
 
 if TYPE_CHECKING:
     from twisted_fcgi.backend.protocol import FastCGIClientProtocol
+    from twisted_fcgi.backend.uploads import Uploads
 
-__all__ = ["SMALL_BODY", "Stream", "StreamOwner"]
+__all__ = ["Stream", "StreamOwner"]
 
-#: A body up to this size is handed to the transport without back-pressure: it
-#: is what a transport buffers in any case before it pauses a producer.
-SMALL_BODY = 65536
+
+#: What END_REQUEST says of a request that is not complete.
+_REFUSALS: dict[int, tuple[type[RequestError], str]] = {
+    ProtocolStatus.OVERLOADED: (ApplicationOverloaded, "is overloaded (FCGI_OVERLOADED)"),
+    ProtocolStatus.CANT_MPX_CONN: (
+        CannotMultiplex,
+        "wants a connection for each request (FCGI_CANT_MPX_CONN)",
+    ),
+    ProtocolStatus.UNKNOWN_ROLE: (
+        BrokenResponse,
+        "does not know the role of the request (FCGI_UNKNOWN_ROLE)",
+    ),
+}
 
 
 class StreamOwner(Protocol):
@@ -183,25 +200,26 @@ class Stream:
         """See :meth:`twisted_fcgi.interfaces.IBodyConsumer.write`."""
         if not self.uploading:
             return  # its request is over, and who ended it knows that
-        assert self.connection is not None and self.body is not None
+        uploads = self._uploads()
+        assert self.body is not None
         self._received += len(data)
         length = self.body.length
         if length is not None and self._received > length:
             self.fail(BadRequest(f"the body is longer than its {length} bytes"))
         else:
             # The end goes along with the last part, in one write.
-            self.connection.sendStdin(self, data, self._received == length)
+            uploads.send(self, data, self._received == length)
 
     def finish(self) -> None:
         """See :meth:`twisted_fcgi.interfaces.IBodyConsumer.finish`."""
         if not self.uploading:
             return  # as above; or its length said so already
-        assert self.connection is not None and self.body is not None
+        assert self.body is not None
         length = self.body.length
         if length is not None and self._received < length:
             self.fail(BadRequest(f"the body ended after {self._received} of {length} bytes"))
         else:
-            self.connection.sendStdin(self, b"", True)
+            self._uploads().send(self, b"", True)
 
     def fail(self, error: RequestError) -> None:
         """See :meth:`twisted_fcgi.interfaces.IBodyConsumer.fail`."""
@@ -213,6 +231,10 @@ class Stream:
             self.connection.abort(self)
             if receiver is not None:
                 receiver.streamFailed(error)
+
+    def _uploads(self) -> Uploads:
+        assert self.connection is not None and self.connection.uploads is not None
+        return self.connection.uploads
 
     # What the connection says
 
@@ -257,6 +279,17 @@ class Stream:
             self._stderr = Stderr(self.connection.stderrLog, self.name)
         self._stderr.write(data)
 
+    def outcome(self, end: EndRequest, application: str) -> EndRequest | RequestError:
+        """What END_REQUEST means for the receiver."""
+        status = end.protocolStatus
+        if status == ProtocolStatus.REQUEST_COMPLETE:
+            return end
+        kind, text = _REFUSALS.get(status, (BrokenResponse, f"said unknown status {status}"))
+        error = kind(f"{application} {text}")
+        if self.answered:
+            error.retryable = False  # whatever it says, it began
+        return error
+
     def ended(self, last: EndRequest | RequestError) -> None:
         """It is over; its connection has let it go."""
         self.connection = None
@@ -299,7 +332,7 @@ class Stream:
         connection = self.connection
         if connection is None or self._receiver is None:
             return self.limit
-        if self._paused or (self.uploading and not connection.stalled):
+        if self._paused or (self.uploading and not self._uploads().stalled):
             return inf  # it is the client's turn
         return max(self.markedAt, connection.heardAt) + self.timeout
 

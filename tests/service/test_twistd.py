@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -92,9 +92,8 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def waitFor(condition: object) -> None:
+def waitFor(condition: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    assert callable(condition)
     end = time.monotonic() + LIMIT
     while not condition():
         assert time.monotonic() < end, "it never came to pass"
@@ -114,6 +113,25 @@ def test_demo(folder: Path, port: int) -> None:
         assert len(list((folder / "tmp").iterdir())) == 1
         assert running.stopped() == -signal.SIGTERM
     assert list((folder / "tmp").iterdir()) == []
+
+
+def test_gracefulStop(folder: Path, port: int) -> None:
+    """After SIGTERM nobody new is let in, and a request that was begun is answered."""
+    with Running(folder, "--demo", "--listen", f"tcp:{port}:interface=127.0.0.1") as running:
+        running.get(port)
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as client:
+            client.sendall(
+                b"POST /upload HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n"
+                b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+            )
+            assert client.recv(4096).startswith(b"HTTP/1.1 100 ")
+            running.process.send_signal(signal.SIGTERM)
+            waitFor(lambda: not accepts(port))
+            client.sendall(b"ab")
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b'{"bytes": 2,' in answer
+        assert running.process.wait(LIMIT) == -signal.SIGTERM
 
 
 def test_badConfiguration(folder: Path) -> None:

@@ -151,7 +151,9 @@ def values(words: list[str]) -> dict[str, Any]:
 def balancerOf(members: str, parameters: str = "") -> Balancer:
     """A balancer as :data:`TRANSCRIPTS` describe it."""
     described = [words.split() for words in members.split(",") if words]
-    sticky = {"stickySession": "SID", "stickyPath": "SID"} if "sticky" in parameters else {}
+    sticky: dict[str, Any] = {}
+    if "sticky" in parameters:
+        sticky = {"stickySession": "SID", "stickyPath": "SID"}
     return Balancer(
         BalancerSettings(
             "balancer://app",
@@ -206,7 +208,7 @@ class Play:
         tried: list[MemberState] = []
         self.now += 0.01
         while len(tried) <= attempts:
-            state = self.balancer.elect(self.now, tried, session and session.route)
+            state = self.balancer.elect(self.now, tried, session.route if session else None)
             if state is None:
                 break
             self.balancer.began(state, self.now)
@@ -257,7 +259,9 @@ class RecoveryTests(SynchronousTestCase):
         play = Play(balancerOf("b0", "forceRecovery=False"))
         self.assertEqual("503", play.line("down:b0 x").split()[1])
         state = play.balancer.members[0]
+        play.balancer.recovered(state, play.now)
         play.balancer.checked(state, play.now, False)
+        self.assertEqual("C", state.status)
         self.assertEqual("up:b0 b0", play.line("up:b0 x"))
         for letter in "DSN":
             play.balancer.setStatus(state, letter, True, play.now)
@@ -332,6 +336,14 @@ class StatusTests(SynchronousTestCase):
             self.assertIn(f" {letter} ", repr(state))
             balancer.setStatus(state, letter, False, START)
             self.assertEqual("", state.status)
+
+    def test_ignoreErrors(self) -> None:
+        """A member that is told to ignore errors is back at once."""
+        play = Play(balancerOf("b0, b1"))
+        play.line("down:b0 x up:b0")
+        play.balancer.setStatus(play.balancer.members[0], "I", True, play.now)
+        self.assertEqual("b1 b0", play.line("x x"))
+        self.assertEqual("I", play.balancer.members[0].status)
 
     def test_setFactor(self) -> None:
         """A new factor counts from now on, without making up for the past."""
@@ -432,23 +444,35 @@ class UpdateTests(SynchronousTestCase):
         self.assertEqual(("E", 1, 200), (kept.status, kept.elected, kept.loadFactor))
         self.assertEqual("b3 b3", play.line("x x"))
 
-    def test_status(self) -> None:
-        """What was set by hand stays, unless the member is configured anew."""
+    def test_byHand(self) -> None:
+        """What was changed by hand stays, unless the configuration says something new of it."""
         balancer = balancerOf("b0, b1")
         for state in balancer.members:
             balancer.setStatus(state, "D", True, START)
-        balancer.update(balancerOf("b0, b1 lbset=1").settings)
-        self.assertEqual(["D", ""], [state.status for state in balancer.members])
+            balancer.setFactor(state, 700)
+        balancer.update(balancerOf("b0 lbset=1 route=a, b1 status=H loadFactor=200").settings)
+        seen = [(state.status, state.loadFactor, state.lbset) for state in balancer.members]
+        self.assertEqual([("D", 700, 1), ("H", 200, 0)], seen)
 
     def test_previous(self) -> None:
         """Another balancer in the place of one goes on where that one was."""
-        play = Play(balancerOf("b0, b1, b2", "method=heartbeat"))
-        play.balancer.heard("b1", Heartbeat(1, 4, START))
-        play.line("x")
+        play = Play(balancerOf("b0 loadFactor=300, b1"))
+        play.line("x x")
         other = Balancer(play.balancer.settings, play.balancer)
         self.assertEqual(play.balancer.members, other.members)
         play.balancer = other
-        self.assertEqual("b1 b1 b1", play.line("x x x"))
+        self.assertEqual("b1 b0 b0 b0 b1", play.line("x x x x x"))
+
+    def test_heartbeats(self) -> None:
+        """What was heard of hosts is kept as long as they are there."""
+        members = balancerOf("b0, b1, b2", "method=heartbeat").settings
+        play = Play(Balancer(members))
+        play.balancer.heard("b1", Heartbeat(1, 4, START))
+        play.balancer = Balancer(members, play.balancer)
+        self.assertEqual("b1 b1 b1 b1", play.line("x x x x"))
+        play.balancer.update(balancerOf("b0").settings)
+        play.balancer.update(members)
+        self.assertEqual(3, len({play.ask() for _ in range(60)}))
 
     def test_sameMemberTwice(self) -> None:
         """A member that is listed twice has two states."""

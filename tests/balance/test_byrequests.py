@@ -158,6 +158,19 @@ class SequenceTests(SynchronousTestCase):
 class TurnsTests(SynchronousTestCase):
     """The candidates alone."""
 
+    @settings(max_examples=40, deadline=None)
+    @given(st.lists(st.integers(100, 160) | st.integers(9990, 10000), min_size=30, max_size=60))
+    def test_unequal(self, factors: list[int]) -> None:
+        """Members with a hundred times the factor of others come from far behind in time."""
+        plain = [Worker(n, factor) for n, factor in enumerate(factors)]
+        reference = Reference(plain)
+        states = balancerOf(plain).members
+        turns = Turns(states)
+        for _ in range(400):
+            expected = reference.elect(0.0)
+            assert expected is not None
+            self.assertIs(states[expected.number], turns.take())
+
     @settings(max_examples=60, deadline=None)
     @given(
         st.lists(st.integers(100, 10000), min_size=30, max_size=120),
@@ -176,7 +189,7 @@ class TurnsTests(SynchronousTestCase):
                 for worker in plain:
                     worker.lbstatus += worker.factor
                 plain[number].lbstatus -= turns.total
-                turns.steps += 1
+                turns.credit()
                 states[number].lbstatus -= turns.total
             expected = reference.elect(0.0)
             assert expected is not None

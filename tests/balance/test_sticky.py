@@ -72,7 +72,7 @@ URLS = [
 
 def routeOf(session: Session | None) -> bytes | None:
     """The route that was found."""
-    return session and session.route
+    return session.route if session else None
 
 
 class FindSessionTests(SynchronousTestCase):
@@ -178,8 +178,8 @@ class RouteCookieTests(SynchronousTestCase):
         """What others signed, or nobody did, is no route."""
         made = self.cookie.make(self.balancer.members[0]).partition(b";")[0]
         others = [
-            RouteCookie(replace(SETTINGS, **{name: "another"})).make(self.balancer.members[0])
-            for name in ("name", "routeSecret")
+            RouteCookie(settings).make(self.balancer.members[0])
+            for settings in (replace(SETTINGS, name="x"), replace(SETTINGS, routeSecret="x"))
         ]
         for forged in (b"", b"fcgiroute=a", b"fcgiroute=.a", made[:-1], made + b"x", *others):
             self.assertIs(None, self.cookie.check(forged), forged)

@@ -4,12 +4,14 @@ The choice of a member: who is asked, who is left alone, whose session it is.
 Pure: the time is passed in, decisions are returned, nothing is logged.  In the life
 of a request::
 
-    session = findSession(settings, url, cookies)       # whose is it?
-    state = balancer.elect(now, tried, session.route)   # None: 503
+    session = findSession(settings, url, cookies)
+    route = session.route if session else None          # or RouteCookie.check(cookies)
+    state = balancer.elect(now, tried, route)           # None: 503
     pairs = balancerVariables(settings, state, session)
     balancer.began(state, now)
-    balancer.finished(state, now, sent, received)       # in any case, then
-    balancer.failed(state, now, reason)                 # or recovered(state, now)
+    balancer.finished(state, now, sent, received)       # in any case, then one of
+    balancer.failed(state, now, reason)
+    balancer.recovered(state, now)
 """
 
 from __future__ import annotations

@@ -153,15 +153,17 @@ class Balancer:
 
         It is in error state for ``retry`` seconds, unless it ignores errors.
         """
-        if not state.ignoresErrors:
+        if state.ignoresErrors:
+            return
+        if state.failedAt is None:
             self._change()
-            state.failedAt = now
-            state.reason = reason
+        state.failedAt = now
+        state.reason = reason
 
     def recovered(self, state: MemberState, now: float) -> None:
         """A member was reached."""
         state.retries = 0
-        if state.inError:
+        if state.failedAt is not None:
             self._change()
             state.returned(now)
 
@@ -228,7 +230,7 @@ class Balancer:
 
     def heard(self, host: str, beat: Heartbeat) -> None:
         """A host of members said how busy it is (lbmethod heartbeat)."""
-        if any(state.settings.host == host for state in self.members):
+        if host in self._shared.hosts:
             self._shared.heartbeats[host] = beat
 
     def settle(self) -> None:
@@ -264,7 +266,7 @@ class Balancer:
         if method is None:
             method = self._compete()
         if route:
-            state = self._findRoute(route, tried)
+            state = self._findRoute(route, tried, {route})
             if state is not None:
                 method.credit()
                 self._credits += 1
@@ -329,12 +331,13 @@ class Balancer:
         return self._method
 
     def _findRoute(
-        self, route: bytes, tried: Collection[MemberState], seen: tuple[bytes, ...] = ()
+        self, route: bytes, tried: Collection[MemberState], seen: set[bytes]
     ) -> MemberState | None:
         """
         The member of a route, or of the route that it redirects to.
 
-        :param seen: the routes that redirected to this one.
+        :param seen: the routes that were looked for: each one once, whatever
+            redirects to what.
         """
         members = self._byRoute.get(route, ())
         for standby in (False, True):
@@ -343,8 +346,9 @@ class Balancer:
                     continue
                 if state.usable and state not in tried:
                     return state
-                if state.redirect and state.redirect != route and state.redirect not in seen:
-                    found = self._findRoute(state.redirect, tried, (*seen, route))
+                if state.redirect and state.redirect not in seen:
+                    seen.add(state.redirect)
+                    found = self._findRoute(state.redirect, tried, seen)
                     if found is not None:
                         return found
         return None

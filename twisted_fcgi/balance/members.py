@@ -102,26 +102,44 @@ class MemberState:
         self.retries = 0
         self.health = Health()
         self.returnedAt: float | None = None
-        self.configure(settings)
+        self._setShare(settings)
+        self._setStatus(settings)
+        self._setPlace(settings)
 
     def configure(self, settings: MemberSettings) -> None:
-        """Take over what was configured; figures and health stay."""
-        self.settings = settings
-        self.route = settings.route.encode("utf-8", "surrogateescape")
-        self.cookieRoute = self.route
-        if not _IN_COOKIE.fullmatch(self.route):
-            self.cookieRoute = sha256(self.name).hexdigest()[:16].encode("ascii")
-        self.redirect = settings.redirect.encode("utf-8", "surrogateescape")
-        self.lbset = settings.lbset
+        """
+        Take over other settings.
+
+        Figures and health stay, and so does what was changed by hand, as long as the
+        configuration says the same of it as before.
+        """
+        if settings.loadFactor != self.settings.loadFactor:
+            self._setShare(settings)
+        if settings.status != self.settings.status:
+            self._setStatus(settings)
+        self._setPlace(settings)
+
+    def _setShare(self, settings: MemberSettings) -> None:
         self.factor = self.loadFactor = settings.loadFactor
-        self.drainUntil = inf
+
+    def _setStatus(self, settings: MemberSettings) -> None:
         self.disabled = "D" in settings.status
         self.stopped = "S" in settings.status
         self.ignoresErrors = "I" in settings.status
         self.spare = "R" in settings.status
         self.standby = "H" in settings.status
         self.draining = "N" in settings.status
+        self.drainUntil = inf
         # E does nothing here: as in httpd, no time is set, so that it is over at once.
+
+    def _setPlace(self, settings: MemberSettings) -> None:
+        self.settings = settings
+        self.lbset = settings.lbset
+        self.route = settings.route.encode("utf-8", "surrogateescape")
+        self.redirect = settings.redirect.encode("utf-8", "surrogateescape")
+        self.cookieRoute = self.route
+        if not _IN_COOKIE.fullmatch(self.route):
+            self.cookieRoute = sha256(self.name).hexdigest()[:16].encode("ascii")
 
     def returned(self, now: float) -> None:
         """It is in error state no more."""

@@ -5,9 +5,9 @@ Who the candidates are is decided before (see :mod:`~twisted_fcgi.balance.balanc
 so a method is little more than a comparison.  :data:`METHODS` has them all; the
 first line of a class is its description in the reference.
 
-byrequests and bybusyness elect as httpd's do, one by one.  The cost of an election
-does not grow with the number of candidates, or with its logarithm only, but for
-bybusyness, which looks at each one, as httpd does.
+byrequests, bytraffic and bybusyness elect whom httpd's elect, one by one.  What an
+election costs hardly depends on the number of candidates, but for bybusyness: that
+looks at each one, as httpd does.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Shared:
     What the methods of a balancer know beside their candidates.
 
     :ivar random: gives a number from 0 to below 1.
+    :ivar hosts: those of the members.
     :ivar heartbeats: the latest one of each host.
     """
 
@@ -68,6 +69,9 @@ class Shared:
         :param members: all of them, candidates or not.
         """
         self._members = members
+        self.hosts = frozenset(state.settings.host for state in members)
+        for host in self.heartbeats.keys() - self.hosts:
+            del self.heartbeats[host]
         self._ring: tuple[list[int], list[MemberState]] | None = None
 
     def ring(self) -> tuple[list[int], list[MemberState]]:
@@ -139,7 +143,7 @@ class ByRequests(Method):
         return self._turns.steps
 
     def credit(self) -> None:
-        self._turns.steps += 1
+        self._turns.credit()
 
     def elect(self, now: float, key: bytes | None) -> MemberState:
         return self._turns.take()

@@ -108,7 +108,8 @@ class RouteCookie:
     The cookie that is set for applications that add no route.
 
     It holds the member's :attr:`~MemberState.cookieRoute` and a signature, so that
-    a client can't choose a member, or learn by trying which there are.
+    a client can't choose a member, or learn by trying which there are.  It has to be
+    set when the route that came with a request is not that of who was elected.
 
     :ivar name: the cookie's name.
     :param settings: ``routeCookie`` and ``routeSecret``.

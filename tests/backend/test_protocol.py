@@ -586,10 +586,9 @@ class AbortTests(Case):
             part = self.application.answer(b"bad", end=False)
             self.application.send(part + self.application.answer(b"rest", **more))
             self.assertFalse(receiver.over)
-            if more["end"]:
-                self.assertEqual(["freed"], self.owner.calls)  # nothing was left to abort
-            else:
-                self.assertTrue(self.application.read().aborted)
+            self.assertEqual(more["end"], self.application.closed)
+            self.assertEqual(not more["end"], self.application.read().aborted)
+            self.assertNotIn("freed", self.owner.calls)
 
     def test_beforeViolation(self) -> None:
         """So may it when a violation comes next."""

@@ -126,6 +126,7 @@ class FastCGIClientProtocol(Protocol):
         self._limit = inf
         self._held = False
         self._settling = False
+        self._unwanted = False
         self._oddities = 0
         self._untaken: tuple[int, int] | None = None
         self._asked: Deferred[dict[bytes, bytes]] | None = None
@@ -204,7 +205,10 @@ class FastCGIClientProtocol(Protocol):
         try:
             abort = self.wire.abort(stream.requestId)
         except LocalProtocolError:
-            return  # its end is among the events that are just being told
+            # Its end is among the events that are just being told.  As httpd has it, an
+            # application whose answer is not wanted is not trusted with another request.
+            self._unwanted = True
+            return
         if self.uploads is None:
             self.transport.write(abort)
         else:
@@ -405,7 +409,7 @@ class FastCGIClientProtocol(Protocol):
         if self._settling:
             # The padding of END_REQUEST is still to come, or else something is wrong.
             self.idleUntil(self._seconds() + self.abortGrace)
-        elif not self.wire.reusable:
+        elif self._unwanted or not self.wire.reusable:
             self.close()
         elif self._owner is not None:
             if self._limit is not inf:

@@ -29,7 +29,7 @@ from math import inf
 from socket import MSG_PEEK, socket
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
@@ -82,6 +82,7 @@ class Member:
         self.address = settings.address
         self.endpoint = memberEndpoint(settings, reactor) if endpoint is None else endpoint
         self._deadlines = Deadlines(reactor)
+        self._stderrLog = StderrLog(self.address, reactor, self._deadlines)
         self.factory = Factory.forProtocol(
             partial(
                 FastCGIClientProtocol,
@@ -89,7 +90,7 @@ class Member:
                 name=self.address,
                 owner=self,
                 deadlines=self._deadlines,
-                stderrLog=StderrLog(self.address, reactor, self._deadlines),
+                stderrLog=self._stderrLog,
                 keepConnection=settings.reuse,
                 abortGrace=settings.abortGrace,
                 maxStreamBuffer=settings.maxStreamBuffer,
@@ -175,11 +176,10 @@ class Member:
         self._pool.closed = True
         for connection in list(self._pool.idle):
             connection.close()
-        if self._isAtRest():
-            self._deadlines.stop()
-            return succeed(None)
-        self._stopped.append(Deferred())
-        return self._stopped[-1]
+        stopped: Deferred[None] = Deferred()
+        self._stopped.append(stopped)
+        self._rested()
+        return stopped
 
     # What attempts say
 
@@ -306,13 +306,11 @@ class Member:
         self._attempts.pop(attempt, None)
         self._deadlines.forget(attempt)
 
-    def _isAtRest(self) -> bool:
-        pool = self._pool
-        return not (pool.open or pool.connecting or pool.waiting)
-
     def _rested(self) -> None:
         """After something ended: whether that was the last of it."""
-        if self._stopped and self._isAtRest():
+        pool = self._pool
+        if self._stopped and not (pool.open or pool.connecting or pool.waiting):
+            self._stderrLog.expired()
             self._deadlines.stop()
             stopped, self._stopped = self._stopped, []
             for deferred in stopped:

@@ -7,10 +7,11 @@ a timer and half a dozen objects on a connect that takes a UNIX socket or the
 loopback no time at all.  With a connection for each request, which is what
 httpd does by default, that is most of a request's cost.
 
-- :class:`EagerWriting` sends at once when nothing is buffered, but no more than
-  :attr:`~EagerWriting.ALLOWANCE` bytes before it lets the reactor look after
+- :class:`EagerWriting` sends in the same turn when nothing is buffered, but no more
+  than :attr:`~EagerWriting.ALLOWANCE` bytes before it lets the reactor look after
   others; and it closes at once when it is asked to while it reads.
 - :class:`DirectEndpoint` connects at once when that is possible.
+- :func:`acceptEagerly` does the same for what a port accepts.
 
 Both are for reactors that poll file descriptors; see
 :func:`~twisted_fcgi.backend.endpoints.memberEndpoint` for the others.
@@ -25,7 +26,7 @@ from errno import EALREADY, EINPROGRESS, EMFILE, ENAMETOOLONG
 from fcntl import ioctl
 from struct import Struct
 from termios import TIOCOUTQ
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
@@ -38,10 +39,10 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
-from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Connection, Port, Server
 from zope.interface import implementer
 
-__all__ = ["DirectEndpoint", "EagerConnection", "EagerWriting"]
+__all__ = ["DirectEndpoint", "EagerConnection", "EagerServer", "EagerWriting", "acceptEagerly"]
 
 _int = Struct("i")
 
@@ -55,56 +56,87 @@ class EagerWriting(_Mixed):
     """
     Mixed into a :class:`twisted.internet.tcp.Connection` before it.
 
+    While one of these transports reads, what is written to any of them is collected,
+    and sent when it has read: one system call for each, however many parts a protocol
+    writes.
+
     :cvar ALLOWANCE: the most bytes sent at once between two events of this
         socket; without it a fast peer would have the whole process for itself.
     """
 
     ALLOWANCE = 131072
 
+    # close() is enough: no other process has the descriptor (FD_CLOEXEC).
+    _shouldShutdown = False
+
+    # The transports that something is collected for, while one reads.
+    _turn: ClassVar[list[EagerWriting] | None] = None
+
     #: Bytes that the kernel took.
     sent = 0
 
     _allowance = ALLOWANCE
     _inRead = False
+    _collected: list[bytes]
+    _collectedSize = 0
 
     def write(self, data: bytes) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.write`."""
-        size = len(data)
-        if size <= self._allowance and self._isEager():
-            try:
-                sent = self.socket.send(data)
-            except OSError:
-                sent = 0  # full, or dead: the reactor will find out
-            self._allowance -= sent
-            self.sent += sent
-            if sent == size:
-                return
-            if sent:
-                data = data[sent:]
-        super().write(data)
+        self._writePieces([data], len(data))
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.writeSequence`."""
         pieces = list(iovec)
-        size = sum(map(len, pieces))
-        if size <= self._allowance and self._isEager():
-            try:
+        self._writePieces(pieces, sum(map(len, pieces)))
+
+    def _writePieces(self, pieces: list[bytes], size: int) -> None:
+        collected = self._collectedSize
+        turn = EagerWriting._turn
+        if collected + size > self._allowance or not self._isEager():
+            self._sendCollected()
+            super().writeSequence(pieces)
+        elif collected:
+            self._collected += pieces
+            self._collectedSize = collected + size
+        elif turn is not None:
+            turn.append(self)
+            self._collected = pieces
+            self._collectedSize = size
+        else:
+            self._send(pieces, size)
+
+    def _sendCollected(self) -> None:
+        size = self._collectedSize
+        if size:
+            self._collectedSize = 0
+            if self.connected and not self._aborting:
+                self._send(self._collected, size)
+
+    def _send(self, pieces: list[bytes], size: int) -> None:
+        try:
+            if len(pieces) == 1:
+                sent = self.socket.send(pieces[0])
+            else:
                 sent = self.socket.sendmsg(pieces)
-            except OSError:
-                sent = 0
-            self._allowance -= sent
-            self.sent += sent
-            if sent == size:
-                return
-            pieces = [b"".join(pieces)[sent:]]
-        super().writeSequence(pieces)
+        except OSError:
+            sent = 0  # full, or dead: the reactor will find out
+        self._allowance -= sent
+        self.sent += sent
+        if sent != size:
+            super().write(b"".join(pieces)[sent:])
 
     def loseConnection(self) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.loseConnection`."""
         if self._inRead and self.producer is None and self._isEager():
             self.disconnecting = 1  # doRead() tells the reactor
         else:
+            self._sendCollected()
             super().loseConnection()
+
+    def loseWriteConnection(self) -> None:
+        """See :meth:`twisted.internet.interfaces.IHalfCloseableDescriptor`."""
+        self._sendCollected()
+        super().loseWriteConnection()
 
     def doRead(self) -> Any:
         """See :meth:`twisted.internet.interfaces.IReadDescriptor.doRead`."""
@@ -117,9 +149,15 @@ class EagerWriting(_Mixed):
         if not data:
             return CONNECTION_DONE
         self._allowance = self.ALLOWANCE
+        turn = EagerWriting._turn = []
         self._inRead = True
-        self.protocol.dataReceived(data)
-        self._inRead = False
+        try:
+            self.protocol.dataReceived(data)
+        finally:
+            self._inRead = False
+            EagerWriting._turn = None
+            for transport in turn:
+                transport._sendCollected()
         if self.disconnecting and self._isEager():
             return CONNECTION_DONE
         return None
@@ -153,8 +191,23 @@ class EagerWriting(_Mixed):
             and not self._tempDataLen
             and not self.dataBuffer
             and not self._writeDisconnecting
+            and not self._aborting
             and not self.TLS
         )
+
+
+class EagerServer(EagerWriting, Server):
+    """A server's end of a connection."""
+
+
+def acceptEagerly(port: object) -> None:
+    """
+    Let the connections that a port accepts be :class:`EagerServer`, where they can.
+
+    :param port: what an endpoint listens with.
+    """
+    if isinstance(port, Port) and port.transport is Server:
+        port.transport = EagerServer
 
 
 class EagerConnection(EagerWriting, Connection):
@@ -164,15 +217,16 @@ class EagerConnection(EagerWriting, Connection):
     :param peer: what it is connected to.
     """
 
-    # close() is enough: no other process has the descriptor (FD_CLOEXEC).
-    _shouldShutdown = False
-
     def __init__(self, skt: socket.socket, protocol: IProtocol, reactor: Any, peer: Any) -> None:
         super().__init__(skt, protocol, reactor)
         self._peer = peer
         self.logstr = f"{type(protocol).__name__},client"
         self.connected = 1
         self.startReading()
+
+    def readConnectionLost(self, reason: Any) -> None:
+        """The peer's end is the end: FastCGI has no half-closed connections."""
+        self.connectionLost(reason)
 
     def getPeer(self) -> Any:
         """See :meth:`twisted.internet.interfaces.ITransport.getPeer`."""

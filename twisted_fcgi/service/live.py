@@ -23,6 +23,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
+from twisted_fcgi.backend.transports import acceptEagerly
 from twisted_fcgi.service.errorlog import ErrorLog
 from twisted_fcgi.settings import Settings
 from twisted_fcgi.web.factory import HTTPFactory
@@ -107,6 +108,7 @@ class ListenerService(Service):
             self.privilegedStartService()
 
     def _listens(self, port: IListeningPort) -> IListeningPort:
+        acceptEagerly(port)
         log.info("Listening at {url}", url=self._urlOf(port.getHost()))
         return port
 

@@ -132,6 +132,19 @@ def documentRoot(scope: Scope, word: Word) -> None:
 
 
 @rows.directive(
+    "DefaultRuntimeDir",
+    Shape.TAKE1,
+    Context.MAIN,
+    syntax="directory",
+    default="logs",
+    example='DefaultRuntimeDir "/run/site"',
+)
+def defaultRuntimeDir(scope: Scope, word: Word) -> None:
+    """Where the paths of UNIX sockets begin that are not absolute."""
+    scope.draft.runtimeDirectory = scope.path(word)
+
+
+@rows.directive(
     "SetHandler",
     Shape.TAKE1,
     Context.ANYWHERE,
@@ -292,7 +305,7 @@ def allowOverride(scope: Scope, words: list[Word]) -> None:
 
 rows.ignore(
     """
-    User Group PidFile ServerTokens ServerSignature Mutex DefaultRuntimeDir DefaultStateDir
+    User Group PidFile ServerTokens ServerSignature Mutex
     CoreDumpDirectory EnableMMAP EnableSendfile ExtendedStatus HostnameLookups AcceptFilter
     ListenBacklog GracefulShutdownTimeout MaxMemFree ReceiveBufferSize SendBufferSize
     ScoreBoardFile ThreadStackSize SeeRequestTail ErrorLogFormat AccessFileName

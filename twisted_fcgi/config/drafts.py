@@ -8,6 +8,7 @@ at the end, by ``finish``.
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -208,6 +209,7 @@ class ConfigurationDraft:
     The whole.
 
     :ivar serverRoot: where relative paths begin.
+    :ivar runtimeDirectory: where those of sockets begin.
     :ivar values: fields of :class:`Settings`.
     :ivar ignored: names of directives that have no meaning here.
     :ivar absent: names of modules that an ``<IfModule>`` did not find.
@@ -216,6 +218,7 @@ class ConfigurationDraft:
     def __init__(self, serverRoot: str, environment: Mapping[str, str]) -> None:
         self.serverRoot = serverRoot
         self.environment = environment
+        self.runtimeDirectory = os.path.join(serverRoot, "logs")
         self.values: dict[str, Any] = {}
         self.listeners: list[Listener] = []
         self.main = ServerDraft()

@@ -100,6 +100,7 @@ class MemberDraft:
 
     :ivar matching: whether a ProxyPassMatch made it: then its name may have
         back-references.
+    :ivar number: how many were described before it.
     :ivar fields: the settings' fields that were set.
     :ivar parameters: as written, by lower-case key.
     """
@@ -108,6 +109,7 @@ class MemberDraft:
 
     target: Target
     matching: bool = False
+    number: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 
@@ -214,7 +216,7 @@ class Members:
 
     def define(self, target: Target, matching: bool = False) -> MemberDraft:
         """A new member."""
-        member = MemberDraft(target, matching)
+        member = MemberDraft(target, matching, len(self.members))
         self.members.append(member)
         self._names[matching].add(member.literal, member)
         return member

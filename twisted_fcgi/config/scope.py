@@ -63,8 +63,8 @@ class Scope:
         return os.path.normpath(os.path.join(self.draft.serverRoot, word))
 
     def target(self, word: Word, matching: bool = False) -> Target:
-        """Take an application server's URL apart; httpd has relative sockets below ``logs``."""
-        return parseTarget(word, self.path("logs"), matching, self.warn)
+        """Take an application server's URL apart."""
+        return parseTarget(word, self.draft.runtimeDirectory, matching, self.warn)
 
     def described(
         self, url: Word, matching: bool = False, create: bool = True

@@ -69,16 +69,13 @@ class Serving:
             target = replace(target, name=target.name + below)
         best: MemberDraft | None = None
         some: list[MemberDraft] = []
-        for member in self._near(target):
+        # the longest name first, and of equal ones that which was described first
+        for member in sorted(self._near(target), key=lambda member: -len(member.target.name)):
             name = member.target.name
             if target.name.startswith(name) and not (member.matching and "$" in name):
-                if best is None or len(name) > len(best.target.name):
-                    best = member
-            else:
-                some.append(member)
-        least = 0 if best is None else len(best.target.name)
-        some = [member for member in some if len(member.target.name) > least]
-        some.sort(key=lambda member: -len(member.target.name))
+                best = member
+                break  # it serves all; those behind it serve nothing
+            some.append(member)
         if best is None:
             url = target.name.partition("$")[0]
             made = MemberSettings(url, target.host, target.port, target.socket, defined=False)
@@ -89,16 +86,16 @@ class Serving:
         return {"member": made, "candidates": tuple(_at(member, target) for member in some)}
 
     def _near(self, target: Target) -> list[MemberDraft]:
-        """The members that serve URLs that begin like a target's, the main server's first."""
-        near = [] if self.base is None else self.base._near(target)
+        """The members that may serve URLs that begin like a target's, in their order."""
         literal = target.name.partition("$")[0]
-        for member in (*self._names.beginning(literal, 0), *self._names.goingOn(literal)):
-            own = member.target
-            if socketFits(own.socket, target.socket) and (
-                own.varies or own.authority == target.authority
-            ):
-                near.append(member)
-        return near
+        near = [
+            member
+            for member in (*self._names.beginning(literal, 0), *self._names.goingOn(literal))
+            if socketFits(member.target.socket, target.socket)
+            and (member.target.varies or member.target.authority == target.authority)
+        ]
+        near.sort(key=lambda member: member.number)
+        return near if self.base is None else self.base._near(target) + near
 
 
 def _at(member: MemberDraft, target: Target) -> MemberSettings:

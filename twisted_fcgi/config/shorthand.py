@@ -52,8 +52,8 @@ def quoted(text: str) -> str:
 
     :raises ValueError: when no quoting can hold it.
     """
-    if re.search(r"[\r\n\0]", text):
-        raise ValueError(f"{text!r} does not fit on a line")
+    if re.search(r"[\r\n\0]|\$\{", text):
+        raise ValueError(f"{text!r} can't be written in a configuration")
     text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 

@@ -238,12 +238,9 @@ def balancerMember(scope: Scope, words: list[Word]) -> None:
             url = word
         else:
             raise word.error(f"{str(word)!r} is no parameter", "it has the form key=value")
-    if name is None:
-        raise scope.error(
-            "BalancerMember needs a balancer", 'it stands in <Proxy "balancer://...">'
-        )
-    if url is None:
-        raise scope.error("BalancerMember needs a URL", "fcgi://host:port")
+    if name is None or url is None:
+        needs = "a URL" if scope.inSection else "a balancer and a URL"
+        raise scope.error(f"BalancerMember needs {needs}", '"balancer://name" "fcgi://host:port"')
     target = scope.target(url)
     if not isBalancerName(name):
         scope.warn(name, f"{str(name)!r} is no balancer's name, nothing can be mapped to it")

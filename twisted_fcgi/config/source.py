@@ -87,11 +87,6 @@ class Line:
     text: str
     marks: tuple[Mark, ...]
 
-    @property
-    def number(self) -> int:
-        """The number of the physical line that it begins on."""
-        return self.marks[0].line
-
     def place(self, offset: int) -> tuple[int, int]:
         """
         Where a character came from.

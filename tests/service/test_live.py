@@ -11,7 +11,9 @@ from typing import Any
 from unittest.mock import patch
 
 from twisted.application.service import Application, IService, Service
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import ILogObserver
@@ -70,6 +72,31 @@ class ListenerServiceTests(SynchronousTestCase):
         service.startService()
         self.assertIsNone(self.successResultOf(service.stopService()))
         self.assertIsNone(self.successResultOf(service.stopService()))
+
+
+    def test_stopsBeforeItListens(self) -> None:
+        """An endpoint that is still coming about when the service stops is given up in silence."""
+        service = ListenerService("tcp:80", Factory(), MemoryReactorClock())
+        listening: Deferred[IListeningPort] = Deferred()
+        with patch.object(service, "_endpoint") as endpoint:
+            endpoint.listen.return_value = listening
+            service.startService()
+        self.assertIsNone(self.successResultOf(service.stopService()))
+
+    def test_failsLate(self) -> None:
+        """An endpoint that only finds out later that it can't listen ends the process."""
+        reactor = MemoryReactorClock()
+        service = ListenerService("tcp:80", Factory(), reactor)
+        listening: Deferred[IListeningPort] = Deferred()
+        with patch.object(service, "_endpoint") as endpoint:
+            endpoint.listen.return_value = listening
+            service.startService()
+        with patch("sys.__stderr__", io.StringIO()) as err:
+            listening.errback(OSError(errno.EACCES, "Permission denied"))
+        self.assertEqual(
+            "twistd fcgiproxy: can't listen at tcp:80: Permission denied\n", err.getvalue()
+        )
+        self.assertTrue(reactor.hasStopped)
 
 
 class ServiceTests(SynchronousTestCase):

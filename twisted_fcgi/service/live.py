@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from twisted.application.service import IService, IServiceCollection, MultiService, Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
@@ -88,6 +88,7 @@ class ListenerService(Service):
         self._factory = factory
         self._reactor = reactor
         self._listening: Deferred[IListeningPort | None] | None = None
+        self._starting: Failure | None = None
 
     def privilegedStartService(self) -> None:
         """
@@ -95,7 +96,6 @@ class ListenerService(Service):
 
         :raises CannotStart: with the reason.
         """
-        self._starting: Failure | None = None
         self._listening = self._endpoint.listen(self._factory)
         self._listening.addCallbacks(self._listens, self._failed)
         failure, self._starting = self._starting, None
@@ -121,6 +121,8 @@ class ListenerService(Service):
         return f"{scheme}://{host}:{address.port}/"
 
     def _failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return  # stopped before it came about
         self._starting = failure
         reason = self._reasonOf(failure)
         log.critical("{reason}", reason=reason)

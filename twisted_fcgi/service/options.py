@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
@@ -102,7 +102,11 @@ class Options(UsageOptions):
         :raises UsageError: when the options do not go together.
         :raises ConfigurationErrors: with everything that is wrong.
         """
-        text = self._text()
+        try:
+            text = self._text()
+            listen = "\n".join(map(listenLine, self["listen"]))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         if self["print-config"]:
             if text is None:
                 raise UsageError("--print-config shows what options stand for; --config is a file")
@@ -110,9 +114,8 @@ class Options(UsageOptions):
             raise SystemExit(0)
         if text is None:
             settings = config.load(self["config"], self["define"])
-            if self["listen"]:
-                lines = self._understood(lambda: map(listenLine, self["listen"]))
-                listeners = config.loads("\n".join(lines), "--listen").listeners
+            if listen:
+                listeners = config.loads(listen, "--listen").listeners
                 settings = replace(settings, listeners=listeners)
         else:
             settings = config.loads(text, COMMAND_LINE, self["define"])
@@ -123,7 +126,12 @@ class Options(UsageOptions):
             raise SystemExit(0)
 
     def _text(self) -> str | None:
-        """The configuration that the short options stand for; ``None`` for a file's."""
+        """
+        The configuration that the short options stand for; ``None`` for a file's.
+
+        :raises UsageError: when they do not go together.
+        :raises ValueError: when one can't be understood.
+        """
         ways = [name for name in ("config", "root", "demo") if self[name]]
         if len(ways) != 1:
             raise UsageError("one of --config, --root (with --fastcgi) and --demo is needed")
@@ -132,16 +140,10 @@ class Options(UsageOptions):
         listen = self["listen"] or [DEFAULT_LISTEN]
         if self["demo"]:
             self.demoSocket = makeSocketPath()
-            return self._understood(lambda: demoText(self.demoSocket, listen))
+            return demoText(self.demoSocket, listen)
         if self["root"]:
-            return self._understood(lambda: siteText(self["root"], self["fastcgi"], listen))
+            return siteText(self["root"], self["fastcgi"], listen)
         return None
-
-    def _understood(self, make: Any) -> Any:
-        try:
-            return make()
-        except ValueError as error:
-            raise UsageError(str(error)) from None
 
     def _checkListeners(self, settings: Settings) -> None:
         from twisted.internet import reactor

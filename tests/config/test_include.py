@@ -8,9 +8,11 @@ from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_fcgi.config import loads
 from twisted_fcgi.config.directives_reading import findModule, found
+from twisted_fcgi.errors import ConfigurationErrors
 
-__all__ = ["FoundTests", "ModuleTests"]
+__all__ = ["FoundTests", "ModuleTests", "UnreadableTests"]
 
 FILES = (
     "a.conf",
@@ -79,6 +81,22 @@ class FoundTests(SynchronousTestCase):
         """For IncludeOptional it is not."""
         for path in ("no.conf", "*.no", "no/*.conf"):
             self.assertEqual([], list(found(os.path.join(self.root, path), lambda _: None)))
+
+
+class UnreadableTests(SynchronousTestCase):
+    """Directories that can't be read."""
+
+    def test_directory(self) -> None:
+        """A directory that can't be read is a mistake of the line that names it."""
+
+        def listdir(path: str) -> list[str]:
+            raise PermissionError(13, "Permission denied", path)
+
+        with TemporaryDirectory() as root:
+            self.patch(os, "listdir", listdir)
+            for text in ("Include .", "IncludeOptional ."):
+                errors = self.assertRaises(ConfigurationErrors, loads, text, serverRoot=root)
+                self.assertIn("Permission denied", str(errors))
 
 
 class ModuleTests(SynchronousTestCase):

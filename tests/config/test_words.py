@@ -111,8 +111,3 @@ class WordTests(SynchronousTestCase):
         self.assertEqual(("a", "b=c"), self.word("a=b=c").partitioned("="))
         self.assertEqual(("a", ""), self.word("a=").partitioned("="))
         self.assertEqual(("a", None), self.word("a").partitioned("="))
-
-    def test_encoded(self) -> None:
-        """Bytes that are no UTF-8 come out as they went in."""
-        word = self.word(b'"caf\xe9 \xc3\xa9"'.decode("utf-8", "surrogateescape"))
-        self.assertEqual(b"caf\xe9 \xc3\xa9", word.encoded)

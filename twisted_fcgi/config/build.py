@@ -153,9 +153,8 @@ class _Walk:
         """
         wrong = scope.contexts & ~row.contexts
         if wrong:
-            where = wrong.describe() if scope.inSection or scope.server.virtual else "server config"
             raise scope.error(
-                f"{scope.node.title} is not allowed here ({where})",
+                f"{scope.node.title} is not allowed here ({wrong.describe()})",
                 f"it may stand in: {row.contexts.describe()}",
             )
 

@@ -23,14 +23,14 @@ __all__ = ["findModule", "rows"]
 
 rows = Rows("core")
 
-#: The modules whose work is done here: what ``<IfModule>`` finds.
+#: The modules that ``<IfModule>`` finds: those whose work is done here, and those whose
+#: directives must not be passed over when they are not (Require).
 MODULES = frozenset(
     (
-        *("core", "http", "so", "unixd", "version", "watchdog", "log_config", "logio"),
+        *("core", "http", "so", "unixd", "version", "watchdog", "slotmem_shm"),
         *("mime", "dir", "env", "setenvif", "reqtimeout", "authn_core", "authz_core"),
-        *("proxy", "proxy_fcgi", "proxy_balancer", "slotmem_shm"),
+        *("proxy", "proxy_fcgi", "proxy_balancer", "mpm_event"),
         *("lbmethod_byrequests", "lbmethod_bytraffic", "lbmethod_bybusyness"),
-        "mpm_event",
     )
 )
 
@@ -102,8 +102,11 @@ def includeFiles(reader: TreeReader, node: Node, optional: bool) -> None:
                 "probably a file includes itself",
             )
         )
+
+    def missing(what: str) -> ConfigurationError | None:
+        return None if optional else word.error(what)
+
     path = os.path.join(reader.serverRoot, word)
-    missing = lambda what: None if optional else word.error(what)  # noqa: E731
     reader.depth += 1
     try:
         for name in found(path, missing):
@@ -115,6 +118,8 @@ def includeFiles(reader: TreeReader, node: Node, optional: bool) -> None:
             except OSError as error:
                 raise word.error(f"{name}: {error.strerror}") from None
             reader.readText(name, text)
+    except OSError as error:
+        raise word.error(f"{error.filename}: {error.strerror}") from None
     finally:
         reader.depth -= 1
 
@@ -133,7 +138,7 @@ def _expand(
         if not hasWildcards(part):
             base = os.path.join(base, part)
             continue
-        pattern = compileWildcards(encode(part), hidden=False)
+        wanted = compileWildcards(encode(part), hidden=False)
         try:
             names = sorted(os.listdir(base), key=os.fsencode)
         except OSError as error:
@@ -141,9 +146,7 @@ def _expand(
                 raise failure from None
             return
         inner = index + 1 < len(parts)
-        matched = [
-            os.path.join(base, name) for name in names if pattern.fullmatch(os.fsencode(name))
-        ]
+        matched = [os.path.join(base, name) for name in names if wanted.search(os.fsencode(name))]
         if not matched and (failure := missing(f"nothing matches {part!r} in {base}")) is not None:
             raise failure
         for name in matched:

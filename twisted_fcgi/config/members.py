@@ -62,19 +62,14 @@ class Names(Generic[_T]):
             things = self._things[name] = []
         things.append(thing)
 
-    def beginning(self, text: str, least: int) -> Iterator[_T]:
-        """
-        Those whose names ``text`` begins with, the longest first.
-
-        :param least: how long a name has to be.
-        """
+    def beginning(self, text: str) -> Iterator[_T]:
+        """Those whose names ``text`` begins with, the longest first."""
         names = self._sorted
         at = bisect_right(names, text)
-        while at and len(text) >= least:
+        while at:
             name = names[at - 1]
             if text.startswith(name):
-                if len(name) >= least:
-                    yield from self._things[name]
+                yield from self._things[name]
                 at -= 1
                 continue
             # what they have in common is the most that a name may be from here on
@@ -207,7 +202,7 @@ class Members:
     def find(self, target: Target, matching: bool) -> MemberDraft | None:
         """The member that serves a URL already: of the same kind, with the longest name."""
         found: MemberDraft | None = None
-        for member in self._names[matching].beginning(target.name, 0):
+        for member in self._names[matching].beginning(target.name):
             if member.serves(target) and (
                 found is None or len(member.target.name) > len(found.target.name)
             ):

@@ -90,7 +90,7 @@ class Serving:
         literal = target.name.partition("$")[0]
         near = [
             member
-            for member in (*self._names.beginning(literal, 0), *self._names.goingOn(literal))
+            for member in (*self._names.beginning(literal), *self._names.goingOn(literal))
             if socketFits(member.target.socket, target.socket)
             and (member.target.varies or member.target.authority == target.authority)
         ]

@@ -2,7 +2,7 @@
 A line's words, by the rules of httpd's ``ap_getword_conf``.
 
 - A word may stand in ``"`` or ``'``; inside, a backslash escapes the quote and
-  itself and is kept before anything else.
+  itself; before anything else it stays.
 - Outside quotes only a doubled backslash is special, and quotes mean nothing
   in the middle of a word.
 - A quote that is never closed reaches to the line's end; what follows a
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
-from twisted_fcgi.config.source import SPACE, Line, encode
+from twisted_fcgi.config.source import SPACE, Line
 from twisted_fcgi.errors import ConfigurationError
 
 __all__ = ["Word", "getWord", "splitWords"]
@@ -43,6 +43,7 @@ class Word(str):
     :ivar line: the line that it stands in.
     :ivar start: the offset of its first character there, behind the quote.
     :ivar end: the offset behind its last character, before the quote.
+    :ivar kind: how it is quoted: ``double``, ``single`` or ``plain``.
     """
 
     __slots__ = ("end", "kind", "line", "start")
@@ -61,11 +62,6 @@ class Word(str):
         word.end = end
         word.kind = kind
         return word
-
-    @property
-    def encoded(self) -> bytes:
-        """The bytes that stood in the file."""
-        return encode(self)
 
     def offset(self, index: int) -> int:
         """Where the character at ``index`` stands in the line, escapes counted."""

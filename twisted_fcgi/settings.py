@@ -121,7 +121,7 @@ class MemberSettings:
     loadFactor: int = 100
     lbset: int = 0
     maxQueue: int = 1024
-    abortGrace: float = 5.0
+    abortGrace: float = 1.0
     maxResponseHead: int = 65536
     maxStreamBuffer: int = 65536
     parameters: tuple[tuple[str, str], ...] = ()

@@ -183,7 +183,8 @@ class IMember(Interface):
         """
         Send one request: on an idle connection, on a new one, or after waiting.
 
-        :param params: the ``(name, value)`` pairs, a sequence of two bytes each.
+        :param params: the ``(name, value)`` pairs, a sequence of two bytes each; or what
+            :func:`twisted_fcgi.wire.encodePairs` makes of them.
         :param body: an :class:`IBody` whose length is known, or ``None``.
         :param receiver: an :class:`IStreamReceiver`.
         :param role: :class:`twisted_fcgi.wire.Role`.

@@ -21,7 +21,7 @@ from twisted_fcgi.errors import (
 )
 from twisted_fcgi.interfaces import IMember
 from twisted_fcgi.settings import MemberSettings
-from twisted_fcgi.wire import ProtocolStatus
+from twisted_fcgi.wire import ProtocolStatus, encodePairs
 
 __all__ = ["CautionTests", "ConnectTests", "QueueTests", "RetryTests", "ReuseTests", "StopTests"]
 
@@ -614,6 +614,15 @@ class CautionTests(SynchronousTestCase):
         site.open()
         site.open(((b"REQUEST_METHOD", b"PUT"),), MemoryBody(b"abc", replayable=True))
         self.assertEqual(1, len(site.endpoint.attempts))
+
+    def test_encoded(self) -> None:
+        """Whether it can is known of encoded parameters, too."""
+        for pairs, attempts in ((POST, 1), (GET, 0)):
+            site = self.deserting()
+            receiver = site.open(encodePairs(pairs))
+            self.assertEqual(attempts, len(site.endpoint.attempts))
+            method = dict(pairs)[b"REQUEST_METHOD"].decode("ascii")
+            self.assertIn(f"<Stream {method} /", repr(receiver.stream))
 
     def test_noReason(self) -> None:
         """A member whose connections end late, or in an answer, is trusted."""

@@ -10,6 +10,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.interfaces import IBody, IMember, IResponse, IStream
 from twisted_fcgi.message import ResponseHead
 from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.wire import decodePairs
 
 
 @implementer(IResponse)
@@ -79,7 +80,8 @@ class ScriptedMember:
         self, params: Any, body: Any, receiver: Any, role: int = 1, timeout: float | None = None
     ) -> ScriptedStream:
         self.opened += 1
-        self.params, self.body, self.receiver, self.timeout = dict(params), body, receiver, timeout
+        self.params = dict(decodePairs(params) if isinstance(params, bytes) else params)
+        self.body, self.receiver, self.timeout = body, receiver, timeout
         for step in self.script:
             if isinstance(step, bytes):
                 receiver.stdoutReceived(step)

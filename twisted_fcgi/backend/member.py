@@ -44,6 +44,7 @@ from twisted_fcgi.backend.stream import Stream
 from twisted_fcgi.errors import AcquireTimedOut, ConnectFailed, ConnectionDied, RequestError
 from twisted_fcgi.interfaces import IBody, IMember, IStream, IStreamReceiver
 from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.wire import Pair
 
 __all__ = ["DEFAULT_TIMEOUT", "IDEMPOTENT", "Member"]
 
@@ -130,7 +131,7 @@ class Member:
 
     def open(
         self,
-        params: Sequence[tuple[bytes, bytes]],
+        params: Sequence[Pair] | bytes,
         body: IBody | None,
         receiver: IStreamReceiver,
         role: int = 1,
@@ -321,7 +322,7 @@ def _mayBeSentTwice(stream: Stream) -> bool:
     """Whether a second time does no harm (RFC 9110, 9.2.2) and the body can be had again."""
     if stream.body is not None and not stream.body.replayable:
         return False
-    return any(n == b"REQUEST_METHOD" and value in IDEMPOTENT for n, value in stream.params)
+    return any(n == b"REQUEST_METHOD" and value in IDEMPOTENT for n, value in stream.pairs)
 
 
 def _isQuiet(connection: FastCGIClientProtocol) -> bool:

@@ -45,6 +45,7 @@ from twisted_fcgi.wire import (
     ClientConnection,
     EndRequest,
     Event,
+    Pair,
     Role,
     Stderr,
     StderrEnded,
@@ -149,7 +150,7 @@ class FastCGIClientProtocol(Protocol):
 
     def open(
         self,
-        params: Sequence[tuple[bytes, bytes]],
+        params: Sequence[Pair] | bytes,
         body: IBody | None,
         receiver: IStreamReceiver,
         role: int = Role.RESPONDER,
@@ -158,7 +159,7 @@ class FastCGIClientProtocol(Protocol):
         """
         Send a request on this connection.
 
-        :param params: the ``(name, value)`` pairs.
+        :param params: the ``(name, value)`` pairs, or what ``encodePairs`` makes of them.
         :param body: an :class:`~twisted_fcgi.interfaces.IBody`, or ``None``.
         :param receiver: takes the response; may be called before this returns.
         :param role: a :class:`~twisted_fcgi.wire.Role`.

@@ -30,7 +30,7 @@ from twisted_fcgi.errors import (
     RequestError,
 )
 from twisted_fcgi.interfaces import IBody, IBodyConsumer, IStream, IStreamReceiver
-from twisted_fcgi.wire import EndRequest, ProtocolStatus
+from twisted_fcgi.wire import EndRequest, Pair, ProtocolStatus, decodePairs
 
 if TYPE_CHECKING:
     from twisted_fcgi.backend.protocol import FastCGIClientProtocol
@@ -108,7 +108,7 @@ class Stream:
 
     def __init__(
         self,
-        params: Sequence[tuple[bytes, bytes]],
+        params: Sequence[Pair] | bytes,
         body: IBody | None,
         receiver: IStreamReceiver,
         role: int,
@@ -146,9 +146,15 @@ class Stream:
         return f"<Stream {self.name}: {state}>"
 
     @property
+    def pairs(self) -> Sequence[Pair]:
+        """The parameters, taken apart if they came encoded: for logs and what is rare."""
+        params = self.params
+        return decodePairs(params) if isinstance(params, bytes) else params
+
+    @property
     def name(self) -> str:
         """The request's name in a log: its method and URI."""
-        pairs = dict(self.params)
+        pairs = dict(self.pairs)
         uri = pairs.get(b"REQUEST_URI") or pairs.get(b"SCRIPT_NAME") or b"?"
         return printable(b"%s %s" % (pairs.get(b"REQUEST_METHOD", b"?"), uri))
 

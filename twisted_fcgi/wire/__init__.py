@@ -36,7 +36,7 @@ from twisted_fcgi.wire.events import (
     ValuesRequested,
     Violation,
 )
-from twisted_fcgi.wire.pairs import PairsDecoder, decodePairs, encodePairs
+from twisted_fcgi.wire.pairs import Pair, PairsDecoder, decodePairs, encodePairs
 from twisted_fcgi.wire.records import ProtocolStatus, RecordType, Role
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "EndRequest",
     "Event",
     "Ignored",
+    "Pair",
     "PairsDecoder",
     "Params",
     "ProtocolStatus",

@@ -48,6 +48,8 @@ def proxyPass(scope: Scope, words: list[Word], match: bool) -> None:
             url = word
         elif word.lower() in ("nocanon", "interpolate", "noquery"):
             flags[word.lower()] = True
+            if word.lower() != "nocanon":
+                scope.warn(word, f"{word} has no effect yet")
         else:
             if located and "=" not in word and url.startswith("/"):
                 raise url.error(f"{title} has no path of its own inside a section")
@@ -61,6 +63,7 @@ def proxyPass(scope: Scope, words: list[Word], match: bool) -> None:
             parameters.append((key, value))
         elif value.lower() in ("encoded", "servlet"):
             flags["mapping"] = value.lower()
+            scope.warn(key, f"{key}={value} has no effect yet")
         else:
             raise value.error(f"{str(value)!r} is no mapping", "encoded or servlet")
     expression = pattern(path) if regular or (located and hasWildcards(path)) else None

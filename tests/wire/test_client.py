@@ -197,6 +197,32 @@ class ReceiveTests(SynchronousTestCase):
             ),
         )
 
+    def test_contentLikeAnEnd(self) -> None:
+        """Content that reads like the end of a response is content."""
+        for content in (end(1), record(STDOUT, 1) + end(1)):
+            for padding in (0, 7):
+                part = record(STDOUT, 1, HEAD + content, padding=padding)
+                self.assertEqual([Stdout(1, HEAD + content)], fed(opened, part))
+                self.assertEqual(
+                    [Stdout(1, HEAD + content), EndRequest(1, 0, 0)], fed(opened, part + end(1))
+                )
+        self.assertEqual([Stdout(1, content[:8])], fed(opened, record(STDOUT, 1, content)[:16]))
+
+    def test_unusualEnds(self) -> None:
+        """A status, reserved bytes that are set and an end without content are seen as such."""
+        out = record(STDOUT, 1, HEAD)
+        for status in ((1, 0), (0, 2), (256, 0)):
+            self.assertEqual(
+                [Stdout(1, HEAD), EndRequest(1, *status)], fed(opened, out + end(1, *status))
+            )
+        self.assertEqual(
+            [Stdout(1, HEAD), EndRequest(1, 0, 0)],
+            fed(opened, out + record(3, 1, bytes(5) + b"\xaa" * 3)),
+        )
+        self.assertEqual(
+            [StdoutEnded(1), EndRequest(1, 0, 0)], fed(opened, record(STDOUT, 1) + end(1))
+        )
+
     def test_libfcgiAnswer(self) -> None:
         """libfcgi ends both streams, standard error first."""
         self.assertEqual(

@@ -147,12 +147,13 @@ class Member:
         cautious = self._cautiousUntil and not _mayBeSentTwice(stream)
         isSettled = self._isSettled if cautious else None
         chosen = self._pool.assign(stream, isSettled)
-        while isinstance(chosen, FastCGIClientProtocol) and not _isQuiet(chosen):
+        while isinstance(chosen, FastCGIClientProtocol):
+            if _isQuiet(chosen):
+                self._give(chosen, stream)
+                return stream
             chosen.close()
             chosen = self._pool.assign(stream, isSettled)
-        if isinstance(chosen, FastCGIClientProtocol):
-            self._give(chosen, stream)
-        elif chosen is Decision.CONNECT:
+        if chosen is Decision.CONNECT:
             self._connect(timeout)
         elif chosen is Decision.REPLACE:
             next(iter(self._pool.idle)).close()
@@ -220,12 +221,13 @@ class Member:
             connection.close()
             return
         freed = self._pool.freed(connection)
-        if isinstance(freed, Stream):
-            self._give(connection, freed)
-        elif not freed:
+        if freed is True:
+            if self.settings.ttl:
+                connection.idleUntil(self.reactor.seconds() + self.settings.ttl)
+        elif freed is False:
             connection.close()
-        elif self.settings.ttl:
-            connection.idleUntil(self.reactor.seconds() + self.settings.ttl)
+        else:
+            self._give(connection, freed)
 
     def connectionClosing(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionClosing`."""

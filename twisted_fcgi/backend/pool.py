@@ -173,10 +173,11 @@ class Pool(Generic[C, R]):
 
         :returns: the request that gets it; else whether it is kept.
         """
-        for request in self.waiting:
-            if request not in self._choosy:
-                del self.waiting[request]
-                return request
+        if self.waiting:
+            for request in self.waiting:
+                if request not in self._choosy:
+                    del self.waiting[request]
+                    return request
         if self.closed or len(self.idle) >= self._maxIdle or self.connecting < len(self.waiting):
             return False  # the last: its place is needed for a new one
         self.idle[connection] = None

@@ -176,6 +176,7 @@ class FastCGIClientProtocol(Protocol):
             raise LocalProtocolError(f"{self!r} takes no request now")
         now = self._seconds()
         body = stream.body
+        transport = self.transport
         if self._limit is not inf:
             self._forgetLimit()
         requestId, begin = self.wire.begin(
@@ -187,9 +188,13 @@ class FastCGIClientProtocol(Protocol):
         self.streams[requestId] = stream
         self.requests += 1
         self._untaken = None
-        stream.begun(self, requestId, now, (self._heard, getattr(self.transport, "sent", None)))
+        stream.connection = self
+        stream.requestId = requestId
+        stream.markedAt = now
+        stream.heardThen = self._heard
+        stream.sentThen = getattr(transport, "sent", None)
         if body is None:
-            self.transport.write(begin)
+            transport.write(begin)
         else:
             if self.uploads is None:
                 self.uploads = Uploads(self)
@@ -298,7 +303,7 @@ class FastCGIClientProtocol(Protocol):
         self._heard += 1
         streams = self.streams
         expected = bool(streams)
-        over: list[tuple[Stream, EndRequest | RequestError]] | None = None
+        over: list[tuple[Stream, EndRequest | RequestError]] = []
         event: Any
         for event in self.wire.receive(data):
             kind = type(event)
@@ -310,8 +315,7 @@ class FastCGIClientProtocol(Protocol):
                 stream = streams.pop(event.requestId, None)
                 if stream is not None:
                     self._letGo(stream)
-                    ended = (stream, stream.outcome(event, self.name))
-                    over = [ended] if over is None else [*over, ended]
+                    over.append((stream, stream.outcome(event, self.name)))
             elif kind is StdoutEnded:
                 stream = streams.get(event.requestId)
                 if stream is not None:
@@ -322,7 +326,7 @@ class FastCGIClientProtocol(Protocol):
                     stream.stderrReceived(event.data)
             elif kind is not StderrEnded:
                 expected = self._otherwise(event) or expected
-        if over is None:
+        if not over:
             if not expected and not self.closing:
                 self._heardWhileIdle()
             return
@@ -334,7 +338,7 @@ class FastCGIClientProtocol(Protocol):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The transport is gone."""
         if self._keep and self.requests and not self.closing:
-            self.deserted = all(s.begunAt[0] == self._heard for s in self.streams.values())
+            self.deserted = all(s.heardThen == self._heard for s in self.streams.values())
         self.closing = True
         self.wire.lost()
         self.deadlines.forget(self)
@@ -346,9 +350,8 @@ class FastCGIClientProtocol(Protocol):
         streams, self.streams = self.streams, {}
         try:
             for stream in streams.values():
-                heardThen, sentThen = stream.begunAt
-                untouched = self.reused and heardThen == self._heard
-                unsent = sent is not None and sentThen == sent
+                untouched = self.reused and stream.heardThen == self._heard
+                unsent = sent is not None and stream.sentThen == sent
                 self._finish(stream, ConnectionDied(text, untouched=untouched, retryable=unsent))
         finally:
             if self._owner is not None:
@@ -406,16 +409,18 @@ class FastCGIClientProtocol(Protocol):
             self._readAgain()
         if self.closing or self.streams:
             return
-        self._settling = self._keep and bool(self.wire.pending)
-        if self._settling:
+        if self.wire.reusable and not self._unwanted:
+            self._settling = False
+            if self._owner is not None:
+                if self._limit is not inf:
+                    self._forgetLimit()
+                self._owner.connectionFreed(self)
+        elif self._keep and self.wire.pending:
             # The padding of END_REQUEST is still to come, or else something is wrong.
+            self._settling = True
             self.idleUntil(self._seconds() + self.abortGrace)
-        elif self._unwanted or not self.wire.reusable:
+        else:
             self.close()
-        elif self._owner is not None:
-            if self._limit is not inf:
-                self._forgetLimit()
-            self._owner.connectionFreed(self)
 
     def _forgetLimit(self) -> None:
         self._limit = inf

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream", "StreamOwner"]
 
+_COMPLETE = int(ProtocolStatus.REQUEST_COMPLETE)
 
 #: What END_REQUEST says of a request that is not complete.
 _REFUSALS: dict[int, tuple[type[RequestError], str]] = {
@@ -76,31 +77,40 @@ class Stream:
     :ivar requestId: its id there.
     :ivar limit: when its waiting for a connection ends, or its abort's grace.
     :ivar markedAt: since when the application has been expected to do something.
-    :ivar begunAt: how often the connection had been heard of when it was begun, and
-        how many bytes it had sent, if its transport counts them.
+    :ivar heardThen: how often the connection had been heard of when it was begun on it.
+    :ivar sentThen: how many bytes its transport had sent then, if it counts them.
     :ivar uploading: whether the application waits for more of the body.
+    :ivar received: bytes of the body that came since it was begun.
     :ivar answered: whether a part of a response came.
     :ivar stdoutEnded: whether the response is complete, even without END_REQUEST.
     """
+
+    # Set when the request is begun on a connection, and with it the body.
+    requestId: int
+    markedAt: float
+    heardThen: int
+    sentThen: int | None
+    received: int
 
     __slots__ = (
         "_held",
         "_last",
         "_paused",
-        "_received",
         "_receiver",
         "_stderr",
         "answered",
-        "begunAt",
         "body",
         "connection",
+        "heardThen",
         "heldSize",
         "limit",
         "markedAt",
         "owner",
         "params",
+        "received",
         "requestId",
         "role",
+        "sentThen",
         "stdoutEnded",
         "timeout",
         "uploading",
@@ -121,16 +131,12 @@ class Stream:
         self.timeout = timeout
         self.owner = owner
         self.connection: FastCGIClientProtocol | None = None
-        self.requestId = 0
         self.limit = inf
-        self.markedAt = 0.0
-        self.begunAt: tuple[int, int | None] = (0, None)
         self.uploading = False
         self.answered = False
         self.stdoutEnded = False
         self.heldSize = 0
         self._receiver: IStreamReceiver | None = receiver
-        self._received = 0
         self._paused = False
         self._held: deque[bytes] | None = None
         self._last: EndRequest | RequestError | None = None
@@ -208,13 +214,13 @@ class Stream:
             return  # its request is over, and who ended it knows that
         uploads = self._uploads()
         assert self.body is not None
-        self._received += len(data)
+        self.received += len(data)
         length = self.body.length
-        if length is not None and self._received > length:
+        if length is not None and self.received > length:
             self.fail(BadRequest(f"the body is longer than its {length} bytes"))
         else:
             # The end goes along with the last part, in one write.
-            uploads.send(self, data, self._received == length)
+            uploads.send(self, data, self.received == length)
 
     def finish(self) -> None:
         """See :meth:`twisted_fcgi.interfaces.IBodyConsumer.finish`."""
@@ -222,8 +228,8 @@ class Stream:
             return  # as above; or its length said so already
         assert self.body is not None
         length = self.body.length
-        if length is not None and self._received < length:
-            self.fail(BadRequest(f"the body ended after {self._received} of {length} bytes"))
+        if length is not None and self.received < length:
+            self.fail(BadRequest(f"the body ended after {self.received} of {length} bytes"))
         else:
             self._uploads().send(self, b"", True)
 
@@ -243,21 +249,6 @@ class Stream:
         return self.connection.uploads
 
     # What the connection says
-
-    def begun(
-        self,
-        connection: FastCGIClientProtocol,
-        requestId: int,
-        now: float,
-        at: tuple[int, int | None],
-    ) -> None:
-        """It is on a connection; its body, if any, is sent next."""
-        self.connection = connection
-        self.requestId = requestId
-        self.markedAt = now
-        self.begunAt = at
-        self.uploading = self.body is not None
-        self._received = 0
 
     def stdoutReceived(self, data: bytes) -> bool:
         """
@@ -288,7 +279,7 @@ class Stream:
     def outcome(self, end: EndRequest, application: str) -> EndRequest | RequestError:
         """What END_REQUEST means for the receiver."""
         status = end.protocolStatus
-        if status == ProtocolStatus.REQUEST_COMPLETE:
+        if status == _COMPLETE:
             return end
         kind, text = _REFUSALS.get(status, (BrokenResponse, f"said unknown status {status}"))
         error = kind(f"{application} {text}")

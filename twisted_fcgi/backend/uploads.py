@@ -48,6 +48,8 @@ class Uploads:
         """Send a request and as much of its body as there is."""
         body = stream.body
         assert body is not None
+        stream.uploading = True
+        stream.received = 0
         self._streams[stream] = None
         if not self._isProducer and (body.length is None or body.length > SMALL_BODY):
             self._isProducer = True

@@ -14,9 +14,17 @@ from typing import ClassVar
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
 from twisted_fcgi.wire.connection import Connection
-from twisted_fcgi.wire.events import EndRequest, Event, UnknownType, Values
+from twisted_fcgi.wire.events import (
+    EndRequest,
+    Event,
+    Stdout,
+    StdoutEnded,
+    UnknownType,
+    Values,
+)
 from twisted_fcgi.wire.pairs import Pair, decodePairs, encodePairs
 from twisted_fcgi.wire.records import (
+    HEADER_LENGTH,
     MANAGEMENT_ID,
     MAX_CONTENT,
     VERSION,
@@ -32,6 +40,7 @@ __all__ = ["ClientConnection"]
 
 _packBegin = struct.Struct(">BBHHBxHB5x").pack
 _unpackEnd = struct.Struct(">IB").unpack_from
+_unpackSizes = struct.Struct(">4xHB").unpack_from
 
 # As plain numbers, for speed.
 BEGIN_REQUEST = int(RecordType.BEGIN_REQUEST)
@@ -42,6 +51,15 @@ STDIN = int(RecordType.STDIN)
 _AFTER_PARAMS = {state: TO_APPLICATION[state, PARAMS | ENDED][1] for state in OWED.values()}
 _AFTER_STDIN = {
     state: TO_APPLICATION[after, STDIN | ENDED][1] for state, after in _AFTER_PARAMS.items()
+}
+
+#: How the usual response begins, to request 1, which is the only one unless the application
+#: multiplexes; and how it ends, with and without the end of STDOUT, and what that means.
+_USUAL_BEGIN = encodeHeader(RecordType.STDOUT, 1)[:4]
+_LONG_END = encodeHeader(RecordType.STDOUT, 1) + encodeRecord(RecordType.END_REQUEST, 1, bytes(8))
+_USUAL_ENDS: dict[bytes, tuple[Event, ...]] = {
+    _LONG_END: (StdoutEnded(1), EndRequest(1, 0, 0)),
+    _LONG_END[HEADER_LENGTH:]: (EndRequest(1, 0, 0),),
 }
 
 
@@ -74,7 +92,7 @@ class ClientConnection(Connection):
         one on libfcgi, finds ABORT_REQUEST where it looks for BEGIN_REQUEST or
         STDIN, and closes.
         """
-        return not (self._spent or self.over or self._reading or self.pending)
+        return not (self._spent or self.over or self._reading or self._rest or self._size)
 
     def begin(
         self,
@@ -170,14 +188,38 @@ class ClientConnection(Connection):
             raise LocalProtocolError(f"{len(content)} bytes of names do not fit into GET_VALUES")
         return encodeRecord(RecordType.GET_VALUES, MANAGEMENT_ID, content)
 
+    def receive(self, data: bytes) -> list[Event]:
+        """See :meth:`Connection.receive`."""
+        # Most reads are one small response, as a whole: it is taken in one step.
+        size = len(data)
+        if (
+            size > HEADER_LENGTH
+            and data[:4] == _USUAL_BEGIN
+            and self._reading.get(1) is Output.OPEN
+            and not (self._size or self._rest or self.over)
+        ):
+            length, padding = _unpackSizes(data)
+            stop = HEADER_LENGTH + length
+            at = stop + padding
+            if length and size - at <= len(_LONG_END):
+                ends = _USUAL_ENDS.get(data[at:])
+                if ends is not None:
+                    self._ended(1)
+                    return [Stdout(1, data[HEADER_LENGTH:stop]), *ends]
+        return super().receive(data)
+
     def _endRequest(self, requestId: int, content: bytes, events: list[Event]) -> None:
         if len(content) < 8:
             raise RemoteProtocolError(f"END_REQUEST of {len(content)} bytes, not 8")
+        self._ended(requestId)
+        events.append(EndRequest(requestId, *_unpackEnd(content)))
+
+    def _ended(self, requestId: int) -> None:
+        """A request is over."""
         del self._reading[requestId]
         heappush(self._freeIds, requestId)
         if self._writing.pop(requestId) not in (Input.NOTHING, Input.ABORTED):
             self._spent = True
-        events.append(EndRequest(requestId, *_unpackEnd(content)))
 
     def _valuesResult(self, requestId: int, content: bytes, events: list[Event]) -> None:
         events.append(Values(dict(decodePairs(content))))

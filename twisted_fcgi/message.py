@@ -9,7 +9,7 @@ and then only read; what the configuration decides for it goes into its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -164,6 +164,10 @@ class Headers:
                 index.setdefault(name.lower(), []).append(value)
         return index
 
+    def names(self) -> KeysView[bytes]:
+        """The names of all fields in lower case, each once."""
+        return self._indexed().keys()
+
     def getAll(self, name: bytes) -> list[bytes]:
         """
         All values of a field.
@@ -214,7 +218,8 @@ class Request:
     :ivar target: the request target as sent (httpd: ``unparsed_uri``).
     :ivar protocol: ``HTTP/1.1`` and so on (httpd: ``protocol``).
     :ivar line: the whole request line, without its end (httpd: ``the_request``).
-    :ivar headers: the fields, framing ones included.
+    :ivar headers: the fields, framing ones included; never changed, so that requests
+        may share them.
     :ivar client: the peer.
     :ivar server: our end of the connection.
     :ivar secure: whether it came over TLS.
@@ -343,7 +348,9 @@ class RouteKind:
 @dataclass(slots=True)
 class Route:
     """
-    What the configuration decided for one request.
+    What the configuration decided for a request, or for several with the same target.
+
+    Once it was given out nobody changes one: the next request may get it, too.
 
     The names in parentheses are those of httpd's ``request_rec``, whose rules
     for these fields are followed.
@@ -371,6 +378,7 @@ class Route:
         named, not encoded anew.
     :ivar fields: header fields of a refusal or an answer, such as Allow.
     :ivar body: of an answer.
+    :ivar told: what :mod:`twisted_fcgi.cgi.params` made of it, and keeps in it.
     """
 
     kind: str
@@ -393,6 +401,7 @@ class Route:
     raw: bool = False
     fields: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
+    told: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)

@@ -448,6 +448,75 @@ class MeaningTests(SynchronousTestCase):
             self.assertEqual(reader.lineRead, there)
 
 
+class RepeatedFieldsTests(SynchronousTestCase):
+    """Fields that are those of the request before are not read again."""
+
+    def setUp(self) -> None:
+        self.reader = RequestReader(Limits(line=20))
+
+    def next(self, data: bytes) -> Request:
+        self.reader.receive(data)
+        request = self.reader.next(0.0)
+        assert request is not None
+        return request
+
+    def test_same(self) -> None:
+        """Requests with the same bytes behind their lines share headers; all else is their own."""
+        fields = HOST + b"Connection: keep-alive\r\nExpect: x\r\nContent-Length: 5\r\n\r\n"
+        first = self.next(b"GET /1 HTTP/1.1\r\n" + fields)
+        second = self.next(b"PUT /2 HTTP/1.1\r\n" + fields + b"more")
+        self.assertIs(first.headers, second.headers)
+        self.assertEqual((second.method, second.target), (b"PUT", b"/2"))
+        self.assertEqual(second.line, b"PUT /2 HTTP/1.1")
+        self.assertEqual(second.contentLength, 5)
+        reader = self.reader
+        self.assertEqual(
+            (reader.persistent, reader.keepAlive, reader.expectation), (True, True, b"x")
+        )
+        self.assertEqual(reader.rest(), b"more")
+
+    def test_longer(self) -> None:
+        """Fields that only begin as those before are read."""
+        self.next(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        request = self.next(b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n\r\n")
+        self.assertEqual(len(request.headers), 2)
+        request = self.next(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        self.assertEqual(len(request.headers), 1)
+
+    def test_version(self) -> None:
+        """The same fields mean another thing in another version."""
+        self.next(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        self.assertTrue(self.reader.persistent)
+        self.next(b"GET / HTTP/1.0\r\n" + HOST + b"\r\n")
+        self.assertFalse(self.reader.persistent)
+        self.next(b"GET / HTTP/1.0\r\n\r\n")
+        self.reader.receive(b"GET / HTTP/1.1\r\n\r\n")
+        self.assertRaises(BadRequest, self.reader.next, 0.0)
+
+    def test_lineLimit(self) -> None:
+        """The request line is limited before repeated fields, too."""
+        self.next(b"GET / HTTP/1.0\r\n\r\n")
+        self.reader.receive(b"GET /1234567890 HTTP/1.0\r\n\r\n")
+        error = self.assertRaises(BadRequest, self.reader.next, 0.0)
+        self.assertEqual(error.status, 414)
+
+    def test_blankLines(self) -> None:
+        """Empty lines are counted before each request anew."""
+        for _ in range(2):
+            self.next(b"GET / HTTP/1.0\r\n\r\n")
+            self.reader.receive(b"\r\n" * BLANK_LINES)
+            self.assertIsNone(self.reader.next(0.0))
+
+    def test_forgotten(self) -> None:
+        """What was forgotten is read anew, to the same effect."""
+        data = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+        first = self.next(data)
+        self.reader.forget()
+        second = self.next(data)
+        self.assertIsNot(first.headers, second.headers)
+        self.assertEqual(first.headers, second.headers)
+
+
 #: What heads are made of, and what they must not be made of.
 PIECES = (
     b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b":", b"a", b"\0", b"a: b\r\n", b"Host: a\r\n",
@@ -464,7 +533,8 @@ class SplitTests(SynchronousTestCase):
         b"\r\n\r\nHEAD /2 HTTP/1.0\r\n\r\n",
         b"FOO ?3 HTTP/1.1\r\nHost: a\r\nX: y \r\nConnection: upgrade\r\nUpgrade: z\r\n\r\n",
         b"DELETE /4 HTTP/1.1\r\nhost: b\r\nContent-Length: 0\r\n\r\n",
-        b"GET /5 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /6",
+        b"GET /5 HTTP/1.1\r\nHost: a\r\n\r\nGET /6 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /8",
     ))
 
     def heads(self, cuts: Iterable[int]) -> list[object]:
@@ -485,9 +555,9 @@ class SplitTests(SynchronousTestCase):
 
     def test_all(self) -> None:
         """Each of them is there."""
-        self.assertEqual(len(self.heads(())), 6)
+        self.assertEqual(len(self.heads(())), 8)
         self.assertEqual(self.heads(range(len(self.STREAM))), self.heads(()))
-        self.assertEqual(self.heads(())[-1], b"GET /6")
+        self.assertEqual(self.heads(())[-1], b"GET /8")
 
     @given(st.binary(max_size=200))
     def test_anything(self, data: bytes) -> None:

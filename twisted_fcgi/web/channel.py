@@ -116,7 +116,7 @@ class HTTPChannel(Protocol):
                 reader.receive(data)
             self._adjustReading()
             return
-        if not len(reader):
+        if not reader.buffer:
             # The first byte of a head; the others do not move its deadline.
             self.quietSince = 0.0
         reader.receive(data)
@@ -162,7 +162,8 @@ class HTTPChannel(Protocol):
                 self._serve(request)
         finally:
             self._advancing = False
-        self._adjustReading()
+        if self._reader.buffer or self._body is not None or self._readingPaused:
+            self._adjustReading()
 
     def _serve(self, request: Request) -> None:
         reader = self._reader
@@ -173,7 +174,7 @@ class HTTPChannel(Protocol):
         body = None
         if request.contentLength != 0:
             body = self._body = ClientBody(self, request.contentLength)
-            if len(reader):
+            if reader.buffer:
                 self.dataReceived(reader.rest())
         if reader.expectation is not None:
             if reader.expectation != b"100-continue":
@@ -276,14 +277,15 @@ class HTTPChannel(Protocol):
     def responseFinished(self, response: ClientResponse) -> None:
         self._response = self._exchange = None
         self.quietSince = 0.0
-        self._responseEnded(response)
+        if self.factory.accessLog is not None:
+            self.factory.accessLog(response)
         if not response.persistent:
             self._close()
         elif self._body is not None:
             self._body.discard()
             if self._body.surplus:
                 self._close()
-        elif len(self._reader) or self._clientEnded:
+        elif self._reader.buffer or self._clientEnded:
             self._advance()
 
     def responseAborted(self, response: ClientResponse, framed: bool) -> None:
@@ -326,11 +328,12 @@ class HTTPChannel(Protocol):
         """Read, unless what was read already is enough for now."""
         if self._body is not None:
             enough = not self._body.wanted
-        elif not (waiting := len(self._reader)):
+        elif not self._reader.buffer:
             enough = False
         else:
             enough = (self._response is not None or self._writingPaused) and (
-                waiting >= READ_AHEAD or self._reader.heads() >= self.factory.limits.pipelined
+                len(self._reader) >= READ_AHEAD
+                or self._reader.heads() >= self.factory.limits.pipelined
             )
         if enough is not self._readingPaused and self._closing is None and not self._clientEnded:
             self._readingPaused = enough
@@ -363,11 +366,13 @@ class HTTPChannel(Protocol):
                 self._bodyFailed(self._body, BadRequest("the client sent no more of a body", 408))
         elif self._response is not None:
             return
-        elif len(self._reader):
+        elif self._reader.buffer:
             if quiet >= limits.headTimeout:
                 self._refuse(BadRequest("no whole request head in time", 408))
         elif quiet >= (limits.keepAliveTimeout if self._served else limits.headTimeout):
             self._close()
+        else:
+            self._reader.forget()
 
     def endIfIdle(self) -> None:
         """End the connection, unless a request is on it."""

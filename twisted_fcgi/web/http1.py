@@ -7,6 +7,10 @@ so an expression reads the line, and llhttp is given the fields behind a
 line of our own.  It never sees more than one head: a head ends at the first
 empty line, so what follows can't be taken for a part of it.
 
+A client repeats its fields from request to request, and the same bytes mean the
+same: behind a new request line they are compared with those of the head before, and
+read only where they differ.  So requests of one connection may share their headers.
+
 Stricter than httpd (RFC 9112, 5.2, 6.1, 6.3; CVE-2023-25690 and its kin): no folded
 fields, no Transfer-Encoding but ``chunked``, none in HTTP/1.0 and none beside
 Content-Length, no HTTP/0.9.  Whatever raises here leaves the place in the
@@ -37,8 +41,8 @@ BLANK_LINES = 10
 
 # httpd's strict grammar: a token, a target of visible or non-ASCII bytes, a version.
 _requestLine = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) (HTTP/[1-9]\.[0-9])"
-).fullmatch
+    rb"(([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) (HTTP/[1-9]\.[0-9]))\r\n"
+).match
 
 #: The end of a head or of a chunked body; for long ones twice as fast as ``bytes.find``.
 findEmptyLine = re.compile(rb"\r\n\r\n").search
@@ -53,6 +57,8 @@ class RequestReader:
 
     After :meth:`next` gave a request, the other attributes are about it.
 
+    :ivar buffer: what came and was not read; empty when nothing waits, else there may
+        be something before what waits.
     :ivar current: whether the client speaks HTTP/1.1 or later.
     :ivar persistent: whether the client lets the connection go on.
     :ivar keepAlive: whether it asked for that with ``Connection: keep-alive``.
@@ -60,9 +66,10 @@ class RequestReader:
     :ivar lineRead: whether a head that is not whole has its request line.
     """
 
-    __slots__ = ("_at", "_blank", "_client", "_data", "_fieldLimit", "_fieldsLimit", "_lineLimit",
-                 "_pairs", "_parser", "_searched", "_secure", "_server", "current", "expectation",
-                 "keepAlive", "lineRead", "persistent")
+    __slots__ = ("_at", "_blank", "_client", "_fieldLimit", "_fields", "_fieldsLimit", "_headers",
+                 "_length", "_lineLimit", "_pairs", "_parser", "_protocol", "_searched", "_secure",
+                 "_server", "buffer", "current", "expectation", "keepAlive", "lineRead",
+                 "persistent")
 
     def __init__(
         self,
@@ -78,12 +85,17 @@ class RequestReader:
         self._client = client
         self._server = server
         self._secure = secure
-        self._data: bytes | bytearray = b""
+        self.buffer: bytes | bytearray = b""
         self._at = 0
         self._searched = 0
         self._blank = 0
         self._pairs: list[tuple[bytes, bytes]] = []
         self._parser: HttpRequestParser | None = None
+        # The head that was read last, but for its request line; no protocol, no head.
+        self._protocol = b""
+        self._fields = b""
+        self._headers = Headers()
+        self._length: int | None = 0
         self.current = True
         self.persistent = False
         self.keepAlive = False
@@ -92,34 +104,46 @@ class RequestReader:
 
     def __len__(self) -> int:
         """How many bytes wait."""
-        return len(self._data) - self._at
+        return len(self.buffer) - self._at
 
     def receive(self, data: bytes) -> None:
         """Take what came from the client."""
-        waiting = self._data
-        if self._at == len(waiting):
-            self._data = data
-            self._at = self._searched = 0
+        waiting = self.buffer
+        if not waiting:
+            self.buffer = data
         elif isinstance(waiting, bytearray):
             waiting += data
         else:
             # Only now that a head came in parts: appending to it must cost its length
             # once, not with each byte of a client that sends single ones.
-            self._data = bytearray(waiting[self._at :])
-            self._data += data
+            self.buffer = bytearray(waiting[self._at :])
+            self.buffer += data
             self._searched = max(0, self._searched - self._at)
             self._at = 0
 
     def rest(self) -> bytes:
         """Take what waits, unread."""
-        data = bytes(self._data[self._at :])
-        self._data = b""
-        self._at = self._searched = 0
+        data = bytes(self.buffer[self._at :])
+        self._taken(len(self.buffer))
         return data
+
+    def _taken(self, end: int) -> None:
+        """What is before ``end`` was read."""
+        self._searched = 0
+        if end == len(self.buffer):
+            self.buffer = b""
+            self._at = 0
+        else:
+            self._at = end
 
     def heads(self) -> int:
         """At most how many whole heads wait."""
-        return self._data.count(b"\r\n\r\n", self._at)
+        return self.buffer.count(b"\r\n\r\n", self._at)
+
+    def forget(self) -> None:
+        """Keep nothing of the head that was read last; for a connection that rests."""
+        self._protocol = self._fields = b""
+        self._headers = Headers()
 
     def next(self, now: float) -> Request | None:
         """
@@ -128,7 +152,42 @@ class RequestReader:
         :param now: becomes its ``receivedAt``.
         :raises BadRequest: there will never be one.
         """
-        data = self._data
+        if not self.buffer:
+            return None
+        match = None if self._searched else _requestLine(self.buffer, self._at)
+        if (
+            match is None
+            or match[4] != self._protocol
+            or not self.buffer.startswith(self._fields, match.end())
+        ):
+            match = self._readHead()
+            if match is None:
+                return None
+        line, method, target, protocol = match.groups()
+        if len(line) > self._lineLimit:
+            raise BadRequest("the request line exceeds LimitRequestLine", 414)
+        self._blank = 0
+        self._taken(match.end() + len(self._fields))
+        return Request(
+            method,
+            target,
+            self._headers,
+            protocol=protocol,
+            line=line,
+            client=self._client,
+            server=self._server,
+            secure=self._secure,
+            contentLength=self._length,
+            receivedAt=now,
+        )
+
+    def _readHead(self) -> re.Match[bytes] | None:
+        """
+        Read a head whose fields are not those of the one before.
+
+        :returns: its request line, ``None`` when it is not whole.
+        """
+        data = self.buffer
         while data.startswith(b"\r\n", self._at):
             self._at += 2
             self._blank += 1
@@ -136,51 +195,42 @@ class RequestReader:
                 raise BadRequest("too many empty lines before a request")
         start = self._at
         if start == len(data):
+            self._taken(start)
             return None
         emptyLine = findEmptyLine(data, max(start, self._searched - 3))
         if emptyLine is None:
             self._checkPart()
             self._searched = len(data)
             return None
-        end = emptyLine.end()
-        lineEnd = data.find(b"\r", start)
-        if data[lineEnd + 1] != 10:
-            raise BadRequest("a CR without LF in the request line")
-        if isinstance(data, bytearray):
-            data = bytes(data)
-            self._data = data
-        line, fields = data[start:lineEnd], data[lineEnd + 2 : end]
-        match = self._matchLine(line)
+        match = self._matchLine(start)
+        fields = bytes(data[match.end() : emptyLine.end()])
         limit = self._fieldLimit
         if len(fields) > limit and any(len(field) > limit for field in fields.split(b"\r\n")):
             raise BadRequest("a header field exceeds LimitRequestFieldSize")
         pairs, index = self._readFields(fields)
-        method, target, protocol = match.groups()
-        request = Request(
-            method,
-            target,
-            Headers.indexed(pairs, index),
-            protocol=protocol,
-            line=line,
-            client=self._client,
-            server=self._server,
-            secure=self._secure,
-            contentLength=self._lengthOf(index),
-            receivedAt=now,
-        )
+        protocol = match[4]
+        self.current = protocol != b"HTTP/1.0"
+        self._length = self._lengthOf(index)
         self._judge(protocol, index)
-        self._at = self._searched = end
-        self._blank = 0
+        self._headers = Headers.indexed(pairs, index)
+        self._fields = fields
+        self._protocol = protocol
         self.lineRead = False
-        return request
+        return match
 
-    def _matchLine(self, line: bytes) -> re.Match[bytes]:
-        if len(line) > self._lineLimit:
+    def _matchLine(self, start: int) -> re.Match[bytes]:
+        """
+        :param start: of a request line that is whole.
+        """
+        data = self.buffer
+        match = _requestLine(data, start)
+        end = data.find(b"\r", start) if match is None else match.end() - 2
+        if data[end + 1] != 10:
+            raise BadRequest("a CR without LF in the request line")
+        if end - start > self._lineLimit:
             raise BadRequest("the request line exceeds LimitRequestLine", 414)
-        match = _requestLine(line)
         if match is None:
             raise BadRequest("malformed request line")
-        self.current = not line.endswith(b"/1.0")
         return match
 
     def _readFields(
@@ -266,13 +316,13 @@ class RequestReader:
 
     def _checkPart(self) -> None:
         """Refuse a head as soon as it is known to be bad, not when it is whole."""
-        data, start = self._data, self._at
+        data, start = self.buffer, self._at
         at = max(start, data.rfind(b"\n", start, self._searched) + 1)
         while (end := data.find(b"\n", at)) >= 0:
             if data[end - 1 : end] != b"\r":
                 raise BadRequest("a line ends without CR")
             if at == start:
-                self._matchLine(bytes(data[start : end - 1]))
+                self._matchLine(start)
                 self.lineRead = True
             elif end - 1 - at > self._fieldLimit:
                 raise BadRequest("a header field exceeds LimitRequestFieldSize")

@@ -43,7 +43,7 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.10",
-    install_requires=["Twisted >= 24.7", "httptools >= 0.6", "zope.interface >= 5"],
+    install_requires=["Twisted >= 24.7", "httptools >= 0.6", "pcre2 >= 0.6", "zope.interface >= 5"],
     extras_require={
         "tls": TLS,
         "http2": HTTP2,

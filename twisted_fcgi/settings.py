@@ -16,8 +16,9 @@ Durations are seconds, sizes are bytes.
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass, field, fields, replace
+
+from twisted_fcgi.pcre import Pattern
 
 __all__ = [
     "BackendType",
@@ -126,7 +127,7 @@ class MemberSettings:
     maxStreamBuffer: int = 65536
     parameters: tuple[tuple[str, str], ...] = ()
     status: frozenset[str] = frozenset()
-    pattern: re.Pattern[bytes] | None = None
+    pattern: Pattern | None = None
     slowStart: float = 0.0
 
     def serves(self, url: bytes) -> bool:
@@ -211,7 +212,7 @@ class ProxyMapping:
     """
 
     path: bytes | None
-    pattern: re.Pattern[bytes] | None
+    pattern: Pattern | None
     target: bytes | None
     member: MemberSettings | None = None
     nocanon: bool = False
@@ -250,8 +251,8 @@ class VariableCondition:
     """
 
     attribute: bytes
-    names: re.Pattern[bytes] | None
-    pattern: re.Pattern[bytes]
+    names: Pattern | None
+    pattern: Pattern
     plain: bool
     changes: tuple[VariableChange, ...]
 
@@ -333,7 +334,7 @@ class Section:
 
     kind: SectionKind
     path: bytes | None
-    pattern: re.Pattern[bytes] | None
+    pattern: Pattern | None
     settings: DirectorySettings
     sections: tuple[Section, ...] = ()
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
+import pcre2
+
 from twisted_fcgi.settings import MemberSettings, Settings
 
 __all__ = ["dump"]
@@ -76,8 +78,9 @@ def _called(member: MemberSettings) -> str:
 
 
 def _simple(value: object) -> str:
-    if isinstance(value, re.Pattern):
-        flag = "i" if value.flags & re.IGNORECASE else ""
+    if isinstance(value, (re.Pattern, pcre2.Pattern)):
+        ignoreCase = re.IGNORECASE if isinstance(value, re.Pattern) else pcre2.IGNORECASE
+        flag = "i" if value.flags & ignoreCase else ""
         return f"/{value.pattern.decode('utf-8', 'backslashreplace')}/{flag}"
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace") or "(empty)"

@@ -131,8 +131,8 @@ class PatternTests(SynchronousTestCase):
         """A mistake stands at its character, behind characters of several bytes too."""
         word = splitWords(lineOf('x "caf\u00e9 (a"'))[1]
         error = self.assertRaises(ConfigurationError, pattern, word)
-        self.assertEqual(9, error.column)
-        self.assertIn("a parenthesis is not closed", error.message)
+        self.assertEqual(11, error.column)
+        self.assertIn("missing closing parenthesis", error.message)
 
     def test_bytes(self) -> None:
         """An expression is one of bytes, those of the file."""

@@ -9,7 +9,6 @@ at the end, by ``finish``.
 from __future__ import annotations
 
 import os.path
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +18,7 @@ from twisted_fcgi.config.serving import Serving
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationError
+from twisted_fcgi.pcre import Pattern
 from twisted_fcgi.settings import (
     DirectorySettings,
     Limits,
@@ -51,7 +51,7 @@ class MappingDraft:
     """
 
     path: bytes | None
-    pattern: re.Pattern[bytes] | None
+    pattern: Pattern | None
     url: bytes | None = None
     target: Target | None = None
     balancer: str | None = None
@@ -80,7 +80,7 @@ class SectionDraft:
 
     kind: SectionKind | None = None
     path: bytes | None = None
-    pattern: re.Pattern[bytes] | None = None
+    pattern: Pattern | None = None
     word: Word | None = None
     values: dict[str, Any] = field(default_factory=dict)
     target: Target | None = None

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from twisted_fcgi.config.source import SPACE, decode, encode
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.pcre import PatternError, compilePattern
+from twisted_fcgi.pcre import Pattern, PatternError, compilePattern
 
 __all__ = [
     "AddressPort",
@@ -100,7 +100,7 @@ def keyValues(words: list[Word]) -> list[tuple[Word, Word]]:
     return pairs
 
 
-def pattern(word: Word, ignoreCase: bool = False) -> re.Pattern[bytes]:
+def pattern(word: Word, ignoreCase: bool = False) -> Pattern:
     """
     An expression.
 

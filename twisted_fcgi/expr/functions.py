@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from twisted_fcgi.pcre import compileWildcards
+from twisted_fcgi.pcre import Match, compileWildcards
 from twisted_fcgi.uri import encodePath, unescape
 
 __all__ = [
@@ -55,7 +55,7 @@ class Context(Protocol):
     :ivar now: seconds since the epoch.
     """
 
-    match: re.Match[bytes] | None
+    match: Match | None
     now: float
 
     def variable(self, name: bytes) -> bytes | None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.pcre import Match
 from twisted_fcgi.settings import VariableChange, VariableCondition
 
 __all__ = ["Conditions", "Environment", "Names", "changed", "prepared", "substitute"]
@@ -130,7 +131,7 @@ def changed(changes: Iterable[VariableChange], names: Names) -> Environment:
     return environment
 
 
-def substitute(text: bytes, match: re.Match[bytes]) -> bytes:
+def substitute(text: bytes, match: Match) -> bytes:
     """
     Put the groups of a match into a text (``ap_pregsub``).
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
+from twisted_fcgi.pcre import Match
 from twisted_fcgi.routing.environment import substitute
 from twisted_fcgi.routing.sections import Prefixes
 from twisted_fcgi.settings import BalancerSettings, MemberSettings, ProxyMapping
@@ -100,13 +101,13 @@ class _Line:
             mapping.target or b"", mapping.member, mapping.balancer, mapping.candidates
         )
 
-    def match(self, path: bytes) -> re.Match[bytes] | int | None:
+    def match(self, path: bytes) -> Match | int | None:
         """A match of the expression or the length of the prefix; false when it does not fit."""
         if self.pattern is not None:
             return self.pattern.search(path)
         return matchPrefix(path, self.prefix)
 
-    def make(self, matched: re.Match[bytes] | int, uri: bytes, sent: bytes) -> Mapped:
+    def make(self, matched: Match | int, uri: bytes, sent: bytes) -> Mapped:
         """The application's URL for a path that matched."""
         destination = self._destination
         raw = False

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from twisted_fcgi.pcre import Pattern
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.settings import DirectorySettings, Section, SectionKind
 
@@ -77,12 +78,12 @@ class _Expressions:
     """Sections that are matched by an expression."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, re.Pattern[bytes], list[tuple[bytes, str]]]] = []
+        self._rows: list[tuple[int, Pattern, list[tuple[bytes, str]]]] = []
 
     def __bool__(self) -> bool:
         return bool(self._rows)
 
-    def add(self, place: int, pattern: re.Pattern[bytes]) -> None:
+    def add(self, place: int, pattern: Pattern) -> None:
         # httpd's name for a named group's variable (ap_regname).
         groups = [(b"MATCH_" + name.upper().encode("ascii"), name) for name in pattern.groupindex]
         self._rows.append((place, pattern, groups))
@@ -120,7 +121,7 @@ class Sections:
         self._locations = Prefixes()
         self._locationPatterns = _Expressions()
         self._directories: dict[bytes, list[int]] = {}
-        self._directoryWildcards: list[tuple[int, re.Pattern[bytes]]] = []
+        self._directoryWildcards: list[tuple[int, Pattern]] = []
         self._directoryPatterns = _Expressions()
         self._files: list[_FileRow] = []
         self._filesIn: dict[int, list[_FileRow]] = {}

@@ -1,0 +1,151 @@
+"""
+Perl-compatible expressions and shell wildcards, as httpd has them.
+
+Expressions are compiled by PCRE2, the library that httpd uses, so that they mean the
+same here, whatever is in them.  It also bounds what a match may cost (its match
+limit), which Python's ``re`` does not: with one thread for all clients, an expression
+that backtracks without end would be everybody's outage.
+
+Wildcards are translated to ``re``: what they become does not backtrack.  Everything
+works on bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+import pcre2
+
+__all__ = ["Match", "Pattern", "PatternError", "compilePattern", "compileWildcards", "hasWildcards"]
+
+# As ap_pregcomp has them: "." is any byte, "$" is the very end.  The name of the second
+# is not among those that the binding has; the number is PCRE2's.
+_DOLLAR_ENDONLY = 0x10
+_OPTIONS = pcre2.DOTALL | _DOLLAR_ENDONLY
+
+
+class Match(Protocol):
+    """What was found; like :class:`re.Match`."""
+
+    @property
+    def re(self) -> Pattern: ...
+
+    def __getitem__(self, group: int | str, /) -> Any: ...
+
+    def group(self, number: int = 0, /) -> Any: ...
+
+    def groups(self) -> Sequence[Any]: ...
+
+
+class Pattern(Protocol):
+    """A compiled expression; like :class:`re.Pattern`."""
+
+    @property
+    def groups(self) -> int: ...
+
+    @property
+    def groupindex(self) -> Mapping[str, int]: ...
+
+    @property
+    def flags(self) -> int: ...
+
+    @property
+    def pattern(self) -> Any: ...
+
+    def search(self, text: bytes, /) -> Any: ...
+
+    def match(self, text: bytes, /) -> Any: ...
+
+
+class PatternError(ValueError):
+    """
+    An expression that is wrong.
+
+    :ivar at: the offset in the expression.
+    """
+
+    def __init__(self, reason: str, at: int) -> None:
+        super().__init__(reason)
+        self.at = at
+
+
+@lru_cache(maxsize=4096)
+def compilePattern(text: bytes, *, ignoreCase: bool = False) -> Pattern:
+    """
+    Compile an expression as httpd's ``ap_pregcomp`` does; equal ones are the same object.
+
+    :raises PatternError: when it is wrong.
+    """
+    options = _OPTIONS | pcre2.IGNORECASE if ignoreCase else _OPTIONS
+    try:
+        compiled: Pattern = pcre2.compile(text, options)
+    except pcre2.PatternError as error:
+        # "compilation failed at position 3; missing closing parenthesis"
+        raise PatternError(error.msg.rpartition("; ")[2], error.pos) from None
+    return compiled
+
+
+_SET = re.compile(rb"\[([!^]?)(\]?(?:\\.|[^\]\\])*)\]", re.DOTALL)
+_MEMBER = re.compile(rb"\\?(.)(?:-\\?([^\]]))?", re.DOTALL)
+
+
+def hasWildcards(text: str) -> bool:
+    """Whether a text is a pattern at all (``apr_fnmatch_test``)."""
+    plain = re.sub(r"\\.", "", text, flags=re.DOTALL)
+    return "*" in plain or "?" in plain or "]" in plain.partition("[")[2]
+
+
+def compileWildcards(
+    text: bytes, *, slashes: bool = True, hidden: bool = True, ignoreCase: bool = False
+) -> re.Pattern[bytes]:
+    """
+    Compile shell wildcards as APR's ``apr_fnmatch`` matches them.
+
+    ``*`` and ``?``, brackets with ranges, ``!`` or ``^`` for all but; a backslash takes
+    the meaning away.  A bracket that is never closed matches nothing, as there.
+
+    :param slashes: whether a wildcard matches a slash (without APR_FNM_PATHNAME).
+    :param hidden: whether one matches a period at the beginning (without APR_FNM_PERIOD).
+    :returns: an expression that matches whole texts only.
+    """
+    anything = b"." if slashes else b"[^/]"
+    parts = []
+    at = 0
+    while at < len(text):
+        character = text[at : at + 1]
+        if character == b"[":
+            chars = _SET.match(text, at)
+            if chars is None:
+                parts.append(b"(?!)")
+                break
+            parts.append(_class(chars, slashes))
+            at = chars.end()
+            continue
+        if character == b"\\" and at + 1 < len(text):
+            at += 1
+            parts.append(re.escape(text[at : at + 1]))
+        elif character in b"*?":
+            parts.append(anything + (b"*" if character == b"*" else b""))
+        else:
+            parts.append(re.escape(character))
+        at += 1
+    start = rb"\A" if hidden or text[:1] not in (b"*", b"?", b"[") else rb"\A(?!\.)"
+    flags = re.DOTALL | (re.IGNORECASE if ignoreCase else 0)
+    return re.compile(start + b"".join(parts) + rb"\Z", flags)
+
+
+def _class(chars: re.Match[bytes], slashes: bool) -> bytes:
+    """A bracket expression."""
+    members = []
+    for member in _MEMBER.finditer(chars[2]):
+        low, high = member[1][0], (member[2] or member[1])[0]
+        if low <= high:
+            members.append(b"\\x%02x-\\x%02x" % (low, high))
+    if members:
+        written = b"[%b%b]" % (b"^" if chars[1] else b"", b"".join(members))
+    else:
+        written = b"." if chars[1] else b"(?!)"
+    return written if slashes else b"(?!/)" + written

@@ -12,9 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.routing.making import makeRequest, routeOf
 from twisted_fcgi import __version__
 from twisted_fcgi.cgi import params
-from twisted_fcgi.cgi.params import variables
+from twisted_fcgi.cgi.params import encodedVariables, variables
 from twisted_fcgi.message import Address, Authority, Headers, Request, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
+from twisted_fcgi.wire import decodePairs
 
 HOST = VirtualHost(name="www.test", admin="admin@test", documentRoot="/srv/www")
 MEMBER = MemberSettings("fcgi://h", "h")
@@ -277,3 +278,126 @@ class VariablesTests(SynchronousTestCase):
         name = b"X" * (params.MAX_NAME + 1)
         self.assertEqual(b"v", self.told((name, b"v"))[b"HTTP_" + name])
         self.assertNotIn(name, params._fieldNames)
+
+    def test_fieldsAreBounded(self) -> None:
+        """However many fields clients send, only so many are remembered, and no long ones."""
+        for number in range(params.MAX_FIELDS + 10):
+            self.told((b"X-A", b"%d" % number))
+        self.assertLessEqual(len(params._encodedFields), params.MAX_FIELDS)
+        long = (b"X-A", b"v" * (params.MAX_VALUE + 1))
+        self.assertEqual(long[1], self.told(long)[b"HTTP_X_A"])
+        self.assertNotIn(long, params._encodedFields)
+
+    def test_secretsAreForgotten(self) -> None:
+        """What says who somebody is, is not remembered."""
+        fields = [(b"Cookie", b"id=1"), (b"authorization", b"x"), (b"Proxy-Authorization", b"y")]
+        told = self.told(*fields, settings=DirectorySettings(passAuthorization=True))
+        self.assertEqual(b"id=1", told[b"HTTP_COOKIE"])
+        self.assertEqual(b"x", told[b"HTTP_AUTHORIZATION"])
+        self.assertEqual(set(), set(fields) & set(params._encodedFields))
+
+
+def expected(request: Request, route: Route, usual: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """
+    The variables as the module's head has them, the weaker first.
+
+    :param usual: those of a request without fields, where the configuration sets nothing.
+    """
+    table: dict[bytes, bytes] = {}
+    for name in {name.lower() for name, _ in request.headers}:
+        usable = name.replace(b"-", b"x").isalnum()
+        if usable and name not in (b"content-length", b"host", b"proxy"):
+            variable = name.upper().replace(b"-", b"_")
+            if variable != b"CONTENT_TYPE":
+                variable = b"HTTP_" + variable
+            table[variable] = request.headers.get(name) or b""
+    if b"HTTP_MAX_FORWARDS" in table:
+        table[b"HTTP_MAX_FORWARDS"] = b"%d" % max(int(table[b"HTTP_MAX_FORWARDS"]) - 1, 0)
+    if not route.directory.passAuthorization:
+        table.pop(b"HTTP_AUTHORIZATION", None)
+        table.pop(b"HTTP_PROXY_AUTHORIZATION", None)
+    environment = dict(route.environment)
+    for variable in (b"CONTENT_LENGTH", b"HTTP_TRANSFER_ENCODING"):
+        environment.pop(variable, None)
+    table = {**table, **environment, **usual}
+    if b"PATH" in environment:
+        table[b"PATH"] = environment[b"PATH"]
+    length = request.contentLength
+    if length is not None:
+        table.pop(b"HTTP_TRANSFER_ENCODING", None)
+        if length or request.headers.names() & {b"content-length", b"transfer-encoding"}:
+            table[b"CONTENT_LENGTH"] = b"%d" % length
+    return table
+
+
+class EncodedVariablesTests(SynchronousTestCase):
+    """Tests for :func:`encodedVariables`."""
+
+    names = st.one_of(
+        st.sampled_from(
+            b"Accept accept X-A x-a X_A Cookie Host Proxy Content-Length Content-Type Remote-Addr "
+            b"Authorization Proxy-Authorization Transfer-Encoding".split()
+        ),
+        st.text("HTPSRE_.-aZ0", min_size=1, max_size=8).map(str.encode),
+    )
+    requests = st.builds(
+        Request,
+        st.sampled_from([b"GET", b"POST", b"X"]),
+        st.just(b"/a?b"),
+        st.tuples(
+            st.lists(st.tuples(names, st.binary(max_size=3) | st.just(b"v" * 300)), max_size=6),
+            st.sampled_from([[], [(b"Max-Forwards", b"0")], [(b"max-forwards", b"7")]]),
+        ).map(lambda fields: Headers([*fields[0], *fields[1]])),
+        protocol=st.sampled_from([b"HTTP/1.0", b"HTTP/1.1"]),
+        client=st.builds(Address, st.sampled_from([b"", b"::1"]), st.sampled_from([0, 4321])),
+        contentLength=st.sampled_from([None, 0, 5]),
+    )
+    environments = st.dictionaries(
+        st.sampled_from(
+            sorted({*COMPUTED, b"HTTP_X_A", b"HTTP_ACCEPT", b"HTTP_HOST", b"HTTP_COOKIE", b"OWN",
+                    b"HTTP_MAX_FORWARDS", b"HTTP_TRANSFER_ENCODING", b"CONTENT_TYPE"})
+        ),
+        st.sampled_from([b"", b"mine"]),
+        max_size=4,
+    )  # fmt: skip
+
+    @given(
+        st.lists(requests, min_size=1, max_size=4),
+        environments,
+        st.booleans(),
+        st.sampled_from([None, b"www.test"]),
+        st.sampled_from([None, b"", b"/info"]),
+    )
+    def test_oneTable(
+        self,
+        requests: list[Request],
+        environment: dict[bytes, bytes],
+        passAuthorization: bool,
+        field: bytes | None,
+        pathInfo: bytes | None,
+    ) -> None:
+        """Whatever was remembered of other requests, each is told what its own table holds."""
+        settings = DirectorySettings(passAuthorization=passAuthorization)
+        route = Route(
+            RouteKind.FASTCGI,
+            HOST,
+            settings,
+            uri=b"/a/info",
+            query=b"b",
+            filename=b"proxy:fcgi://h/a",
+            pathInfo=pathInfo,
+            environment=environment,
+            authority=Authority(HOST, b"www.test", None, field, SERVER, False),
+        )
+        for request in requests:
+            plain = Request(
+                request.method,
+                request.target,
+                Headers(),
+                protocol=request.protocol,
+                client=request.client,
+            )
+            usual = dict(variables(plain, replace(route, environment={}, told=None), MEMBER))
+            told = decodePairs(encodedVariables(request, route, MEMBER))
+            self.assertEqual(len(told), len(dict(told)))
+            self.assertEqual(expected(request, route, usual), dict(told))

@@ -17,8 +17,10 @@ A field's name becomes a variable only if it consists of letters, digits and ``-
 credentials only with CGIPassAuth.  Of our own process's environment nothing is
 passed on but PATH.
 
-This runs for each attempt: what only depends on the name under which a host was
-asked is computed once, and the names of fields are remembered, up to a bound.
+This runs for each attempt, and most of what it tells was told before.  So the
+variables are made as they are sent, in three parts, each encoded once and remembered,
+up to a bound: what follows from the route; the peer and the request line; and each
+header field.  No name is in two parts, so no part can take another's place.
 """
 
 from __future__ import annotations
@@ -26,17 +28,28 @@ from __future__ import annotations
 import html
 import os
 import re
+from functools import lru_cache
+from typing import NamedTuple
 
 from twisted_fcgi import __version__
 from twisted_fcgi.cgi.paths import scriptFilename, scriptName
-from twisted_fcgi.message import Authority, Request, Route
+from twisted_fcgi.message import Address, Authority, Request, Route
 from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.wire import Pair, decodePairs, encodePairs
 
-__all__ = ["variables"]
+__all__ = ["encodedVariables", "variables"]
 
 #: Names of header fields that are remembered, and how long such a name may be.
 MAX_NAMES = 1024
 MAX_NAME = 64
+
+#: Whole fields that are remembered, and how long their values may be.
+MAX_FIELDS = 4096
+MAX_VALUE = 256
+
+#: Peers, and methods with protocols, that are remembered.
+MAX_CLIENTS = 1024
+MAX_LINES = 64
 
 _DEFAULT_PATH = b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin"
 _SOFTWARE = b"twisted_fcgi/" + __version__.encode("ascii")
@@ -50,7 +63,16 @@ _SPECIAL = {
     b"proxy": None,
 }
 
-_CREDENTIALS = (b"HTTP_AUTHORIZATION", b"HTTP_PROXY_AUTHORIZATION")
+_CREDENTIALS = frozenset((b"HTTP_AUTHORIZATION", b"HTTP_PROXY_AUTHORIZATION"))
+
+#: Fields that say who somebody is: no one's are kept for longer than his request.
+_SECRETS = _CREDENTIALS | {b"HTTP_COOKIE"}
+
+#: Variables that follow from the request, not from its route.
+_OF_THE_REQUEST = frozenset(
+    b"CONTENT_LENGTH HTTP_TRANSFER_ENCODING REMOTE_ADDR REMOTE_PORT REQUEST_METHOD "
+    b"SERVER_PROTOCOL".split()
+)
 
 
 class _FieldNames(dict[bytes, "bytes | None"]):
@@ -71,66 +93,156 @@ class _FieldNames(dict[bytes, "bytes | None"]):
         return variable
 
 
+class _EncodedFields(dict[Pair, bytes]):
+    """The variable of each header field with its value, encoded; nothing when there is none."""
+
+    def __missing__(self, field: Pair) -> bytes:
+        name, value = field
+        variable = _fieldNames[name]
+        if variable is None:
+            return b""
+        encoded = encodePairs(((variable, value),))
+        if len(value) <= MAX_VALUE and len(name) <= MAX_NAME and variable not in _SECRETS:
+            if len(self) >= MAX_FIELDS:
+                self.clear()
+            self[field] = encoded
+        return encoded
+
+
 _fieldNames = _FieldNames()
+_encodedFields = _EncodedFields()
 
 
-def variables(
-    request: Request, route: Route, member: MemberSettings
-) -> list[tuple[bytes, bytes]]:
+class _Told(NamedTuple):
     """
-    All variables of a request, each name once.
+    What a route says by itself.
+
+    :ivar encoded: its variables.
+    :ivar silenced: variables that no header field may become.
+    :ivar watched: fields, in lower case, that are not told as they came.
+    """
+
+    encoded: bytes
+    silenced: frozenset[bytes]
+    watched: frozenset[bytes]
+
+
+def variables(request: Request, route: Route, member: MemberSettings) -> list[Pair]:
+    """
+    All variables of a request, each name once; for who reads them.
 
     :param route: for a balancer, the one of this member.
     :param member: who is asked.
     """
-    names = _fieldNames
-    table: dict[bytes, bytes] = {}
-    for name, value in request.headers.pairs:
-        variable = names[name]
-        if variable is not None:
-            table[variable] = b"%b, %b" % (table[variable], value) if variable in table else value
-    if not route.directory.passAuthorization:
-        for variable in _CREDENTIALS:
-            table.pop(variable, None)
-    if b"HTTP_MAX_FORWARDS" in table:
-        table[b"HTTP_MAX_FORWARDS"] = b"%d" % max(int(table[b"HTTP_MAX_FORWARDS"]) - 1, 0)
-    environment = route.environment
-    if environment:
-        table.update(environment)
-        # What stdin will hold is not the configuration's to say.
-        table.pop(b"CONTENT_LENGTH", None)
+    return decodePairs(encodedVariables(request, route, member))
+
+
+def encodedVariables(request: Request, route: Route, member: MemberSettings) -> bytes:
+    """
+    All variables of a request, as they are sent to the application.
+
+    :param route: for a balancer, the one of this member.
+    :param member: who is asked.
+    """
+    told: _Told | None = route.told
+    if told is None:
+        told = route.told = _told(request.target, route, member)
+    headers = request.headers
+    fields = headers.pairs
+    names = headers.names()
+    if len(names) < len(fields) or not names.isdisjoint(told.watched):
+        fields = _settled(request, told.silenced)
+    parts = [
+        told.encoded,
+        _lineVariables(request.method, request.protocol),
+        _clientVariables(request.client),
+        *map(_encodedFields.__getitem__, fields),
+    ]
+    length = request.contentLength
+    if length or (
+        length is not None and (b"content-length" in names or b"transfer-encoding" in names)
+    ):
+        parts.append(encodePairs(((b"CONTENT_LENGTH", b"%d" % length),)))
+    return b"".join(parts)
+
+
+@lru_cache(MAX_LINES)
+def _lineVariables(method: bytes, protocol: bytes) -> bytes:
+    return encodePairs(((b"REQUEST_METHOD", method), (b"SERVER_PROTOCOL", protocol)))
+
+
+@lru_cache(MAX_CLIENTS)
+def _clientVariables(client: Address) -> bytes:
+    return encodePairs(((b"REMOTE_ADDR", client.host), (b"REMOTE_PORT", b"%d" % client.port)))
+
+
+def _settled(request: Request, silenced: frozenset[bytes]) -> list[Pair]:
+    """The fields that are told, each name once, as they are told."""
+    fields: list[Pair] = []
+    for name in request.headers.names():
+        value = request.headers.get(name)
+        assert value is not None
+        if name == b"transfer-encoding" and request.contentLength is not None:
+            continue  # CONTENT_LENGTH says what stdin holds
+        if _fieldNames[name] in silenced:
+            continue
+        if name == b"max-forwards":
+            value = b"%d" % max(int(value) - 1, 0)
+        fields.append((name, value))
+    return fields
+
+
+def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
+    """The part of the variables that is the same for all requests with a route."""
     authority = route.authority
     assert authority is not None
     canonical = bool(route.directory.canonicalName)
-    server = authority.kept.get(canonical)
-    if server is None:
-        server = authority.kept[canonical] = _serverVariables(authority, canonical)
-    table.update(server)
-    if environment and b"PATH" in environment:
-        table[b"PATH"] = environment[b"PATH"]
-    client = request.client
-    table[b"REMOTE_ADDR"] = client.host
-    table[b"REMOTE_PORT"] = b"%d" % client.port
-    table[b"REQUEST_METHOD"] = request.method
-    table[b"REQUEST_URI"] = request.target
-    table[b"SERVER_PROTOCOL"] = request.protocol
-    table[b"QUERY_STRING"] = route.query or b""
-    table[b"SCRIPT_FILENAME"] = scriptFilename(route)
-    table[b"SCRIPT_NAME"] = scriptName(route.uri, route.pathInfo)
+    kept = authority.kept.get(canonical)
+    if kept is None:
+        table = _serverVariables(authority, canonical)
+        kept = authority.kept[canonical] = table, encodePairs(table.items())
+    server, encoded = kept
+    own = [
+        (b"REQUEST_URI", target),
+        (b"QUERY_STRING", route.query or b""),
+        (b"SCRIPT_FILENAME", scriptFilename(route)),
+        (b"SCRIPT_NAME", scriptName(route.uri, route.pathInfo)),
+    ]
     if route.pathInfo:
-        table[b"PATH_INFO"] = route.pathInfo
+        own.append((b"PATH_INFO", route.pathInfo))
         if route.pathTranslated is not None:
-            table[b"PATH_TRANSLATED"] = route.pathTranslated
-    length = request.contentLength
-    if length is not None:
-        framed = table.pop(b"HTTP_TRANSFER_ENCODING", None)
-        if length or framed is not None or b"content-length" in request.headers:
-            table[b"CONTENT_LENGTH"] = b"%d" % length
+            own.append((b"PATH_TRANSLATED", route.pathTranslated))
     if route.balancer is not None:
-        table[b"BALANCER_NAME"] = route.balancer.encode("utf-8", "surrogateescape")
-        table[b"BALANCER_WORKER_NAME"] = member.url.encode("utf-8", "surrogateescape")
-        table[b"BALANCER_WORKER_ROUTE"] = member.route.encode("utf-8", "surrogateescape")
-    return list(table.items())
+        own += (
+            (b"BALANCER_NAME", route.balancer.encode("utf-8", "surrogateescape")),
+            (b"BALANCER_WORKER_NAME", member.url.encode("utf-8", "surrogateescape")),
+            (b"BALANCER_WORKER_ROUTE", member.route.encode("utf-8", "surrogateescape")),
+        )
+    usual = _ALL_TOLD if route.directory.passAuthorization else _WITHOUT_CREDENTIALS
+    if not route.environment:
+        return usual._replace(encoded=encoded + encodePairs(own))
+    # What the request says of itself is not the configuration's to say.
+    environment = {n: v for n, v in route.environment.items() if n not in _OF_THE_REQUEST}
+    table = {**environment, **server, **dict(own)}
+    if b"PATH" in environment:
+        table[b"PATH"] = environment[b"PATH"]
+    return _Told(
+        encodePairs(table.items()),
+        usual.silenced.union(environment),
+        usual.watched.union(map(_fieldOf, environment)),
+    )
+
+
+def _fieldOf(variable: bytes) -> bytes:
+    """The field that could become a variable."""
+    return variable.removeprefix(b"HTTP_").replace(b"_", b"-").lower()
+
+
+#: Without variables of the configuration, with and without CGIPassAuth.
+_ALL_TOLD = _Told(b"", frozenset(), frozenset((b"max-forwards", b"transfer-encoding")))
+_WITHOUT_CREDENTIALS = _Told(
+    b"", _CREDENTIALS, _ALL_TOLD.watched.union((b"authorization", b"proxy-authorization"))
+)
 
 
 def _serverVariables(authority: Authority, canonical: bool) -> dict[bytes, bytes]:

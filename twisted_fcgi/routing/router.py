@@ -195,7 +195,11 @@ class Router:
         path = destination.path + rest[rest.index(b"/") :]
         site.proxy(look, destination, path, route.raw, route.directory)
         elected = replace(
-            route, filename=look.filename, script=look.script, pathInfo=look.pathInfo
+            route,
+            filename=look.filename,
+            script=look.script,
+            pathInfo=look.pathInfo,
+            told=None,
         )
         if look.pathInfo != route.pathInfo:
             elected.pathTranslated = look.pathInfo and site.pathTranslated(look.pathInfo, look)

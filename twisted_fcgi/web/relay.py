@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.cgi.conditions import applyConditions
-from twisted_fcgi.cgi.params import variables
+from twisted_fcgi.cgi.params import encodedVariables
 from twisted_fcgi.cgi.response import ResponseParser
 from twisted_fcgi.errors import BadRequest, BrokenResponse, RequestError
 from twisted_fcgi.interfaces import (
@@ -141,7 +141,7 @@ class Exchange:
         self._flushing = member.flush is Flush.ON
         host = route.host
         stream = self._connect(member).open(
-            variables(self._request, route, member),
+            encodedVariables(self._request, route, member),
             self._body,
             self,
             timeout=host.timeout if host.proxyTimeout is None else host.proxyTimeout,

@@ -163,6 +163,16 @@ class EagerTests(SynchronousTestCase):
         self.peer.recv(1000)
         self.assertIsNone(self.transport.untaken())
 
+    def test_unread(self) -> None:
+        """It is known whether something came that was not read: bytes, or the peer's end."""
+        self.assertFalse(self.transport.unread())
+        self.peer.send(b"late")
+        self.assertTrue(self.transport.unread())
+        self.reactor.turn()
+        self.assertFalse(self.transport.unread())
+        self.peer.close()
+        self.assertTrue(self.transport.unread())
+
     def test_producer(self) -> None:
         """A producer is paused when the buffer is full, and resumed when it is empty."""
         producer = Producer()

@@ -329,6 +329,9 @@ def _mayBeSentTwice(stream: Stream) -> bool:
 
 def _isQuiet(connection: FastCGIClientProtocol) -> bool:
     """Whether nothing has come on a connection without a request, such as its end."""
+    unread = getattr(connection.transport, "unread", None)
+    if unread is not None:
+        return not unread()
     getHandle = getattr(connection.transport, "getHandle", None)
     handle = None if getHandle is None else getHandle()
     if not isinstance(handle, socket):

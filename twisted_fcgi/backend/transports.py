@@ -24,6 +24,7 @@ import socket
 from collections.abc import Iterable
 from errno import EALREADY, EINPROGRESS, EMFILE, ENAMETOOLONG
 from fcntl import ioctl
+from select import POLLIN, poll
 from struct import Struct
 from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -92,27 +93,28 @@ class EagerWriting(_Mixed):
     def _writePieces(self, pieces: list[bytes], size: int) -> None:
         collected = self._collectedSize
         turn = EagerWriting._turn
-        if collected + size > self._allowance or not self._isEager():
+        if turn is None or collected + size > self._allowance:
             self._sendCollected()
-            super().writeSequence(pieces)
+            self._send(pieces, size)
         elif collected:
             self._collected += pieces
             self._collectedSize = collected + size
-        elif turn is not None:
+        else:
             turn.append(self)
             self._collected = pieces
             self._collectedSize = size
-        else:
-            self._send(pieces, size)
 
     def _sendCollected(self) -> None:
         size = self._collectedSize
         if size:
             self._collectedSize = 0
-            if self.connected and not self._aborting:
-                self._send(self._collected, size)
+            self._send(self._collected, size)
 
     def _send(self, pieces: list[bytes], size: int) -> None:
+        if size > self._allowance or not self._isEager():
+            if self.connected and not self._aborting:
+                super().writeSequence(pieces)
+            return
         try:
             if len(pieces) == 1:
                 sent = self.socket.send(pieces[0])
@@ -183,6 +185,13 @@ class EagerWriting(_Mixed):
         # Twisted's buffer alone moves in steps of a good part of the kernel's.
         (queued,) = _int.unpack(ioctl(self.fileno(), TIOCOUTQ, bytes(_int.size)))
         return (self.sent, queued) if queued or self.dataBuffer or self._tempDataLen else None
+
+    def unread(self) -> bool:
+        """Whether bytes, or the peer's end, came that were not read yet."""
+        # Half of what recv() with MSG_PEEK costs, which raises when there is nothing.
+        look = poll()
+        look.register(self.socket, POLLIN)
+        return bool(look.poll(0))
 
     def _isEager(self) -> bool:
         """Whether nothing is in the way of what would be sent now."""

@@ -119,11 +119,12 @@ class Headers:
     :ivar pairs: ``(name, value)``; change it only through the methods.
     """
 
-    __slots__ = ("_index", "pairs")
+    __slots__ = ("_index", "_lines", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: list[tuple[bytes, bytes]] = list(pairs)
         self._index: dict[bytes, list[bytes]] | None = None
+        self._lines: bytes | None = None
 
     @classmethod
     def indexed(
@@ -137,7 +138,16 @@ class Headers:
         self = cls.__new__(cls)
         self.pairs = pairs
         self._index = index
+        self._lines = None
         return self
+
+    def copy(self) -> Headers:
+        """The same fields; what was made of them is shared until one side is changed."""
+        copy = Headers.__new__(Headers)
+        copy.pairs = self.pairs
+        copy._index = self._index
+        copy._lines = self._lines
+        return copy
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self.pairs)
@@ -187,27 +197,44 @@ class Headers:
             return None
         return values[0] if len(values) == 1 else b", ".join(values)
 
+    def lines(self) -> bytes:
+        """
+        The fields as they are sent, each with its line end.
+
+        :raises ValueError: there is a line end inside a field, which would make it two.
+        """
+        lines = self._lines
+        if lines is None:
+            pairs = self.pairs
+            lines = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+            if not len(pairs) == lines.count(b"\n") == lines.count(b"\r"):
+                raise ValueError("a header field with a line end inside")
+            self._lines = lines
+        return lines
+
+    # A copy may share the list, so it is replaced by a new one.
+
     def add(self, name: bytes, value: bytes) -> None:
         """Append a field."""
-        self.pairs.append((name, value))
-        self._index = None
+        self.pairs = [*self.pairs, (name, value)]
+        self._index = self._lines = None
 
     def set(self, name: bytes, value: bytes) -> None:
         """Replace all fields of that name by one, in the place of the first."""
         lower = name.lower()
         place = next((i for i, (n, _) in enumerate(self.pairs) if n.lower() == lower), None)
         if place is None:
-            self.pairs.append((name, value))
+            self.pairs = [*self.pairs, (name, value)]
         else:
             rest = [pair for pair in self.pairs[place + 1 :] if pair[0].lower() != lower]
-            self.pairs[place:] = [(name, value), *rest]
-        self._index = None
+            self.pairs = [*self.pairs[:place], (name, value), *rest]
+        self._index = self._lines = None
 
     def remove(self, name: bytes) -> None:
         """Remove all fields of that name, if any."""
         lower = name.lower()
         self.pairs = [pair for pair in self.pairs if pair[0].lower() != lower]
-        self._index = None
+        self._index = self._lines = None
 
 
 class Request:
@@ -427,3 +454,14 @@ class ResponseHead:
     contentLength: int | None = None
     close: bool = False
     statusGiven: bool = False
+
+    def copy(self) -> ResponseHead:
+        """The same head, to be changed by itself."""
+        return ResponseHead(
+            self.status,
+            self.reason,
+            self.headers.copy(),
+            self.contentLength,
+            self.close,
+            self.statusGiven,
+        )

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.cgi.response import ResponseParser
+from twisted_fcgi.cgi import response
+from twisted_fcgi.cgi.response import MAX_HEAD, MAX_HEADS, ResponseParser
 from twisted_fcgi.errors import BrokenResponse
 from twisted_fcgi.message import ResponseHead
 
@@ -36,6 +37,38 @@ def headOf(lines: bytes) -> ResponseHead:
 def fieldsOf(lines: bytes) -> list[tuple[bytes, bytes]]:
     """The fields that these lines make, without the Content-Type of the tests."""
     return [pair for pair in headOf(TYPE + lines).headers if pair[0] != b"Content-Type"]
+
+
+class RememberedHeadsTests(SynchronousTestCase):
+    """A head that came before is not read again."""
+
+    def setUp(self) -> None:
+        self.patch(response, "_heads", type(response._heads)())
+
+    def test_ownCopy(self) -> None:
+        """What is done to one response's head is not seen in the next."""
+        lines = b"Status: 404 No\r\nContent-Length: 3\r\n" + TYPE
+        first, second = headOf(lines), headOf(lines)
+        self.assertEqual(first, second)
+        second.headers.set(b"Content-Type", b"a/b")
+        second.headers.add(b"X-A", b"b")
+        second.status, second.contentLength, second.close = 500, None, True
+        self.assertEqual(headOf(lines), first)
+
+    def test_bounded(self) -> None:
+        """The oldest of too many heads is forgotten; long ones and cookies are not kept."""
+        for number in range(MAX_HEADS + 1):
+            headOf(b"X-A: %d\r\n" % number)
+        self.assertEqual(len(response._heads), MAX_HEADS)
+        self.assertNotIn(b"X-A: 0\r\n", response._heads)
+        headOf(b"X-A: " + b"x" * MAX_HEAD + b"\r\n")
+        headOf(b"Set-cookie: secret\r\n")
+        self.assertIn(b"X-A: 1\r\n", response._heads)
+
+    def test_broken(self) -> None:
+        """What is no head is refused each time."""
+        for _ in range(2):
+            self.assertRaises(BrokenResponse, headOf, b"no field\r\n")
 
 
 class EndOfHeadTests(SynchronousTestCase):

@@ -34,6 +34,10 @@ _date = re.compile(
 ).match
 _etags = re.compile(rb'(W/)?("[^"]*")').findall
 
+_CONDITIONS = frozenset(
+    (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
+)
+
 # Types of the web that Python and the system's table may lack or name as they once were.
 _TYPES = {
     ".avif": "image/avif",
@@ -118,14 +122,20 @@ def applyConditions(request: Request, route: Route, head: ResponseHead, now: flo
         script's body is not sent.
     """
     headers = head.headers
-    if head.status not in (204, 304) and b"content-type" not in headers:
+    names = headers.names()
+    if b"content-type" not in names and head.status not in (204, 304):
         kind = guessType(route.filename)
         if kind is not None:
             headers.add(b"Content-Type", kind)
     modified = None
-    if b"last-modified" in headers:
+    if b"last-modified" in names:
         modified = _tidyLastModified(head, now)
-    if head.statusGiven or head.status != 200 or request.method not in (b"GET", b"HEAD"):
+    if (
+        request.headers.names().isdisjoint(_CONDITIONS)
+        or head.statusGiven
+        or head.status != 200
+        or request.method not in (b"GET", b"HEAD")
+    ):
         return False
     status = evaluateConditions(request.headers, headers.get(b"etag"), modified, now)
     if status is None:

@@ -5,7 +5,8 @@ Strategy: one search finds the end of the head, one expression splits it into
 fields; it matches whole lines only, so that as many matches as there are lines
 means that each line is a field.  A second look is taken only to say which line
 was wrong.  A head that comes in pieces is searched on from where the last
-search ended, never again from its beginning.
+search ended, never again from its beginning.  An application repeats its heads,
+so the ones that were read last are remembered, but for those with cookies.
 
 The answer is that of httpd's ``ap_scan_script_header_err_core_ex``, except that
 output which is no CGI response is a 502 here, where httpd guesses; that a
@@ -23,6 +24,10 @@ from twisted_fcgi.errors import BrokenResponse
 from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Headers, ResponseHead
 
 __all__ = ["ResponseParser", "parseHead"]
+
+#: Heads that are remembered, and how long one may be.
+MAX_HEADS = 256
+MAX_HEAD = 512
 
 # Either line end, also mixed: scripts print their own LF after a library's CRLF.
 _END = re.compile(rb"\n\r?\n").search
@@ -103,6 +108,22 @@ class ResponseParser:
             raise BrokenResponse(f"the application's output ended {where}")
 
 
+class _Heads(dict[bytes, ResponseHead]):
+    """The head that each block is."""
+
+    def __missing__(self, block: bytes) -> ResponseHead:
+        head = _readHead(block)
+        if len(block) <= MAX_HEAD and b"set-cookie" not in head.headers.names():
+            head.headers.lines()  # made for all its copies
+            if len(self) == MAX_HEADS:
+                del self[next(iter(self))]
+            self[block] = head
+        return head
+
+
+_heads = _Heads()
+
+
 def parseHead(block: bytes) -> ResponseHead:
     """
     Read a complete head.
@@ -111,6 +132,10 @@ def parseHead(block: bytes) -> ResponseHead:
     :raises BrokenResponse: a line is no header field, or the status is not one that an
         application may send.
     """
+    return _heads[block].copy()
+
+
+def _readHead(block: bytes) -> ResponseHead:
     given: bytes | None = None
     if block.startswith(b"HTTP/") and (line := _statusLine(block)):
         given = line[1]

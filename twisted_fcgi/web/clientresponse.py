@@ -34,8 +34,11 @@ _COPIED = 16 * 1024
 _BODYLESS = frozenset((204, 304))
 
 _STATUS_LINES = {
-    status: b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in REASONS.items()
+    (status, reason): b"HTTP/1.1 %d %b\r\n" % (status, reason)
+    for status, reason in REASONS.items()
 }
+
+_OURS = frozenset((b"date", b"server"))
 
 
 @implementer(IResponse)
@@ -52,8 +55,14 @@ class ClientResponse:
     :ivar persistent: whether the connection goes on; final when the head was written.
     """
 
-    __slots__ = ("_bodyless", "_channel", "_chunked", "_current", "_done", "_held", "_keepAlive",
-                 "_remaining", "head", "persistent", "request", "sent")
+    head: ResponseHead | None = None
+    sent = 0
+
+    _bodyless = False
+    _chunked = False
+    _done = False
+    _held: ResponseHead | None = None
+    _remaining: int | None = None
 
     def __init__(
         self,
@@ -68,13 +77,8 @@ class ClientResponse:
         self.persistent = persistent
         self._current = current
         self._keepAlive = keepAlive
-        self._bodyless = request is not None and request.method == b"HEAD"
-        self._chunked = False
-        self._done = False
-        self._held: ResponseHead | None = None
-        self._remaining: int | None = None
-        self.head: ResponseHead | None = None
-        self.sent = 0
+        if request is not None and request.method == b"HEAD":
+            self._bodyless = True
 
     @property
     def begun(self) -> bool:
@@ -191,28 +195,29 @@ class ClientResponse:
         else:
             self.persistent = False
             framing += b"Connection: close\r\n"
-        pairs, reason = head.headers.pairs, head.reason
-        fields = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
-        if reason == REASONS.get(status):
-            line = _STATUS_LINES[status]
-        else:
-            line = b"HTTP/1.1 %d %b\r\n" % (status, reason)
-        lines = fields.count(b"\n")
-        if (
-            lines != len(pairs)
-            or lines != fields.count(b"\r")
-            or line.find(b"\r") != len(line) - 2
-            or line.find(b"\n") != len(line) - 1
-        ):
+        try:
+            line = _STATUS_LINES.get((status, head.reason)) or _statusLine(status, head.reason)
+            fields = head.headers.lines()
+        except ValueError:
             log.critical("a response head with a line end inside: {head!r}", head=head)
             self.abort()
             return b""
         ours = channel.factory.dateAndServer()
-        if b"date" in head.headers or b"server" in head.headers:
+        names = head.headers.names()
+        if not names.isdisjoint(_OURS):
             # The application's own go before ours, as in httpd.
             ours = b"".join(
                 line
                 for line in ours.splitlines(True)
-                if line.partition(b":")[0].lower() not in head.headers
+                if line.partition(b":")[0].lower() not in names
             )
         return b"%b%b%b%b\r\n" % (line, ours, fields, framing)
+
+
+def _statusLine(status: int, reason: bytes) -> bytes:
+    """
+    :raises ValueError: there is a line end in the reason.
+    """
+    if b"\r" in reason or b"\n" in reason:
+        raise ValueError("a reason phrase with a line end inside")
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason)

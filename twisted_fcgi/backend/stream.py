@@ -309,8 +309,9 @@ class Stream:
             and self.owner.takesOver(self, last)
         ):
             return
-        self._last = last
-        if not self._held:
+        if self._held:
+            self._last = last
+        else:
             self._tell(last)
 
     def _tell(self, last: EndRequest | RequestError) -> None:

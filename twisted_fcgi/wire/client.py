@@ -42,10 +42,15 @@ _packBegin = struct.Struct(">BBHHBxHB5x").pack
 _unpackEnd = struct.Struct(">IB").unpack_from
 _unpackSizes = struct.Struct(">4xHB").unpack_from
 
-# As plain numbers, for speed.
+# For speed: as plain numbers, and without a look-up in an enumeration.
 BEGIN_REQUEST = int(RecordType.BEGIN_REQUEST)
 PARAMS = int(RecordType.PARAMS)
 STDIN = int(RecordType.STDIN)
+AUTHORIZER = int(Role.AUTHORIZER)
+OPEN = Output.OPEN
+
+#: The states of a request that was sent whole, or will not be.
+_DONE = (Input.NOTHING, Input.ABORTED)
 
 #: What is owed once PARAMS is over, and then STDIN, by what was owed before.
 _AFTER_PARAMS = {state: TO_APPLICATION[state, PARAMS | ENDED][1] for state in OWED.values()}
@@ -118,7 +123,7 @@ class ClientConnection(Connection):
         owed = OWED.get(role)
         if owed is None:
             raise LocalProtocolError(f"there is no role {role}")
-        if role == Role.AUTHORIZER:
+        if role == AUTHORIZER:
             if stdin:
                 raise LocalProtocolError("an authorizer is not sent the body")
             stdin = None
@@ -126,7 +131,7 @@ class ClientConnection(Connection):
             params = encodePairs(params)
         requestId = heappop(self._freeIds) if self._freeIds else len(self._reading) + 1
         self._spent = not keepConnection
-        self._reading[requestId] = Output.OPEN
+        self._reading[requestId] = OPEN
         self._writing[requestId] = _AFTER_PARAMS[owed]
         pieces = [
             _packBegin(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, keepConnection),
@@ -195,7 +200,7 @@ class ClientConnection(Connection):
         if (
             size > HEADER_LENGTH
             and data[:4] == _USUAL_BEGIN
-            and self._reading.get(1) is Output.OPEN
+            and self._reading.get(1) is OPEN
             and not (self._size or self._rest or self.over)
         ):
             length, padding = _unpackSizes(data)
@@ -218,7 +223,7 @@ class ClientConnection(Connection):
         """A request is over."""
         del self._reading[requestId]
         heappush(self._freeIds, requestId)
-        if self._writing.pop(requestId) not in (Input.NOTHING, Input.ABORTED):
+        if self._writing.pop(requestId) not in _DONE:
             self._spent = True
 
     def _valuesResult(self, requestId: int, content: bytes, events: list[Event]) -> None:

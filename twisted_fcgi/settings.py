@@ -16,7 +16,9 @@ Durations are seconds, sizes are bytes.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from twisted_fcgi.pcre import Pattern
 
@@ -35,6 +37,7 @@ __all__ = [
     "Settings",
     "VariableChange",
     "VariableCondition",
+    "VariableOverride",
     "VirtualHost",
 ]
 
@@ -258,6 +261,26 @@ class VariableCondition:
 
 
 @dataclass(frozen=True)
+class VariableOverride:
+    """
+    ProxyFCGISetEnvIf.
+
+    :ivar text: the line's arguments, as written; two lines are equal when these are.
+    :ivar condition: the compiled condition (:data:`twisted_fcgi.expr.Condition`).
+    :ivar name: of the variable.
+    :ivar value: the compiled value (:data:`twisted_fcgi.expr.Word`), or ``None`` to
+        remove the variable.
+    :ivar place: the line's file and number, for the log.
+    """
+
+    text: tuple[str, ...]
+    condition: Callable[[Any], bool] = field(compare=False)
+    name: bytes = b""
+    value: Callable[[Any], bytes] | None = field(default=None, compare=False)
+    place: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class DirectorySettings:
     """
     What sections can set; ``None`` is "not said".
@@ -274,6 +297,7 @@ class DirectorySettings:
     :ivar environment: SetEnv, PassEnv and UnsetEnv in their order; those of a more
         specific section come after.
     :ivar conditions: SetEnvIf and its like inside sections, likewise.
+    :ivar overrides: ProxyFCGISetEnvIf, likewise.
     :ivar limitBody: LimitRequestBody.
     :ivar encodedSlashes: AllowEncodedSlashes.
     :ivar canonicalName: UseCanonicalName.
@@ -289,6 +313,7 @@ class DirectorySettings:
     candidates: tuple[MemberSettings, ...] | None = None
     balancer: BalancerSettings | None = None
     environment: tuple[VariableChange, ...] | None = None
+    overrides: tuple[VariableOverride, ...] | None = None
     conditions: tuple[VariableCondition, ...] | None = None
     limitBody: int | None = None
     encodedSlashes: EncodedSlashes | None = None
@@ -302,7 +327,7 @@ class DirectorySettings:
         if "handler" in changes:
             for name in ("member", "candidates", "balancer"):
                 changes.setdefault(name, None)
-        for name in ("environment", "conditions"):
+        for name in ("environment", "conditions", "overrides"):
             if name in changes:
                 changes[name] = (getattr(self, name) or ()) + changes[name]
         return replace(self, **changes) if changes else self

@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
+from types import FunctionType
 from typing import Any
 
 import pcre2
@@ -82,6 +83,8 @@ def _simple(value: object) -> str:
         ignoreCase = re.IGNORECASE if isinstance(value, re.Pattern) else pcre2.IGNORECASE
         flag = "i" if value.flags & ignoreCase else ""
         return f"/{value.pattern.decode('utf-8', 'backslashreplace')}/{flag}"
+    if isinstance(value, FunctionType):
+        return "(compiled)"
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace") or "(empty)"
     if isinstance(value, enum.Enum):

@@ -8,6 +8,7 @@ from twisted_fcgi.config import (
     directives_core,
     directives_dir,
     directives_env,
+    directives_fcgi,
     directives_http,
     directives_proxy,
     directives_reading,
@@ -31,7 +32,7 @@ REGISTRY = Registry(
         directives_env.rows,
         directives_env.setenvif,
         directives_proxy.rows,
-        directives_proxy.fcgi,
+        directives_fcgi.rows,
     ),
     FOREIGN,
 )

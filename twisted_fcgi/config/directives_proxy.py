@@ -1,4 +1,4 @@
-"""Directives of mod_proxy and mod_proxy_fcgi: who serves what."""
+"""Directives of mod_proxy: who serves what."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import keyValues, looseDuration, pattern
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.pcre import compileWildcards, hasWildcards
-from twisted_fcgi.settings import BackendType, SectionKind
+from twisted_fcgi.settings import SectionKind
 
-__all__ = ["fcgi", "rows"]
+__all__ = ["rows"]
 
 rows = Rows("mod_proxy")
-fcgi = Rows("mod_proxy_fcgi")
 
 _MAPPED = Context.SERVER | Context.LOCATION | Context.PROXY
 
@@ -271,19 +270,3 @@ def proxyTimeout(scope: Scope, word: Word) -> None:
     if seconds <= 0:
         raise word.error("ProxyTimeout must be longer than nothing", "ProxyTimeout 60")
     scope.server.values["proxyTimeout"] = seconds
-
-
-@fcgi.directive(
-    "ProxyFCGIBackendType",
-    Shape.TAKE1,
-    Context.ANYWHERE,
-    syntax="FPM|GENERIC",
-    default="FPM",
-    example="ProxyFCGIBackendType GENERIC",
-)
-def proxyFcgiBackendType(scope: Scope, word: Word) -> None:
-    """How SCRIPT_FILENAME is spelled: for PHP-FPM, or for anything else."""
-    choice = word.upper()
-    if choice not in ("FPM", "GENERIC"):
-        raise word.error("ProxyFCGIBackendType must be FPM or GENERIC")
-    scope.section.values["backendType"] = BackendType(choice)

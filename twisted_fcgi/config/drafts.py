@@ -30,6 +30,7 @@ from twisted_fcgi.settings import (
     Settings,
     VariableChange,
     VariableCondition,
+    VariableOverride,
     VirtualHost,
 )
 
@@ -87,6 +88,7 @@ class SectionDraft:
     balancer: str | None = None
     mapping: MappingDraft | None = None
     environment: list[VariableChange] = field(default_factory=list)
+    overrides: list[VariableOverride] = field(default_factory=list)
     conditions: list[VariableCondition] = field(default_factory=list)
     sections: list[SectionDraft] = field(default_factory=list)
 
@@ -102,6 +104,8 @@ class SectionDraft:
         values = dict(self.values)
         if self.environment:
             values["environment"] = tuple(self.environment)
+        if self.overrides:
+            values["overrides"] = tuple(self.overrides)
         if self.conditions and self.kind is not None:
             values["conditions"] = tuple(self.conditions)
         if self.mapping is not None:

@@ -47,7 +47,10 @@ class IBody(Interface):
     """
 
     length = Attribute("Bytes in all; ``None`` when not known (chunked).")
-    replayable = Attribute("Whether :meth:`deliver` may be called again, from the first byte on.")
+    replayable = Attribute(
+        "Whether :meth:`deliver` begins with the first byte: until it is called, and of a "
+        "body that is kept also afterwards."
+    )
 
     def deliver(consumer) -> None:
         """

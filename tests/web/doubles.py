@@ -96,15 +96,15 @@ class ScriptedMember:
 class ScriptedBody:
     """A body of any length that delivers when it is told to."""
 
-    replayable = False
-
     def __init__(self, length: int | None) -> None:
         self.length = length
+        self.replayable = True
         self.calls: list[str] = []
         self.consumer: Any = None
 
     def deliver(self, consumer: Any) -> None:
         self.calls.append("deliver")
+        self.replayable = False
         self.consumer = consumer
 
     def pause(self) -> None:

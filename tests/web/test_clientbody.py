@@ -210,12 +210,27 @@ class ClientBodyTests(SynchronousTestCase):
         return ClientBody(self.channel, length)
 
     def test_interfaces(self) -> None:
-        """It is a body that comes once."""
+        """It is a body."""
         body = self.body()
         verifyObject(IBody, body)
         verifyObject(IBodyConsumer, Taker())
         self.assertEqual(body.length, 6)
-        self.assertFalse(body.replayable)
+
+    def test_once(self) -> None:
+        """It is given from its first byte on once, also when nothing of it came yet."""
+        for spend in (lambda body: body.deliver(Taker()), ClientBody.discard):
+            body = self.body()
+            self.assertTrue(body.replayable)
+            spend(body)
+            self.assertFalse(body.replayable)
+
+    def test_pausedBefore(self) -> None:
+        """A pause asked for by nobody that takes it is over when someone does."""
+        body, taker = self.body(), Taker()
+        body.receive(b"abc")
+        body.pause()
+        body.deliver(taker)
+        self.assertEqual(taker.calls, [b"abc"])
 
     def test_pushed(self) -> None:
         """Once it is asked for, each part is pushed in the turn in which it comes."""

@@ -9,7 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.web.doubles import RecordingResponse, ScriptedBody, ScriptedMember
-from twisted_fcgi.errors import BrokenResponse, ConnectFailed, ResponseTimedOut
+from twisted_fcgi.errors import (
+    ApplicationOverloaded,
+    BrokenResponse,
+    CannotMultiplex,
+    ConnectFailed,
+    ResponseTimedOut,
+)
 from twisted_fcgi.interfaces import IExchange, IResponse, IStreamReceiver
 from twisted_fcgi.message import (
     Address,
@@ -230,6 +236,29 @@ class ExchangeTests(SynchronousTestCase):
         second = self.member(url="fcgi://two")
         self.assertEqual(self.begin(first, second).status, 504)
         self.assertEqual(second.opened, 0)
+
+    def test_failoverWithBody(self) -> None:
+        """A body that nobody was given yet, or that is kept, goes to the next member."""
+        for error, kept in ((ConnectFailed("no"), False), (ApplicationOverloaded("full"), True)):
+            first, second = self.member(url="fcgi://one"), self.member(url="fcgi://two")
+            body = ScriptedBody(3)
+            self.begin(first, second, method=b"POST", body=body)
+            if kept:
+                body.deliver(None)
+                body.replayable = True
+            first.receiver.streamFailed(error)
+            self.assertIs(second.body, body)
+
+    def test_noFailoverOfASpentBody(self) -> None:
+        """A body that a member was given can't go to another one, even if it had no effect."""
+        for error in (ApplicationOverloaded("full"), CannotMultiplex("one at a time")):
+            first, second = self.member(url="fcgi://one"), self.member(url="fcgi://two")
+            body = ScriptedBody(3)
+            response = self.begin(first, second, method=b"POST", body=body)
+            body.deliver(None)
+            first.receiver.streamFailed(error)
+            self.assertEqual((response.status, second.opened), (503, 0))
+            self.assertEqual(body.calls, ["deliver", "discard"])
 
     def test_allMembersFailed(self) -> None:
         """When no member is left the client gets a 503."""

@@ -58,15 +58,14 @@ class ResponseParser:
     :ivar head: the :class:`~twisted_fcgi.message.ResponseHead`, once it is complete.
     """
 
-    __slots__ = ("_held", "_limit", "head")
+    head: ResponseHead | None = None
+    _held: bytearray | None = None
 
     def __init__(self, limit: int = 65536) -> None:
         """
         :param limit: most bytes of a head, the empty line included.
         """
-        self.head: ResponseHead | None = None
         self._limit = limit
-        self._held: bytearray | None = None
 
     def receive(self, data: bytes) -> bytes | None:
         """

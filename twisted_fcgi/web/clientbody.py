@@ -146,12 +146,11 @@ class ClientBody:
 
     :param length: its length, ``None`` when it is chunked.
     :ivar complete: whether the client sent all of it.
+    :ivar replayable: until it is delivered or discarded; no part of it is kept.
     """
 
     __slots__ = ("_channel", "_consumer", "_decoder", "_discarded", "_dropped", "_error", "_held",
-                 "_paused", "_size", "complete", "length")
-
-    replayable = False
+                 "_paused", "_size", "complete", "length", "replayable")
 
     def __init__(self, channel: HTTPChannel, length: int | None) -> None:
         self._channel = channel
@@ -165,6 +164,7 @@ class ClientBody:
         self._discarded = False
         self._error: RequestError | None = None
         self.complete = False
+        self.replayable = True
 
     # The channel's side.
 
@@ -219,7 +219,9 @@ class ClientBody:
     # The gateway's side.
 
     def deliver(self, consumer: IBodyConsumer) -> None:
+        self.replayable = False
         self._consumer = consumer
+        self._paused = False
         if self.untouched:
             self._channel.bodyAsked()
         self._pump()
@@ -234,6 +236,7 @@ class ClientBody:
     def discard(self) -> None:
         if not self._discarded:
             self._discarded = True
+            self.replayable = False
             self._consumer = None
             self._dropped += self._size
             self._held.clear()

@@ -19,6 +19,7 @@ and owns the live members; making one connects to nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -93,7 +94,9 @@ class Gateway:
                 route,
                 body,
                 response,
-                self._attempts(request, route),
+                zip(route.members, repeat(route))
+                if route.balancer is None
+                else self._balanced(request, route, route.balancer),
                 self._live,
                 self._reactor,
             )
@@ -136,13 +139,11 @@ class Gateway:
             main = self.settings.main
             return Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
 
-    def _attempts(self, request: Request, route: Route) -> Iterator[tuple[MemberSettings, Route]]:
-        """The members in the order in which they are tried, and the route for each."""
-        if route.balancer is None:
-            for member in route.members:
-                yield member, route
-            return
-        balancer = self._balancers[id(route.host), route.balancer]
+    def _balanced(
+        self, request: Request, route: Route, name: str
+    ) -> Iterator[tuple[MemberSettings, Route]]:
+        """A balancer's members in the order in which they are tried, and the route for each."""
+        balancer = self._balancers[id(route.host), name]
         tried: list[MemberState] = []
         while (state := balancer.elect(self._reactor.seconds(), tried)) is not None:
             yield state.settings, self._router.elected(request, route, state.settings)

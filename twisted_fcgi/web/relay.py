@@ -9,10 +9,11 @@ take more pauses the other.  Only ``flushpackets=auto`` gathers, in a
 :class:`GatheringResponse`, up to :data:`GATHER_LIMIT` bytes for ``flushwait``.
 
 A failure before the head came may go on to another member when its error says that
-nothing had an effect.  The head is written with the first byte of the body, unless
-``flushpackets`` says otherwise, so that until then a failure is an error page.
-After it, the client's connection is aborted: nobody shall take a cut response for a
-whole one (httpd ends it as if it were complete).
+nothing had an effect, and when the body can be had from its first byte.  The head is
+written with the first byte of the body, unless ``flushpackets`` says otherwise, so
+that until then a failure is an error page.  After it, the client's connection is
+aborted: nobody shall take a cut response for a whole one (httpd ends it as if it were
+complete).
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ _BODYLESS = frozenset((204, 304))
 
 _NOBODY = RequestError("no member can be asked", 503)
 
+_OFF = Flush.OFF
+
 
 @implementer(IExchange, IStreamReceiver)
 class Exchange:
@@ -62,6 +65,18 @@ class Exchange:
         the next one is asked for only when an attempt failed without effect.
     :param connect: a member's live :class:`~twisted_fcgi.interfaces.IMember`.
     """
+
+    _member: MemberSettings | None = None
+    _stream: IStream | None = None
+    _parser: ResponseParser | None = None
+    _head: ResponseHead | None = None
+    _begun = False
+    _remaining: int | None = None
+    _bodyless = False
+    _flushing = False
+    _gathering: GatheringResponse | None = None
+    _paused = False
+    _ended = False
 
     def __init__(
         self,
@@ -80,17 +95,8 @@ class Exchange:
         self._attempts = attempts
         self._connect = connect
         self._reactor = reactor
-        self._member: MemberSettings | None = None
-        self._stream: IStream | None = None
-        self._parser: ResponseParser | None = None
-        self._head: ResponseHead | None = None
-        self._begun = False
-        self._remaining: int | None = None
-        self._bodyless = request.method == b"HEAD"
-        self._flushing = False
-        self._gathering: GatheringResponse | None = None
-        self._paused = False
-        self._ended = False
+        if request.method == b"HEAD":
+            self._bodyless = True
 
     def start(self) -> None:
         """Count the body when its length is unknown, then ask the first member."""
@@ -138,7 +144,6 @@ class Exchange:
         self._member = member
         self._route = route
         self._parser = ResponseParser(member.maxResponseHead)
-        self._flushing = member.flush is Flush.ON
         host = route.host
         stream = self._connect(member).open(
             encodedVariables(self._request, route, member),
@@ -170,33 +175,8 @@ class Exchange:
             assert parser.head is not None and self._member is not None
             self._headReceived(parser.head, self._member)
             data = rest
-        if data and not self._bodyless:
-            self._bodyReceived(data)
-
-    def _headReceived(self, head: ResponseHead, member: MemberSettings) -> None:
-        self._parser = None
-        failed = applyConditions(self._request, self._route, head, self._reactor.seconds())
-        if failed or head.status in _BODYLESS:
-            self._bodyless = True
-        if not self._bodyless:
-            self._remaining = head.contentLength
-        self._head = head
-        if member.flush is Flush.AUTO:
-            self._response = self._gathering = GatheringResponse(
-                self._response, member.flushWait, self._reactor
-            )
-        if member.flush is not Flush.OFF:
-            self._begin(head)
-
-    def _begin(self, head: ResponseHead) -> None:
-        """Write the head; from now on a failure can't be told to the client any more."""
-        self._head = None
-        self._begun = True
-        self._response.writeHead(head)
-        if self._flushing:
-            self._response.flush()
-
-    def _bodyReceived(self, data: bytes) -> None:
+        if not data or self._bodyless:
+            return
         remaining = self._remaining
         if remaining is not None:
             if len(data) > remaining:
@@ -207,6 +187,32 @@ class Exchange:
         if self._head is not None:
             self._begin(self._head)
         self._response.write(data)
+        if self._flushing:
+            self._response.flush()
+
+    def _headReceived(self, head: ResponseHead, member: MemberSettings) -> None:
+        self._parser = None
+        self._head = head
+        failed = applyConditions(self._request, self._route, head, self._reactor.seconds())
+        if failed or head.status in _BODYLESS:
+            self._bodyless = True
+        if not self._bodyless:
+            self._remaining = head.contentLength
+        flush = member.flush
+        if flush is not _OFF:
+            if flush is Flush.ON:
+                self._flushing = True
+            else:
+                self._response = self._gathering = GatheringResponse(
+                    self._response, member.flushWait, self._reactor
+                )
+            self._begin(head)
+
+    def _begin(self, head: ResponseHead) -> None:
+        """Write the head; from now on a failure can't be told to the client any more."""
+        self._head = None
+        self._begun = True
+        self._response.writeHead(head)
         if self._flushing:
             self._response.flush()
 
@@ -229,7 +235,8 @@ class Exchange:
 
     def streamFailed(self, error: RequestError) -> None:
         self._stream = None
-        if error.retryable and self._parser is not None:
+        body = self._body
+        if error.retryable and self._parser is not None and (body is None or body.replayable):
             self._attempt(error)
         else:
             self._fail(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -606,3 +607,98 @@ class AuthorityTests(SynchronousTestCase):
         if route.kind == REFUSE:
             self.assertTrue(400 <= route.status < 600)
             self.assertTrue(route.reason)
+
+
+class MemoryTests(SynchronousTestCase):
+    """What was decided once is not decided again."""
+
+    def test_shared(self) -> None:
+        """Requests with the same target to the same name share a route."""
+        router = Router(read("ProxyPass / fcgi://h/"))
+        first = router.route(makeRequest("/a?b"))
+        self.assertIs(first, router.route(makeRequest("/a?b", method=b"POST")))
+        for other in (
+            makeRequest("/a?c"),
+            makeRequest("/a?b", host=b"other.test"),
+            makeRequest("/a?b", server=Address(b"127.0.0.1", 81)),
+            makeRequest("/a?b", secure=True),
+        ):
+            self.assertIsNot(first, router.route(other))
+
+    def test_conditions(self) -> None:
+        """Where SetEnvIf looks at requests each is decided by itself."""
+        line = "SetEnvIf X-A (.+) A=$1\n"
+        for text in (line, f"<Location /a>\n{line}</Location>\n"):
+            router = Router(read(text + "ProxyPass / fcgi://h/"))
+            told = [
+                router.route(makeRequest("/a", (b"X-A", value))).environment
+                for value in (b"1", b"2")
+            ]
+            self.assertEqual([{b"A": b"1"}, {b"A": b"2"}], told, text)
+
+    def test_files(self) -> None:
+        """Files are looked at each time."""
+        root = makeTree(self)
+        router = Router(read(f"DocumentRoot {root}"))
+        self.assertEqual(STATIC, router.route(makeRequest("/plain.txt")).kind)
+        os.remove(os.path.join(root, "plain.txt"))
+        self.assertEqual(REFUSE, router.route(makeRequest("/plain.txt")).kind)
+
+    def test_bounded(self) -> None:
+        """However many targets clients make up, only so many are remembered, and no long ones."""
+        router = Router(read("ProxyPass / fcgi://h/"))
+        for number in range(routerModule.MAX_ROUTES + 10):
+            router.route(makeRequest(f"/{number}"))
+        self.assertLessEqual(len(router._routes), routerModule.MAX_ROUTES)
+        router._routes.clear()
+        router.route(makeRequest("/" + "a" * routerModule.MAX_ROUTE))
+        self.assertEqual({}, router._routes)
+
+    TEXT = (
+        "ProxyPass /b balancer://pool/\n<Proxy balancer://pool>\n"
+        "BalancerMember fcgi://one:1/srv\nBalancerMember fcgi://two:2\n</Proxy>\n"
+        "<LocationMatch ^/a/(?<what>[a-z]+)>\nSetEnv OWN 1\n</LocationMatch>\n"
+        "ProxyPass /a/no !\nProxyPass /a fcgi://h/a\nProxyPass /n fcgi://h nocanon\n"
+        "TraceEnable On\nDocumentRoot /\n"
+    )
+
+    @given(
+        st.sampled_from(
+            ["/a/b", "/a/b?c", "/a/%62", "/a/no", "/b/x", "/n/%41", "/", "/a/%zz", "*", "?", "//a",
+             "http://www.test/a/b"]
+        ),
+        st.lists(
+            st.fixed_dictionaries(
+                {
+                    "method": st.sampled_from([b"GET", b"POST", b"TRACE", b"OPTIONS", b"CONNECT"]),
+                    "host": st.sampled_from([b"www.test", b"one.test:81", b"", b"a b", None]),
+                    "protocol": st.sampled_from([b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0"]),
+                    "secure": st.booleans(),
+                    "hops": st.sampled_from([None, None, b"0", b"1"]),
+                }
+            ),
+            max_size=12,
+        ),
+    )  # fmt: skip
+    def test_makesNoDifference(self, target: str, asked: list[dict[str, Any]]) -> None:
+        """Whatever was asked before, a route is that of a router that knows nothing yet."""
+        settings = read(self.TEXT)
+        router = Router(settings)
+        for how in asked:
+            hops = how.pop("hops")
+            fields = [] if hops is None else [(b"Max-Forwards", hops)]
+            request = makeRequest(target, *fields, **how)
+            route, fresh = router.route(request), Router(settings).route(request)
+            self.assertEqual(
+                fresh.authority and fresh.authority.field,
+                route.authority and route.authority.field,
+            )
+            # Two routers have two objects for who was asked.
+            fresh.authority = route.authority
+            self.assertEqual(fresh, route)
+            if route.balancer is not None:
+                for member in route.members:
+                    self.assertEqual(
+                        router.elected(request, fresh, member),
+                        router.elected(request, route, member),
+                    )

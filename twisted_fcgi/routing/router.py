@@ -6,9 +6,10 @@ virtual host, SetEnvIf, then what the path leads to (:mod:`~twisted_fcgi.routing
 and at last who serves that: an application, a file, or the gateway itself with a
 refusal, a redirect or the answer to OPTIONS and TRACE.
 
-All that does not depend on a request is prepared when the router is made; names
-that clients use are remembered, up to a bound.  It looks at files
-(``os.stat``) and does nothing else to the world.
+All that does not depend on a request is prepared when the router is made.  Names
+that clients use are remembered, up to a bound, and so are decisions in which
+nothing but the target and who was asked took part.  It looks at files (``os.stat``)
+and does nothing else to the world.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ __all__ = ["Router"]
 MAX_AUTHORITIES = 1024
 MAX_AUTHORITY = 262
 
+#: Decisions that are remembered, and how long a target with its Host field may be.
+MAX_ROUTES = 4096
+MAX_ROUTE = 512
+
+#: Methods that make no difference where an application is asked.
+_ALIKE = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH"))
+
 #: Methods that httpd knows; any other is 501 where no application is asked.
 _METHODS = frozenset(
     b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK "
@@ -51,29 +59,44 @@ class Router:
         self._hosts = Hosts(settings)
         self._sites = {id(host): Site(host) for host in (settings.main, *settings.hosts)}
         self._authorities: dict[tuple[object, ...], Authority] = {}
+        self._routes: dict[tuple[object, ...], Route] = {}
 
     def route(self, request: Request) -> Route:
-        """Decide what is done with a request."""
+        """
+        Decide what is done with a request.
+
+        :returns: a route that other requests may be given, too.
+        """
+        field = request.headers.get(b"host")
+        alike = request.method in _ALIKE and b"max-forwards" not in request.headers
+        key = (request.target, field, request.server, request.secure)
+        if alike and (known := self._routes.get(key)) is not None:
+            return known
         route = Route(RouteKind.REFUSE, self._main, self._main.directory)
         try:
             target = parseTarget(request.method, request.target)
-            authority = route.authority = self._authority(request, target)
+            authority = route.authority = self._authority(request, target, field)
             route.host = authority.host
             route.directory = authority.host.directory
             route.hostname = authority.hostname
             route.query = target.query
-            self._decide(request, target, authority, route)
+            lasting = self._decide(request, target, authority, route)
         except RequestError as error:
             route.kind = RouteKind.REFUSE
             route.status = error.status
             route.reason = error.reason
+            return route
+        # Without a Host field the protocol's version counts as well.
+        if lasting and alike and field and len(request.target) + len(field) <= MAX_ROUTE:
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+            self._routes[key] = route
         return route
 
     # Who is asked.
 
-    def _authority(self, request: Request, target: Target) -> Authority:
+    def _authority(self, request: Request, target: Target, field: bytes | None) -> Authority:
         """The virtual host and the name it was asked by (``ap_update_vhost_from_headers``)."""
-        field = request.headers.get(b"host")
         absolute = target.scheme == (b"https" if request.secure else b"http")
         value = None
         if absolute and target.authority is not None:
@@ -105,15 +128,21 @@ class Router:
 
     def _decide(
         self, request: Request, target: Target, authority: Authority, route: Route
-    ) -> None:
+    ) -> bool:
+        """
+        Fill in a route.
+
+        :returns: whether it lasts: an application is asked, and neither a file nor
+            anything of the request but its target took part.
+        """
         method = request.method
         if method == b"CONNECT":
             self._refuse(route, 405, "CONNECT is for forward proxies", _allowed(route))
-            return
+            return False
         site = self._sites[id(authority.host)]
         if target.path == b"*":
             self._answer(route)
-            return
+            return False
         environment: Environment = {}
         if site.conditions is not None:
             site.conditions.apply(environment, request, authority, target.path)
@@ -127,7 +156,13 @@ class Router:
         route.query = look.query
         if look.mapped is not None:
             self._ask(look.mapped.destination, look.mapped.raw, look, site, route)
-        elif look.location is not None:
+            # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions.
+            return (
+                route.kind == RouteKind.FASTCGI
+                and site.conditions is None
+                and rules.conditions is None
+            )
+        if look.location is not None:
             route.kind = RouteKind.REDIRECT
             route.status = 301
             route.location = look.location
@@ -142,6 +177,7 @@ class Router:
             raise RequestError(f"no handler {rules.handler!r} here", 500)
         else:
             self._serve(look, route)
+        return False
 
     def _ask(
         self, destination: Destination, raw: bool, look: Look, site: Site, route: Route

@@ -176,7 +176,8 @@ class Headers:
 
     def names(self) -> KeysView[bytes]:
         """The names of all fields in lower case, each once."""
-        return self._indexed().keys()
+        index = self._index
+        return (self._indexed() if index is None else index).keys()
 
     def getAll(self, name: bytes) -> list[bytes]:
         """

@@ -87,7 +87,13 @@ class Gateway:
         self._members: dict[int, IMember] = {}
 
     def serve(self, request: Request, body: IBody | None, response: IResponse) -> IExchange:
-        route = self._route(request)
+        try:
+            route = self._router.route(request)
+        except Exception:
+            # Ours to mend; the client gets an answer all the same.
+            log.failure("while routing {request!r}", request=request)
+            main = self.settings.main
+            route = Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
         if route.kind == RouteKind.FASTCGI:
             exchange = Exchange(
                 request,
@@ -129,15 +135,6 @@ class Gateway:
             )
         writeErrorPage(response, route.status, headers)
         return _ANSWERED
-
-    def _route(self, request: Request) -> Route:
-        try:
-            return self._router.route(request)
-        except Exception:
-            # Ours to mend; the client gets an answer all the same.
-            log.failure("while routing {request!r}", request=request)
-            main = self.settings.main
-            return Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
 
     def _balanced(
         self, request: Request, route: Route, name: str

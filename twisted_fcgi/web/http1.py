@@ -124,17 +124,9 @@ class RequestReader:
     def rest(self) -> bytes:
         """Take what waits, unread."""
         data = bytes(self.buffer[self._at :])
-        self._taken(len(self.buffer))
+        self.buffer = b""
+        self._at = self._searched = 0
         return data
-
-    def _taken(self, end: int) -> None:
-        """What is before ``end`` was read."""
-        self._searched = 0
-        if end == len(self.buffer):
-            self.buffer = b""
-            self._at = 0
-        else:
-            self._at = end
 
     def heads(self) -> int:
         """At most how many whole heads wait."""
@@ -152,13 +144,14 @@ class RequestReader:
         :param now: becomes its ``receivedAt``.
         :raises BadRequest: there will never be one.
         """
-        if not self.buffer:
+        data = self.buffer
+        if not data:
             return None
-        match = None if self._searched else _requestLine(self.buffer, self._at)
+        match = None if self._searched else _requestLine(data, self._at)
         if (
             match is None
             or match[4] != self._protocol
-            or not self.buffer.startswith(self._fields, match.end())
+            or not data.startswith(self._fields, match.end())
         ):
             match = self._readHead()
             if match is None:
@@ -166,8 +159,12 @@ class RequestReader:
         line, method, target, protocol = match.groups()
         if len(line) > self._lineLimit:
             raise BadRequest("the request line exceeds LimitRequestLine", 414)
-        self._blank = 0
-        self._taken(match.end() + len(self._fields))
+        self._blank = self._searched = 0
+        end = match.end() + len(self._fields)
+        if end == len(data):
+            self.buffer = b""
+            end = 0
+        self._at = end
         return Request(
             method,
             target,
@@ -195,7 +192,7 @@ class RequestReader:
                 raise BadRequest("too many empty lines before a request")
         start = self._at
         if start == len(data):
-            self._taken(start)
+            self.rest()
             return None
         emptyLine = findEmptyLine(data, max(start, self._searched - 3))
         if emptyLine is None:

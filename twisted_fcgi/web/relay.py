@@ -227,11 +227,13 @@ class Exchange:
         if self._remaining:
             reason = f"the body ended {self._remaining} bytes before its Content-Length"
             self._fail(BrokenResponse(reason))
-        else:
-            self._end()
-            if self._head is not None:
-                self._begin(self._head)
-            self._response.finish()
+            return
+        self._ended = True
+        if self._body is not None:
+            self._body.discard()
+        if self._head is not None:
+            self._begin(self._head)
+        self._response.finish()
 
     def streamFailed(self, error: RequestError) -> None:
         self._stream = None

@@ -27,7 +27,7 @@ from fcntl import ioctl
 from select import POLLIN, poll
 from struct import Struct
 from termios import TIOCOUTQ
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
@@ -49,8 +49,29 @@ _int = Struct("i")
 
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 
+#: Bytes up to which parts are sent as one: to join them is cheaper than sendmsg().
+JOINED = 4096
+
 # What EagerWriting is mixed into, and calls.
 _Mixed: Any = Connection if TYPE_CHECKING else object
+
+
+class _Turn:
+    """
+    The time in which one transport reads.
+
+    :ivar transports: those that something is collected for; ``None`` while none reads.
+    """
+
+    __slots__ = ("transports",)
+
+    def __init__(self) -> None:
+        self.transports: list[EagerWriting] | None = None
+
+
+# Of the process.  No attribute of EagerWriting: to set one of a class makes Python forget
+# what it had learnt about the methods and attributes of that class and those below it.
+_turn = _Turn()
 
 
 class EagerWriting(_Mixed):
@@ -69,9 +90,6 @@ class EagerWriting(_Mixed):
 
     # close() is enough: no other process has the descriptor (FD_CLOEXEC).
     _shouldShutdown = False
-
-    # The transports that something is collected for, while one reads.
-    _turn: ClassVar[list[EagerWriting] | None] = None
 
     #: Bytes that the kernel took.
     sent = 0
@@ -92,15 +110,15 @@ class EagerWriting(_Mixed):
 
     def _writePieces(self, pieces: list[bytes], size: int) -> None:
         collected = self._collectedSize
-        turn = EagerWriting._turn
-        if turn is None or collected + size > self._allowance:
+        transports = _turn.transports
+        if transports is None or collected + size > self._allowance:
             self._sendCollected()
             self._send(pieces, size)
         elif collected:
             self._collected += pieces
             self._collectedSize = collected + size
         else:
-            turn.append(self)
+            transports.append(self)
             self._collected = pieces
             self._collectedSize = size
 
@@ -116,8 +134,8 @@ class EagerWriting(_Mixed):
                 super().writeSequence(pieces)
             return
         try:
-            if len(pieces) == 1:
-                sent = self.socket.send(pieces[0])
+            if size <= JOINED or len(pieces) == 1:
+                sent = self.socket.send(b"".join(pieces))
             else:
                 sent = self.socket.sendmsg(pieces)
         except OSError:
@@ -151,14 +169,14 @@ class EagerWriting(_Mixed):
         if not data:
             return CONNECTION_DONE
         self._allowance = self.ALLOWANCE
-        turn = EagerWriting._turn = []
+        transports = _turn.transports = []
         self._inRead = True
         try:
             self.protocol.dataReceived(data)
         finally:
             self._inRead = False
-            EagerWriting._turn = None
-            for transport in turn:
+            _turn.transports = None
+            for transport in transports:
                 transport._sendCollected()
         if self.disconnecting and self._isEager():
             return CONNECTION_DONE

@@ -23,7 +23,7 @@ import re
 from twisted_fcgi.errors import BrokenResponse
 from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Headers, ResponseHead
 
-__all__ = ["ResponseParser", "parseHead"]
+__all__ = ["MAX_HEAD", "MAX_HEADS", "ResponseParser"]
 
 #: Heads that are remembered, and how long one may be.
 MAX_HEADS = 256
@@ -83,7 +83,7 @@ class ResponseParser:
             searched = max(len(output) - 2, 0)
             output += data
             end = _END(output, searched)
-        size = len(output) if end is None else end.end()
+        start, size = (0, len(output)) if end is None else end.span()
         if size > self._limit:
             raise BrokenResponse(
                 f"the response head is larger than {self._limit} bytes (maxResponseHead)"
@@ -93,7 +93,7 @@ class ResponseParser:
                 self._held = bytearray(data)
             return None
         self._held = None
-        self.head = parseHead(bytes(output[: end.start() + 1]))
+        self.head = _heads[bytes(output[: start + 1])].copy()
         return bytes(output[size:])
 
     def finish(self) -> None:
@@ -123,7 +123,7 @@ class _Heads(dict[bytes, ResponseHead]):
 _heads = _Heads()
 
 
-def parseHead(block: bytes) -> ResponseHead:
+def _readHead(block: bytes) -> ResponseHead:
     """
     Read a complete head.
 
@@ -131,10 +131,6 @@ def parseHead(block: bytes) -> ResponseHead:
     :raises BrokenResponse: a line is no header field, or the status is not one that an
         application may send.
     """
-    return _heads[block].copy()
-
-
-def _readHead(block: bytes) -> ResponseHead:
     given: bytes | None = None
     if block.startswith(b"HTTP/") and (line := _statusLine(block)):
         given = line[1]

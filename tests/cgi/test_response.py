@@ -120,7 +120,7 @@ class EndOfHeadTests(SynchronousTestCase):
     def test_pieces(self, parts: list[bytes]) -> None:
         """In whichever pieces an output comes, it is read the same."""
         output = b"".join(parts)
-        outcomes = []
+        outcomes: list[object] = []
         for size in (max(len(output), 1), 1, 2, 3):
             try:
                 outcomes.append(parse(output, size))

@@ -137,6 +137,30 @@ class EagerTests(SynchronousTestCase):
         self.assertEqual(data, self.drain())
         self.assertEqual(len(data), self.transport.sent)
 
+    def test_inRead(self) -> None:
+        """What is written while it reads leaves when it has read."""
+
+        def answer() -> None:
+            self.transport.write(b"one")
+            self.transport.writeSequence([b"two", b"three"])
+            self.assertEqual(0, self.transport.sent)
+
+        self.protocol.answer = answer
+        self.peer.send(b"?")
+        self.reactor.turn()
+        self.assertEqual(b"onetwothree", self.peer.recv(100))
+        self.assertEqual(set(), self.reactor.writers)
+
+    def test_muchInRead(self) -> None:
+        """It leaves in order, also behind what is buffered, and when it is too much at once."""
+        for before in (b"", os.urandom(3_000_000)):
+            parts = [b"one", b"two", *(bytes([n]) * 50_000 for n in range(9)), b"end"]
+            self.transport.write(before)
+            self.protocol.answer = lambda parts=parts: [self.transport.write(p) for p in parts]
+            self.peer.send(b"?")
+            self.reactor.turn()
+            self.assertEqual(before + b"".join(parts), self.drain())
+
     def test_allowance(self) -> None:
         """Between two events of the socket only ALLOWANCE bytes are sent, however fast it is."""
         sent = 0

@@ -530,6 +530,15 @@ class RefusalTests(ChannelTestCase):
 class LeavingTests(ChannelTestCase):
     """Clients that leave, or close their side."""
 
+    def test_idleHoldsNoHead(self) -> None:
+        """A connection on which nothing goes on holds nothing of its last request."""
+        self.connect(lambda served: served.answer())
+        self.send(get(b"/", b"Cookie: a=b"))
+        self.wait(1.0)
+        self.assertNotIn(b"cookie", self.channel._reader._headers)
+        self.assertTrue(self.send(get(b"/", b"Cookie: a=b")))
+        self.assertEqual(self.served[1].request.headers.get(b"cookie"), b"a=b")
+
     def test_idle(self) -> None:
         """A client that ends an idle connection is let go."""
         self.connect()

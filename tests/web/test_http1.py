@@ -571,6 +571,19 @@ class SplitTests(SynchronousTestCase):
         data = b"".join(pieces)
         self.assertEqual(statusOf(data), statusOf(data, bytewise))
 
+    def test_readPartsAreDropped(self) -> None:
+        """What was read is not held, even if something has been waiting all the time."""
+        reader = RequestReader(Limits())
+        head = b"GET / HTTP/1.0\r\n\r\n"
+        reader.receive(head[:5])
+        for _ in range(5):
+            reader.receive(head[5:] + head[:5])
+            request = reader.next(0.0)
+            assert request is not None
+            self.assertIs(type(request.target), bytes)
+            self.assertEqual(len(reader), 5)
+            self.assertLess(len(reader.buffer), 2 * len(head))
+
     def test_heads(self) -> None:
         """The number of waiting heads can be asked without reading them."""
         reader = RequestReader(Limits())

@@ -111,15 +111,15 @@ class RequestReader:
         waiting = self.buffer
         if not waiting:
             self.buffer = data
-        elif isinstance(waiting, bytearray):
-            waiting += data
-        else:
+            return
+        if not isinstance(waiting, bytearray):
             # Only now that a head came in parts: appending to it must cost its length
             # once, not with each byte of a client that sends single ones.
-            self.buffer = bytearray(waiting[self._at :])
-            self.buffer += data
-            self._searched = max(0, self._searched - self._at)
-            self._at = 0
+            waiting = self.buffer = bytearray(waiting)
+        del waiting[: self._at]
+        waiting += data
+        self._searched = max(0, self._searched - self._at)
+        self._at = 0
 
     def rest(self) -> bytes:
         """Take what waits, unread."""
@@ -192,7 +192,8 @@ class RequestReader:
                 raise BadRequest("too many empty lines before a request")
         start = self._at
         if start == len(data):
-            self.rest()
+            self.buffer = b""
+            self._at = self._searched = 0
             return None
         emptyLine = findEmptyLine(data, max(start, self._searched - 3))
         if emptyLine is None:

@@ -68,6 +68,14 @@ _CREDENTIALS = frozenset((b"HTTP_AUTHORIZATION", b"HTTP_PROXY_AUTHORIZATION"))
 #: Fields that say who somebody is: no one's are kept for longer than his request.
 _SECRETS = _CREDENTIALS | {b"HTTP_COOKIE"}
 
+#: What is ``silenced`` and ``watched`` where the configuration sets nothing: with
+#: CGIPassAuth, and without it.
+_OPEN: tuple[frozenset[bytes], frozenset[bytes]] = (
+    frozenset(),
+    frozenset((b"max-forwards", b"transfer-encoding")),
+)
+_USUAL = _CREDENTIALS, _OPEN[1] | {b"authorization", b"proxy-authorization"}
+
 #: Variables that follow from the request, not from its route.
 _OF_THE_REQUEST = frozenset(
     b"CONTENT_LENGTH HTTP_TRANSFER_ENCODING REMOTE_ADDR REMOTE_PORT REQUEST_METHOD "
@@ -218,9 +226,9 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
             (b"BALANCER_WORKER_NAME", member.url.encode("utf-8", "surrogateescape")),
             (b"BALANCER_WORKER_ROUTE", member.route.encode("utf-8", "surrogateescape")),
         )
-    usual = _ALL_TOLD if route.directory.passAuthorization else _WITHOUT_CREDENTIALS
+    silenced, watched = _OPEN if route.directory.passAuthorization else _USUAL
     if not route.environment:
-        return usual._replace(encoded=encoded + encodePairs(own))
+        return _Told(encoded + encodePairs(own), silenced, watched)
     # What the request says of itself is not the configuration's to say.
     environment = {n: v for n, v in route.environment.items() if n not in _OF_THE_REQUEST}
     table = {**environment, **server, **dict(own)}
@@ -228,21 +236,14 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
         table[b"PATH"] = environment[b"PATH"]
     return _Told(
         encodePairs(table.items()),
-        usual.silenced.union(environment),
-        usual.watched.union(map(_fieldOf, environment)),
+        silenced.union(environment),
+        watched.union(map(_fieldOf, environment)),
     )
 
 
 def _fieldOf(variable: bytes) -> bytes:
     """The field that could become a variable."""
     return variable.removeprefix(b"HTTP_").replace(b"_", b"-").lower()
-
-
-#: Without variables of the configuration, with and without CGIPassAuth.
-_ALL_TOLD = _Told(b"", frozenset(), frozenset((b"max-forwards", b"transfer-encoding")))
-_WITHOUT_CREDENTIALS = _Told(
-    b"", _CREDENTIALS, _ALL_TOLD.watched.union((b"authorization", b"proxy-authorization"))
-)
 
 
 def _serverVariables(authority: Authority, canonical: bool) -> dict[bytes, bytes]:

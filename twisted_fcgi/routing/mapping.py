@@ -56,6 +56,10 @@ class Destination:
         self.member = member
         self.balancer = balancer
         self._candidates = tuple(candidates)
+        #: What a URL of the member begins with, where that is all there is to it.
+        self._prefix: bytes | None = None
+        if member is not None and member.defined and member.pattern is None:
+            self._prefix = member.url.encode("utf-8", "surrogateescape")
 
     def memberFor(self, url: bytes) -> tuple[MemberSettings | None, bool]:
         """
@@ -67,6 +71,8 @@ class Destination:
             if candidate.serves(url):
                 return candidate, True
         member = self.member
+        if self._prefix is not None:
+            return member, url.startswith(self._prefix)
         return member, member is not None and member.defined and member.serves(url)
 
 

@@ -60,6 +60,8 @@ class Router:
         self._sites = {id(host): Site(host) for host in (settings.main, *settings.hosts)}
         self._authorities: dict[tuple[object, ...], Authority] = {}
         self._routes: dict[tuple[object, ...], Route] = {}
+        #: Of balancers' members, by the identity of their settings.
+        self._destinations: dict[int, Destination] = {}
 
     def route(self, request: Request) -> Route:
         """
@@ -222,7 +224,10 @@ class Router:
         """
         site = self._sites[id(route.host)]
         rest = route.filename[len(b"proxy:balancer://") :]
-        destination = Destination(member.url.encode("utf-8", "surrogateescape"), member)
+        destination = self._destinations.get(id(member))
+        if destination is None:
+            destination = Destination(member.url.encode("utf-8", "surrogateescape"), member)
+            self._destinations[id(member)] = destination
         assert route.authority is not None
         look = Look(
             request, route.authority, route.uri, route.query, request.target, route.environment

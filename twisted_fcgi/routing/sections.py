@@ -36,8 +36,9 @@ class Prefixes:
     def __init__(self) -> None:
         self._places: dict[bytes, list[int]] = {}
         self._longest = 0
-        #: While there are so few that trying each is faster: prefix and its place.
-        self._few: list[tuple[bytes, int]] = []
+        #: While there are so few that trying each is faster: prefix, whether it ends with
+        #: a slash, place.
+        self._few: list[tuple[bytes, bool, int]] = []
 
     def __bool__(self) -> bool:
         return bool(self._places)
@@ -46,18 +47,18 @@ class Prefixes:
         """Remember a place for a prefix."""
         self._places.setdefault(prefix, []).append(place)
         self._longest = max(self._longest, len(prefix))
-        self._few.append((prefix, place))
+        self._few.append((prefix, prefix[-1:] == b"/", place))
 
     def find(self, path: bytes) -> list[int]:
         """The places of all prefixes of a path, in no order."""
-        if len(self._few) <= FEW:
-            return [
-                place
-                for prefix, place in self._few
-                if path.startswith(prefix)
-                and (prefix[-1:] == b"/" or path[len(prefix) : len(prefix) + 1] in (b"/", b""))
-            ]
         found: list[int] = []
+        if len(self._few) <= FEW:
+            for prefix, closed, place in self._few:
+                if path.startswith(prefix) and (
+                    closed or path[len(prefix) : len(prefix) + 1] in (b"/", b"")
+                ):
+                    found.append(place)
+            return found
         get = self._places.get
         longest = self._longest
         at = 0

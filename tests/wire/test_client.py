@@ -88,6 +88,18 @@ class BeginTests(SynchronousTestCase):
             ClientConnection().begin(pairs), ClientConnection().begin(encodePairs(pairs))
         )
 
+    def test_sizes(self) -> None:
+        """Params of every size around the limits of a record are whole, and padded."""
+        for size in (1, 7, 8, 9, 65527, 65528, 65529):
+            encoded = b"x" * size
+            _, data = ClientConnection().begin(encoded, stdin=b"")
+            expected = begin(1, flags=0)
+            for piece in (encoded[:65528], encoded[65528:]):
+                if piece:
+                    padded = record(PARAMS, 1, piece, padding=-len(piece) % 8)
+                    expected += padded.replace(b"\xaa", b"\0")
+            self.assertEqual(expected + record(PARAMS, 1) + record(STDIN, 1), data)
+
     def test_longParams(self) -> None:
         """Params of any size are split over records, also inside of a pair."""
         pairs = [(b"N", b"v" * 100000), (b"M", b"w" * 65528)]

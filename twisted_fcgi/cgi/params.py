@@ -32,6 +32,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from twisted_fcgi import __version__
+from twisted_fcgi.cgi.overrides import override
 from twisted_fcgi.cgi.paths import scriptFilename, scriptName
 from twisted_fcgi.message import Address, Authority, Request, Route
 from twisted_fcgi.settings import MemberSettings
@@ -107,9 +108,7 @@ class _EncodedFields(dict[Pair, bytes]):
     def __missing__(self, field: Pair) -> bytes:
         name, value = field
         variable = _fieldNames[name]
-        if variable is None:
-            return b""
-        encoded = encodePairs(((variable, value),))
+        encoded = b"" if variable is None else encodePairs(((variable, value),))
         if len(value) <= MAX_VALUE and len(name) <= MAX_NAME and variable not in _SECRETS:
             if len(self) >= MAX_FIELDS:
                 self.clear()
@@ -151,6 +150,7 @@ def encodedVariables(request: Request, route: Route, member: MemberSettings) -> 
 
     :param route: for a balancer, the one of this member.
     :param member: who is asked.
+    :raises RequestError: when ProxyFCGISetEnvIf can't be evaluated.
     """
     told: _Told | None = route.told
     if told is None:
@@ -171,7 +171,12 @@ def encodedVariables(request: Request, route: Route, member: MemberSettings) -> 
         length is not None and (b"content-length" in names or b"transfer-encoding" in names)
     ):
         parts.append(encodePairs(((b"CONTENT_LENGTH", b"%d" % length),)))
-    return b"".join(parts)
+    overrides = route.directory.overrides
+    if overrides is None:
+        return b"".join(parts)
+    table = dict(decodePairs(b"".join(parts)))
+    request.vary = override(table, overrides, request, route)
+    return encodePairs(table.items())
 
 
 @lru_cache(MAX_LINES)

@@ -27,6 +27,8 @@ from twisted_fcgi.wire.records import (
     HEADER_LENGTH,
     MANAGEMENT_ID,
     MAX_CONTENT,
+    PADDING,
+    PIECE,
     VERSION,
     RecordType,
     Role,
@@ -39,6 +41,8 @@ from twisted_fcgi.wire.transitions import ENDED, OWED, TO_APPLICATION, TO_CLIENT
 __all__ = ["ClientConnection"]
 
 _packBegin = struct.Struct(">BBHHBxHB5x").pack
+_packOpening = struct.Struct(">BBHHBxHB5xBBHHBx").pack
+_packEnds = struct.Struct(">BBH4xBBH4x").pack
 _unpackEnd = struct.Struct(">IB").unpack_from
 _unpackSizes = struct.Struct(">4xHB").unpack_from
 
@@ -52,10 +56,10 @@ OPEN = Output.OPEN
 #: The states of a request that was sent whole, or will not be.
 _DONE = (Input.NOTHING, Input.ABORTED)
 
-#: What is owed once PARAMS is over, and then STDIN, by what was owed before.
-_AFTER_PARAMS = {state: TO_APPLICATION[state, PARAMS | ENDED][1] for state in OWED.values()}
+#: What an application in a role is owed once PARAMS is over, and then STDIN.
+_AFTER_PARAMS = {role: TO_APPLICATION[owed, PARAMS | ENDED][1] for role, owed in OWED.items()}
 _AFTER_STDIN = {
-    state: TO_APPLICATION[after, STDIN | ENDED][1] for state, after in _AFTER_PARAMS.items()
+    role: TO_APPLICATION[owed, STDIN | ENDED][1] for role, owed in _AFTER_PARAMS.items()
 }
 
 #: How the usual response begins, to request 1, which is the only one unless the application
@@ -120,8 +124,7 @@ class ClientConnection(Connection):
         """
         if self.over or self._spent or len(self._reading) >= self._maxStreams:
             raise LocalProtocolError("no request may be begun on this connection")
-        owed = OWED.get(role)
-        if owed is None:
+        if role not in _AFTER_PARAMS:
             raise LocalProtocolError(f"there is no role {role}")
         if role == AUTHORIZER:
             if stdin:
@@ -132,16 +135,29 @@ class ClientConnection(Connection):
         requestId = heappop(self._freeIds) if self._freeIds else len(self._reading) + 1
         self._spent = not keepConnection
         self._reading[requestId] = OPEN
-        self._writing[requestId] = _AFTER_PARAMS[owed]
-        pieces = [
-            _packBegin(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, keepConnection),
-            *encodeStream(PARAMS, requestId, params),
-            encodeHeader(PARAMS, requestId),
-        ]
-        if stdin is not None:
-            self._writing[requestId] = _AFTER_STDIN[owed]
-            pieces += encodeStream(STDIN, requestId, stdin)
-            pieces.append(encodeHeader(STDIN, requestId))
+        # In the usual case one call packs what stands before the parameters, and one what follows.
+        size = len(params)
+        if 0 < size <= PIECE:
+            padding = -size & 7
+            opening = _packOpening(
+                VERSION, BEGIN_REQUEST, requestId, 8, 0, role, keepConnection,
+                VERSION, PARAMS, requestId, size, padding,
+            )  # fmt: skip
+            pieces = [opening, params, PADDING[padding]]
+        else:
+            begin = _packBegin(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, keepConnection)
+            pieces = [begin, *encodeStream(PARAMS, requestId, params)]
+        if stdin is None:
+            self._writing[requestId] = _AFTER_PARAMS[role]
+            pieces.append(encodeHeader(PARAMS, requestId))
+        else:
+            self._writing[requestId] = _AFTER_STDIN[role]
+            if stdin:
+                pieces.append(encodeHeader(PARAMS, requestId))
+                pieces += encodeStream(STDIN, requestId, stdin)
+                pieces.append(encodeHeader(STDIN, requestId))
+            else:
+                pieces.append(_packEnds(VERSION, PARAMS, requestId, VERSION, STDIN, requestId))
         return requestId, b"".join(pieces)
 
     def stdin(self, requestId: int, data: bytes) -> list[bytes]:

@@ -25,6 +25,7 @@ __all__ = [
     "MANAGEMENT_ID",
     "MAX_CONTENT",
     "MAX_REQUEST_ID",
+    "PADDING",
     "PIECE",
     "VERSION",
     "ProtocolStatus",
@@ -84,7 +85,9 @@ class ProtocolStatus(enum.IntEnum):
 
 
 _HEADER = struct.Struct(">BBHHBx")
-_PADDING = tuple(bytes(n) for n in range(8))
+
+#: What a record is filled up with, by the number of bytes.
+PADDING = tuple(bytes(n) for n in range(8))
 
 
 def encodeHeader(kind: int, requestId: int, length: int = 0, padding: int = 0) -> bytes:
@@ -101,7 +104,7 @@ def encodeRecord(kind: int, requestId: int, content: bytes = b"") -> bytes:
     length = len(content)
     padding = -length & 7
     header = _HEADER.pack(VERSION, kind, requestId, length, padding)
-    return header + content + _PADDING[padding] if length else header
+    return header + content + PADDING[padding] if length else header
 
 
 def encodeStream(kind: int, requestId: int, data: bytes) -> list[bytes]:
@@ -118,7 +121,7 @@ def encodeStream(kind: int, requestId: int, data: bytes) -> list[bytes]:
             return []
         padding = -size & 7
         header = _HEADER.pack(VERSION, kind, requestId, size, padding)
-        return [header, data, _PADDING[padding]] if padding else [header, data]
+        return [header, data, PADDING[padding]] if padding else [header, data]
     whole = _HEADER.pack(VERSION, kind, requestId, PIECE, 0)
     pieces: list[bytes] = []
     at = 0

@@ -156,7 +156,7 @@ class EagerTests(SynchronousTestCase):
         for before in (b"", os.urandom(3_000_000)):
             parts = [b"one", b"two", *(bytes([n]) * 50_000 for n in range(9)), b"end"]
             self.transport.write(before)
-            self.protocol.answer = lambda parts=parts: [self.transport.write(p) for p in parts]
+            self.protocol.answer = lambda parts=parts: [*map(self.transport.write, parts)]
             self.peer.send(b"?")
             self.reactor.turn()
             self.assertEqual(before + b"".join(parts), self.drain())

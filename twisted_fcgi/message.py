@@ -9,7 +9,7 @@ and then only read; what the configuration decides for it goes into its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, KeysView
+from collections.abc import Iterable, Iterator, KeysView, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -254,6 +254,7 @@ class Request:
     :ivar contentLength: the body's length in bytes; 0 for none, ``None`` while
         it is not known (chunked).  Known from the moment that the body was spooled.
     :ivar receivedAt: the reactor's seconds when its head was complete.
+    :ivar vary: names of fields on which the configuration made the response depend.
     """
 
     __slots__ = (
@@ -267,6 +268,7 @@ class Request:
         "secure",
         "server",
         "target",
+        "vary",
     )
 
     def __init__(
@@ -293,6 +295,7 @@ class Request:
         self.secure = secure
         self.contentLength = contentLength
         self.receivedAt = receivedAt
+        self.vary: Sequence[bytes] = ()
 
     def __repr__(self) -> str:
         return f"<Request {self.line.decode('latin-1')!r}>"

@@ -88,11 +88,6 @@ class OverrideTests(SynchronousTestCase):
         self.assertEqual(error.status, 503)
         self.assertIn("<text>:1", error.reason)
 
-    def test_lineEnds(self) -> None:
-        """A value holds no line end, whatever the expression made."""
-        table, _ = self.run_('ProxyFCGISetEnvIf true A "a\\r\\nb"\n')
-        self.assertEqual(table[b"A"], b"a  b")
-
     def test_variables(self) -> None:
         """Variables are those of the request."""
         for name, expected in (

@@ -95,6 +95,26 @@ class GatewayTests(SynchronousTestCase):
             self.live[0].params[b"SCRIPT_FILENAME"], b"proxy:fcgi://127.0.0.1:9001/srv/x.php"
         )
 
+    def test_overrides(self) -> None:
+        """ProxyFCGISetEnvIf changes what the application is told, and the response varies."""
+        gateway = self.gateway(
+            'ProxyPass "/" "fcgi://127.0.0.1:9001/"\n'
+            "ProxyFCGISetEnvIf \"req('Cookie') == ''\" SCRIPT_FILENAME /srv/x.php\n"
+        )
+        response = self.serve(gateway, b"/x")
+        self.assertEqual(self.live[0].params[b"SCRIPT_FILENAME"], b"/srv/x.php")
+        assert response.head is not None
+        self.assertEqual(response.head.headers.get(b"vary"), b"Cookie")
+
+    def test_overridesThatFail(self) -> None:
+        """A ProxyFCGISetEnvIf that can't be evaluated is a 503, and no member is asked."""
+        gateway = self.gateway(
+            'ProxyPass "/" "fcgi://127.0.0.1:9001/"\n'
+            "ProxyFCGISetEnvIf \"file('/none/such') == ''\" A 1\n"
+        )
+        self.assertEqual(self.serve(gateway, b"/x").status, 503)
+        self.assertEqual(self.live, [])
+
     def test_oneMemberForEqualSettings(self) -> None:
         """A member serves every mapping and virtual host that names it in the same way."""
         gateway = self.gateway(

@@ -9,7 +9,6 @@ in httpd.
 
 from __future__ import annotations
 
-import re
 import time
 
 from twisted_fcgi import __version__
@@ -20,8 +19,6 @@ from twisted_fcgi.pcre import Match
 from twisted_fcgi.settings import VariableOverride
 
 __all__ = ["RequestContext", "override"]
-
-_LINE_END = re.compile(rb"[\x00\r\n]")
 
 
 class RequestContext:
@@ -140,5 +137,5 @@ def override(
             if name is not None:
                 del table[name]
         else:
-            table[line.name if name is None else name] = _LINE_END.sub(b" ", value)
+            table[line.name if name is None else name] = value
     return context.vary

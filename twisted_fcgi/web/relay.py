@@ -135,18 +135,18 @@ class Exchange:
         """
         try:
             member, route = next(self._attempts, (None, self._route))
+            if member is None:
+                raise error
+            params = encodedVariables(self._request, route, member)
         except RequestError as refusal:
             self._fail(refusal)
-            return
-        if member is None:
-            self._fail(error)
             return
         self._member = member
         self._route = route
         self._parser = ResponseParser(member.maxResponseHead)
         host = route.host
         stream = self._connect(member).open(
-            encodedVariables(self._request, route, member),
+            params,
             self._body,
             self,
             timeout=host.timeout if host.proxyTimeout is None else host.proxyTimeout,
@@ -198,6 +198,9 @@ class Exchange:
             self._bodyless = True
         if not self._bodyless:
             self._remaining = head.contentLength
+        if self._request.vary:
+            named = [*head.headers.getAll(b"vary"), *self._request.vary]
+            head.headers.set(b"Vary", b",".join(named))
         flush = member.flush
         if flush is not _OFF:
             if flush is Flush.ON:

@@ -21,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi import config
 from twisted_fcgi.service.live import (
+    BACKLOG,
     GRACE,
     CannotStart,
     FastCGIService,
@@ -49,7 +50,7 @@ class ListenerServiceTests(SynchronousTestCase):
         ListenerService("tcp:80:interface=127.0.0.1", factory, reactor).startService()
         ListenerService("tcp:81:backlog=7", factory, reactor).startService()
         self.assertEqual(
-            [(80, factory, 511, "127.0.0.1"), (81, factory, 7, "")], reactor.tcpServers
+            [(80, factory, BACKLOG, "127.0.0.1"), (81, factory, 7, "")], reactor.tcpServers
         )
 
     def test_unknownEndpoint(self) -> None:

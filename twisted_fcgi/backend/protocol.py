@@ -54,12 +54,17 @@ from twisted_fcgi.wire import (
     UnknownType,
     Values,
     Violation,
+    joined,
 )
 
 __all__ = ["LAST_LOOK", "ConnectionOwner", "FastCGIClientProtocol"]
 
 #: Seconds in which an application that seems silent has to take some of what was sent.
 LAST_LOOK = 1.0
+
+
+#: Events of a response that comes in one read: a part, the end of STDOUT, END_REQUEST.
+_USUAL = 3
 
 
 class ConnectionOwner(TypingProtocol):
@@ -304,8 +309,10 @@ class FastCGIClientProtocol(Protocol):
         streams = self.streams
         expected = bool(streams)
         over: list[tuple[Stream, EndRequest | RequestError]] = []
-        event: Any
-        for event in self.wire.receive(data):
+        events: list[Any] = self.wire.receive(data)
+        if len(events) > _USUAL:
+            events = joined(events)
+        for event in events:
             kind = type(event)
             if kind is Stdout:
                 stream = streams.get(event.requestId)

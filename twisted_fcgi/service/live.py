@@ -34,8 +34,9 @@ __all__ = ["GRACE", "CannotStart", "FastCGIService", "ListenerService", "allowMa
 #: Seconds that running requests are given when the service stops.
 GRACE = 10.0
 
-#: Connections that wait to be accepted (httpd: ListenBacklog); Twisted's 50 are few.
-BACKLOG = 511
+#: Connections that wait to be accepted; the kernel's own limit may be lower.  httpd's
+#: ListenBacklog of 511 lets a thousand clients that come at once wait a second.
+BACKLOG = 4096
 
 #: Open files that are asked for, if the limit for the process may be raised so far; a
 #: request takes two.

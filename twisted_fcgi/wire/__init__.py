@@ -35,6 +35,7 @@ from twisted_fcgi.wire.events import (
     Values,
     ValuesRequested,
     Violation,
+    joined,
 )
 from twisted_fcgi.wire.pairs import Pair, PairsDecoder, decodePairs, encodePairs
 from twisted_fcgi.wire.records import ProtocolStatus, RecordType, Role
@@ -69,4 +70,5 @@ __all__ = [
     "Violation",
     "decodePairs",
     "encodePairs",
+    "joined",
 ]

@@ -8,6 +8,7 @@ application's :class:`Begin` to :class:`UnknownRecord`, both of them
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import NamedTuple
 
 from twisted_fcgi.errors import RemoteProtocolError
@@ -33,6 +34,7 @@ __all__ = [
     "Values",
     "ValuesRequested",
     "Violation",
+    "joined",
 ]
 
 
@@ -207,3 +209,25 @@ Event = (
     | Ignored
     | Violation
 )
+
+
+def joined(events: list[Event]) -> list[Event]:
+    """
+    The same events, with adjacent parts of one request's STDOUT as one.
+
+    Applications write records of 8 KiB and less, and each event costs its way to the
+    client; a copy costs less.
+    """
+    together: list[Event] = []
+    for requestId, run in groupby(events, _partOf):
+        if requestId is None:
+            together += run
+        else:
+            parts = [part.data for part in run if type(part) is Stdout]
+            together.append(Stdout(requestId, b"".join(parts)))
+    return together
+
+
+def _partOf(event: Event) -> int | None:
+    """Whose STDOUT it is a part of, if of any."""
+    return event.requestId if type(event) is Stdout else None

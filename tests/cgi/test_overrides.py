@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_fcgi.cgi.overrides import RequestContext, override
 from twisted_fcgi.config import loads
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.expr.functions import VARIABLES
+from twisted_fcgi.expr.variables import VARIABLES
 from twisted_fcgi.message import Address, Authority, Headers, Request, Route, RouteKind
 
 FIELDS = [(b"Host", b"www.example.test"), (b"X-Text", b"Hello World"), (b"X-Num", b"42")]

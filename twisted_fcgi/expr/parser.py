@@ -5,9 +5,9 @@ Recursive descent; the order of the methods is the precedence, loosest first, as
 in httpd's grammar: ``||``, ``&&``, ``!``, comparison, concatenation, word; so
 ``!`` takes in the whole comparison behind it.
 
-What comes out is a function of a :class:`~twisted_fcgi.expr.functions.Context`:
-a :data:`~twisted_fcgi.expr.functions.Condition` or a
-:data:`~twisted_fcgi.expr.functions.Word`.  An expression is compiled once, when
+What comes out is a function of a :class:`~twisted_fcgi.expr.context.Context`:
+a :data:`~twisted_fcgi.expr.context.Condition` or a
+:data:`~twisted_fcgi.expr.context.Word`.  An expression is compiled once, when
 the configuration is read; constant parts cost nothing later.
 """
 
@@ -19,17 +19,11 @@ from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from twisted_fcgi.expr.functions import (
-    BINARY,
-    FUNCTIONS,
-    UNARY,
-    VARIABLES,
-    Condition,
-    Context,
-    Operand,
-    Word,
-)
+from twisted_fcgi.expr.context import Condition, Context, Operand, Word
+from twisted_fcgi.expr.functions import FUNCTIONS
 from twisted_fcgi.expr.lexer import MAX_DEPTH, ExpressionError, Token, tokens
+from twisted_fcgi.expr.operators import BINARY, UNARY
+from twisted_fcgi.expr.variables import VARIABLES
 from twisted_fcgi.pcre import PatternError, compilePattern
 
 __all__ = ["compileCondition", "compileString"]

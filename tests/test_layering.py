@@ -15,7 +15,7 @@ PACKAGE = Path(twisted_fcgi.__file__).parent
 
 #: The rooms, lowest layer first: a file imports its own room and lower layers only.
 LAYERS = (
-    ("vocabulary", {"errors", "interfaces", "message", "pcre", "settings", "uri"}),
+    ("vocabulary", {"errors", "headers", "interfaces", "message", "pcre", "settings", "uri"}),
     ("languages", {"balance", "expr", "wire"}),
     ("meaning", {"cgi", "config", "routing"}),
     ("connections", {"backend"}),

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.message import Headers, ResponseHead
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import ResponseHead
 
 CHANGES: tuple[Callable[[Headers], None], ...] = (
     lambda headers: headers.add(b"D", b"4"),

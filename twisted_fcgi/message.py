@@ -9,9 +9,11 @@ and then only read; what the configuration decides for it goes into its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, KeysView, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from twisted_fcgi.headers import Headers
 
 if TYPE_CHECKING:
     from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
@@ -21,7 +23,6 @@ __all__ = [
     "REASONS",
     "Address",
     "Authority",
-    "Headers",
     "Request",
     "ResponseHead",
     "Route",
@@ -107,135 +108,6 @@ class Address(NamedTuple):
 
     host: bytes
     port: int
-
-
-class Headers:
-    """
-    Header fields in the order and case in which they came.
-
-    Look-ups are by lower-case name.  Building one costs a list; the index is
-    made when it is first asked.
-
-    :ivar pairs: ``(name, value)``; change it only through the methods.
-    """
-
-    __slots__ = ("_index", "_lines", "pairs")
-
-    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self.pairs: list[tuple[bytes, bytes]] = list(pairs)
-        self._index: dict[bytes, list[bytes]] | None = None
-        self._lines: bytes | None = None
-
-    @classmethod
-    def indexed(
-        cls, pairs: list[tuple[bytes, bytes]], index: dict[bytes, list[bytes]]
-    ) -> Headers:
-        """
-        Fields of which a parser made the index already; both are kept, not copied.
-
-        :param index: each field's values by its name in lower case.
-        """
-        self = cls.__new__(cls)
-        self.pairs = pairs
-        self._index = index
-        self._lines = None
-        return self
-
-    def copy(self) -> Headers:
-        """The same fields; what was made of them is shared until one side is changed."""
-        copy = Headers.__new__(Headers)
-        copy.pairs = self.pairs
-        copy._index = self._index
-        copy._lines = self._lines
-        return copy
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(self.pairs)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Headers) and self.pairs == other.pairs
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"Headers({self.pairs!r})"
-
-    def __contains__(self, name: bytes) -> bool:
-        return name in self._indexed()
-
-    def _indexed(self) -> dict[bytes, list[bytes]]:
-        index = self._index
-        if index is None:
-            index = self._index = {}
-            for name, value in self.pairs:
-                index.setdefault(name.lower(), []).append(value)
-        return index
-
-    def names(self) -> KeysView[bytes]:
-        """The names of all fields in lower case, each once."""
-        index = self._index
-        return (self._indexed() if index is None else index).keys()
-
-    def getAll(self, name: bytes) -> list[bytes]:
-        """
-        All values of a field.
-
-        :param name: the name in lower case.
-        """
-        return self._indexed().get(name, [])
-
-    def get(self, name: bytes) -> bytes | None:
-        """
-        The value of a field, several joined as RFC 9110 5.3 has it; ``None`` when absent.
-
-        :param name: the name in lower case.
-        """
-        values = self._indexed().get(name)
-        if values is None:
-            return None
-        return values[0] if len(values) == 1 else b", ".join(values)
-
-    def lines(self) -> bytes:
-        """
-        The fields as they are sent, each with its line end.
-
-        :raises ValueError: there is a line end inside a field, which would make it two.
-        """
-        lines = self._lines
-        if lines is None:
-            pairs = self.pairs
-            lines = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
-            if not len(pairs) == lines.count(b"\n") == lines.count(b"\r"):
-                raise ValueError("a header field with a line end inside")
-            self._lines = lines
-        return lines
-
-    # A copy may share the list, so it is replaced by a new one.
-
-    def add(self, name: bytes, value: bytes) -> None:
-        """Append a field."""
-        self.pairs = [*self.pairs, (name, value)]
-        self._index = self._lines = None
-
-    def set(self, name: bytes, value: bytes) -> None:
-        """Replace all fields of that name by one, in the place of the first."""
-        lower = name.lower()
-        place = next((i for i, (n, _) in enumerate(self.pairs) if n.lower() == lower), None)
-        if place is None:
-            self.pairs = [*self.pairs, (name, value)]
-        else:
-            rest = [pair for pair in self.pairs[place + 1 :] if pair[0].lower() != lower]
-            self.pairs = [*self.pairs[:place], (name, value), *rest]
-        self._index = self._lines = None
-
-    def remove(self, name: bytes) -> None:
-        """Remove all fields of that name, if any."""
-        lower = name.lower()
-        self.pairs = [pair for pair in self.pairs if pair[0].lower() != lower]
-        self._index = self._lines = None
 
 
 class Request:

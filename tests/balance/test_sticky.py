@@ -17,7 +17,8 @@ from twisted_fcgi.balance import (
     findSession,
     hashKey,
 )
-from twisted_fcgi.message import Address, Headers, Request
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import Address, Request
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
 __all__ = ["FindSessionTests", "HashKeyTests", "RouteCookieTests", "VariablesTests"]

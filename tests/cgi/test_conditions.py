@@ -11,7 +11,8 @@ from twisted_fcgi.cgi.conditions import (
     guessType,
     parseDate,
 )
-from twisted_fcgi.message import Headers, Request, ResponseHead, Route, RouteKind
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, VirtualHost
 
 MODIFIED = 784111777

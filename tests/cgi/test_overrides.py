@@ -8,7 +8,8 @@ from twisted_fcgi.cgi.overrides import RequestContext, override
 from twisted_fcgi.config import loads
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr.variables import VARIABLES
-from twisted_fcgi.message import Address, Authority, Headers, Request, Route, RouteKind
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
 
 FIELDS = [(b"Host", b"www.example.test"), (b"X-Text", b"Hello World"), (b"X-Num", b"42")]
 

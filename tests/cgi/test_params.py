@@ -13,7 +13,8 @@ from tests.routing.making import makeRequest, routeOf
 from twisted_fcgi import __version__
 from twisted_fcgi.cgi import params
 from twisted_fcgi.cgi.params import encodedVariables, variables
-from twisted_fcgi.message import Address, Authority, Headers, Request, Route, RouteKind
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
 from twisted_fcgi.wire import decodePairs
 

@@ -8,7 +8,8 @@ import tempfile
 from unittest import TestCase
 
 from twisted_fcgi.config import loads
-from twisted_fcgi.message import Address, Headers, Request, Route
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import Address, Request, Route
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import Settings
 

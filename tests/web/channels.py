@@ -13,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from twisted_fcgi.errors import RequestError
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBodyConsumer, IExchange, IGateway
-from twisted_fcgi.message import Headers, Request, ResponseHead
+from twisted_fcgi.message import Request, ResponseHead
 from twisted_fcgi.settings import Limits
 from twisted_fcgi.web.channel import HTTPChannel
 from twisted_fcgi.web.factory import SWEEP, HTTPFactory

@@ -22,8 +22,9 @@ from tests.web.channels import (
     takeAll,
 )
 from twisted_fcgi.errors import AbortedByClient
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IGateway
-from twisted_fcgi.message import Address, Headers, Request, ResponseHead
+from twisted_fcgi.message import Address, Request, ResponseHead
 from twisted_fcgi.web.channel import READ_AHEAD
 from twisted_fcgi.web.clientbody import BODY_BUFFER, DRAIN_LIMIT
 

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.doubles import RecordingResponse
-from twisted_fcgi.message import REASONS, Headers
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import REASONS
 from twisted_fcgi.web.errorpage import errorPage, writeErrorPage
 
 

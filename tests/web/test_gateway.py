@@ -15,8 +15,9 @@ from zope.interface.verify import verifyObject
 from tests.web.doubles import RecordingResponse, ScriptedBody, ScriptedMember
 from twisted_fcgi.config import loads
 from twisted_fcgi.errors import ConnectFailed
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IGateway
-from twisted_fcgi.message import Headers, Request
+from twisted_fcgi.message import Request
 from twisted_fcgi.settings import MemberSettings
 from twisted_fcgi.web.gateway import Gateway
 from twisted_fcgi.wire import EndRequest

@@ -16,16 +16,9 @@ from twisted_fcgi.errors import (
     ConnectFailed,
     ResponseTimedOut,
 )
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IResponse, IStreamReceiver
-from twisted_fcgi.message import (
-    Address,
-    Authority,
-    Headers,
-    Request,
-    ResponseHead,
-    Route,
-    RouteKind,
-)
+from twisted_fcgi.message import Address, Authority, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, Flush, Limits, MemberSettings, VirtualHost
 from twisted_fcgi.web.relay import GATHER_LIMIT, Exchange, GatheringResponse
 from twisted_fcgi.wire import EndRequest

@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.web.doubles import RecordingResponse
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange
-from twisted_fcgi.message import Headers, Request, Route, RouteKind
+from twisted_fcgi.message import Request, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, VirtualHost
 from twisted_fcgi.web.static import PIECE, Answer, answerFor, serveFile
 

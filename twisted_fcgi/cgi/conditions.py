@@ -16,7 +16,8 @@ from calendar import timegm
 from email.utils import formatdate
 from functools import cache
 
-from twisted_fcgi.message import REASONS, Headers, Request, ResponseHead, Route
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
 
 __all__ = ["applyConditions", "evaluateConditions", "formatDate", "guessType", "parseDate"]
 

@@ -21,7 +21,8 @@ from __future__ import annotations
 import re
 
 from twisted_fcgi.errors import BrokenResponse
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Headers, ResponseHead
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import DROPS_CONNECTION, REASONS, ResponseHead
 
 __all__ = ["MAX_HEAD", "MAX_HEADS", "ResponseParser"]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from functools import cache
 
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IResponse
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Headers, ResponseHead
+from twisted_fcgi.message import DROPS_CONNECTION, REASONS, ResponseHead
 
 __all__ = ["errorPage", "writeErrorPage"]
 

@@ -28,8 +28,9 @@ from zope.interface import implementer
 
 from twisted_fcgi.backend.member import Member
 from twisted_fcgi.balance import Balancer, MemberState
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
-from twisted_fcgi.message import REASONS, Headers, Request, ResponseHead, Route, RouteKind
+from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.errorpage import writeErrorPage

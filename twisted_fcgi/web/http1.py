@@ -28,7 +28,8 @@ from types import SimpleNamespace
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from twisted_fcgi.errors import BadRequest
-from twisted_fcgi.message import Address, Headers, Request
+from twisted_fcgi.headers import Headers
+from twisted_fcgi.message import Address, Request
 from twisted_fcgi.settings import Limits
 
 __all__ = ["BLANK_LINES", "HEAD_LIMIT", "RequestReader", "findEmptyLine"]

@@ -27,8 +27,9 @@ from twisted.web.server import Request as SiteRequest
 from zope.interface import implementer
 
 from twisted_fcgi.config import loads
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IResponse
-from twisted_fcgi.message import Headers, Request, ResponseHead
+from twisted_fcgi.message import Request, ResponseHead
 from twisted_fcgi.settings import Settings
 from twisted_fcgi.web.gateway import Gateway
 from twisted_fcgi.web.spool import FileBody

@@ -27,8 +27,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
 from twisted_fcgi.cgi.conditions import evaluateConditions, formatDate, guessType, parseDate
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IResponse
-from twisted_fcgi.message import REASONS, Headers, Request, ResponseHead, Route
+from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
 from twisted_fcgi.web.errorpage import writeErrorPage
 
 __all__ = ["PIECE", "Answer", "answerFor", "serveFile"]

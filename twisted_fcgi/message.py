@@ -270,6 +270,7 @@ class Route:
         (``hostname``); ``None`` without one.
     :ivar members: the member that is asked, or the balancer's members.
     :ivar balancer: the balancer's name, or ``None``.
+    :ivar balanced: what the application is told of the balancer and who it chose.
     :ivar status: of a refusal, a redirect or an answer.
     :ivar location: of a redirect.
     :ivar reason: of a refusal: the log's line about it.
@@ -295,6 +296,7 @@ class Route:
     hostname: bytes | None = None
     members: tuple[MemberSettings, ...] = ()
     balancer: str | None = None
+    balanced: tuple[tuple[bytes, bytes], ...] = ()
     status: int = 0
     location: bytes = b""
     reason: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -68,11 +69,11 @@ class GatewayTests(SynchronousTestCase):
         target: bytes,
         method: bytes = b"GET",
         body: ScriptedBody | None = None,
-        host: bytes = b"www.example.test",
+        fields: Sequence[tuple[bytes, bytes]] = (),
     ) -> RecordingResponse:
         """What a gateway answers."""
         response = RecordingResponse()
-        request = Request(method, target, Headers([(b"Host", host)]))
+        request = Request(method, target, Headers([(b"Host", b"www.example.test"), *fields]))
         exchange = gateway.serve(request, body, response)
         verifyObject(IExchange, exchange)
         return response
@@ -180,6 +181,29 @@ class GatewayTests(SynchronousTestCase):
         bodies = [self.serve(gateway, b"/x").body for _ in range(3)]
         self.assertEqual(bodies, [b"fcgi://127.0.0.1:9002"] * 3)
         self.assertEqual([member.opened for member in self.live], [1, 3])
+
+    def test_session(self) -> None:
+        """A session stays with the member that its route names, and the application is told."""
+        gateway = self.gateway(
+            '<Proxy "balancer://two">\n'
+            'BalancerMember "fcgi://127.0.0.1:9001" route=a\n'
+            'BalancerMember "fcgi://127.0.0.1:9002" route=b\n'
+            "ProxySet stickysession=SID\n"
+            "</Proxy>\n"
+            'ProxyPass "/" "balancer://two/"\n'
+        )
+        bodies = {
+            self.serve(gateway, b"/x", fields=[(b"Cookie", b"SID=1.b")]).body for _ in range(3)
+        }
+        self.assertEqual(bodies, {b"fcgi://127.0.0.1:9002"})
+        self.assertEqual(self.live[0].params[b"BALANCER_SESSION_ROUTE"], b"b")
+
+    def test_maxAttempts(self) -> None:
+        """No more failovers are made than maxattempts allows."""
+        self.scripts["fcgi://127.0.0.1:9001"] = (ConnectFailed("refused"),)
+        gateway = self.gateway(BALANCED.replace("</Proxy>", "ProxySet maxattempts=0\n</Proxy>"))
+        self.assertEqual(self.serve(gateway, b"/x").status, 503)
+        self.assertEqual([member.opened for member in self.live], [1])
 
     def test_stop(self) -> None:
         """To stop a gateway is to stop its members."""

@@ -225,12 +225,7 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
         own.append((b"PATH_INFO", route.pathInfo))
         if route.pathTranslated is not None:
             own.append((b"PATH_TRANSLATED", route.pathTranslated))
-    if route.balancer is not None:
-        own += (
-            (b"BALANCER_NAME", route.balancer.encode("utf-8", "surrogateescape")),
-            (b"BALANCER_WORKER_NAME", member.url.encode("utf-8", "surrogateescape")),
-            (b"BALANCER_WORKER_ROUTE", member.route.encode("utf-8", "surrogateescape")),
-        )
+    own += route.balanced
     silenced, watched = _OPEN if route.directory.passAuthorization else _USUAL
     if not route.environment:
         return _Told(encoded + encodePairs(own), silenced, watched)

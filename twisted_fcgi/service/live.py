@@ -11,6 +11,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, cast
 
 from twisted.application.service import IService, IServiceCollection, MultiService, Service
@@ -176,9 +177,9 @@ class FastCGIService(MultiService):
             ErrorLog(settings.errorLog, settings.logLevel) if settings.errorLog else None
         )
         self.gateway = Gateway(settings, reactor)
-        self.factory = HTTPFactory(
-            self.gateway, settings.main.limits, reactor, clientTimeout=settings.main.timeout
-        )
+        main = settings.main
+        limits = main.limits if main.keepAlive else replace(main.limits, keepAliveTimeout=0.0)
+        self.factory = HTTPFactory(self.gateway, limits, reactor, clientTimeout=main.timeout)
         for application in applications:
             application.setServiceParent(self)
         self.listeners = [

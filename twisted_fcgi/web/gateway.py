@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.backend.member import Member
-from twisted_fcgi.balance import Balancer, MemberState
+from twisted_fcgi.balance import Balancer, MemberState, balancerVariables, findSession, hashKey
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
 from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKind
@@ -142,9 +142,19 @@ class Gateway:
     ) -> Iterator[tuple[MemberSettings, Route]]:
         """A balancer's members in the order in which they are tried, and the route for each."""
         balancer = self._balancers[id(route.host), name]
+        settings = balancer.settings
+        session = findSession(settings, request.target, request.headers.get(b"cookie") or b"")
+        key = hashKey(settings, request) if settings.method == "hash" else None
+        failovers = len(route.members) if settings.maxAttempts is None else settings.maxAttempts
         tried: list[MemberState] = []
-        while (state := balancer.elect(self._reactor.seconds(), tried)) is not None:
-            yield state.settings, self._router.elected(request, route, state.settings)
+        while len(tried) <= failovers:
+            now = self._reactor.seconds()
+            state = balancer.elect(now, tried, None if session is None else session.route, key)
+            if state is None:
+                return
+            elected = self._router.elected(request, route, state.settings)
+            elected.balanced = tuple(balancerVariables(settings, state, session))
+            yield state.settings, elected
             # Being asked for another one means that this one could not be reached.
             balancer.failed(state, self._reactor.seconds())
             tried.append(state)

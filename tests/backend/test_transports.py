@@ -125,6 +125,14 @@ class EagerTests(SynchronousTestCase):
         self.assertEqual(set(), self.reactor.writers)
         self.assertEqual(8, self.transport.sent)
 
+    def test_nothingIsKept(self) -> None:
+        """What was written while it read is not held once it was sent."""
+        self.protocol.dataReceived = lambda data: self.transport.write(data * 2)  # type: ignore[method-assign]
+        self.peer.send(b"abc")
+        self.transport.doRead()
+        self.assertEqual(b"abcabc", self.drain())
+        self.assertFalse(hasattr(self.transport, "_collected"))
+
     def test_full(self) -> None:
         """What the kernel does not take is sent later, all of it and in order."""
         data = os.urandom(3_000_000)

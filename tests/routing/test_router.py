@@ -644,6 +644,34 @@ class MemoryTests(SynchronousTestCase):
         os.remove(os.path.join(root, "plain.txt"))
         self.assertEqual(REFUSE, router.route(makeRequest("/plain.txt")).kind)
 
+    def test_index(self) -> None:
+        """An index that an application serves is decided each time, with its directory's rules."""
+        root = makeTree(self)
+        router = Router(
+            read(
+                f"DocumentRoot {root}\nDirectoryIndex index.php\n"
+                'ProxyPassMatch "^/(.*\\.php)$" fcgi://h/$1\n'
+                f"<Directory {root}/php>\nSetEnvIf X-User (.+) WHO=$1\n</Directory>\n"
+            )
+        )
+        first = router.route(makeRequest("/php/", (b"X-User", b"alice")))
+        second = router.route(makeRequest("/php/"))
+        self.assertEqual((FASTCGI, b"alice"), (first.kind, first.environment.get(b"WHO")))
+        self.assertEqual((FASTCGI, None), (second.kind, second.environment.get(b"WHO")))
+
+    def test_fallback(self) -> None:
+        """A fallback that an application serves is left as soon as the file is there."""
+        root = makeTree(self)
+        router = Router(
+            read(
+                f"DocumentRoot {root}\nFallbackResource /app.php\n"
+                'ProxyPassMatch "^/(.*\\.php)$" fcgi://h/$1\n'
+            )
+        )
+        self.assertEqual(FASTCGI, router.route(makeRequest("/new.html")).kind)
+        with open(os.path.join(root, "new.html"), "w"):
+            self.assertEqual(STATIC, router.route(makeRequest("/new.html")).kind)
+
     def test_bounded(self) -> None:
         """However many targets clients make up, only so many are remembered, and no long ones."""
         router = Router(read("ProxyPass / fcgi://h/"))

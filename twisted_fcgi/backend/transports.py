@@ -126,7 +126,10 @@ class EagerWriting(_Mixed):
         size = self._collectedSize
         if size:
             self._collectedSize = 0
-            self._send(self._collected, size)
+            pieces = self._collected
+            # An idle connection must not hold what it sent last.
+            del self._collected
+            self._send(pieces, size)
 
     def _send(self, pieces: list[bytes], size: int) -> None:
         if size > self._allowance or not self._isEager():

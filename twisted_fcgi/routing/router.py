@@ -158,9 +158,11 @@ class Router:
         route.query = look.query
         if look.mapped is not None:
             self._ask(look.mapped.destination, look.mapped.raw, look, site, route)
-            # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions.
+            # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions; an
+            # index or fallback (depth) was found by files, and under other rules than these.
             return (
                 route.kind == RouteKind.FASTCGI
+                and not look.depth
                 and site.conditions is None
                 and rules.conditions is None
             )

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What `make demo LISTEN=tcp:8081` passes on.
+# What `make demo LISTEN=127.0.0.1:8081` passes on.
 LISTEN ?=
 
 .PHONY: help demo test test-fast lint check doc bench clean

@@ -198,8 +198,10 @@ class TreeReader:
         while depth >= 0 and opened[depth].name.lower() != wanted:
             depth -= 1
         unclosed = opened[depth + 1 :]
-        if depth >= 0:
-            del opened[depth:]
+        # A tag that ends nothing is taken for the end of the innermost section, spelled
+        # wrongly, so that what follows is not said to stand in it.
+        innermost = max(0, len(opened) - 1)
+        del opened[depth if depth >= 0 else innermost :]
         if not name.endswith(">"):
             raise name.error(f"{name}> directive missing closing '>'")
         if unclosed:

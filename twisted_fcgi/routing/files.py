@@ -64,7 +64,7 @@ def _walk(root: bytes, path: bytes) -> Place:
         except FileNotFoundError:
             kind = MISSING
         except OSError as error:
-            raise RequestError(f"{filename!r}: {error.strerror}", 403) from None
+            raise RequestError(f"{os.fsdecode(filename)}: {error.strerror}", 403) from None
         if kind != DIRECTORY:
             return Place(filename, path[end:] or None, kind)
         at = end

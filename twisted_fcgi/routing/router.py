@@ -14,6 +14,7 @@ and does nothing else to the world.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from twisted_fcgi.errors import BadRequest, RequestError
@@ -271,7 +272,7 @@ class Router:
             status = 405 if method in _METHODS else 501
             self._refuse(route, status, "a file has no such method", _allowed(route))
         elif look.kind != FILE or look.pathInfo:
-            raise RequestError(f"file does not exist: {look.filename!r}", 404)
+            raise RequestError(f"file does not exist: {os.fsdecode(look.filename)}", 404)
         else:
             status = concealed(look.uri)
             if status:

@@ -134,7 +134,9 @@ class Options(UsageOptions):
         """
         ways = [name for name in ("config", "root", "demo") if self[name]]
         if len(ways) != 1:
-            raise UsageError("one of --config, --root (with --fastcgi) and --demo is needed")
+            needed = "only one of" if ways else "one of"
+            missing = "can be given" if ways else "is needed"
+            raise UsageError(f"{needed} --config, --root (with --fastcgi) and --demo {missing}")
         if bool(self["root"]) != bool(self["fastcgi"]):
             raise UsageError("--root and --fastcgi go together")
         listen = self["listen"] or [DEFAULT_LISTEN]

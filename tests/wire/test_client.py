@@ -305,14 +305,14 @@ class ReceiveTests(SynchronousTestCase):
         )
 
     def test_endSaidTwice(self) -> None:
-        """The end of a stream that is over is skipped (oracle: end-of-stdout-twice)."""
+        """The end of a stream that is over is skipped (case end-of-stdout-twice)."""
         self.assertEqual(
             [StdoutEnded(1), EndRequest(1, 0, 0)],
             fed(opened, record(STDOUT, 1) + record(STDOUT, 1) + end(1)),
         )
 
     def test_unknownRecord(self) -> None:
-        """A record of an unknown type is skipped whatever its size (oracle: unknown-record-big)."""
+        """A record of an unknown type is skipped whatever its size (case unknown-record-big)."""
         for kind in (0, 12, 42, 255):
             self.assertEqual(
                 [Ignored(1, kind), Stdout(1, b"x")],
@@ -333,7 +333,7 @@ class ReceiveTests(SynchronousTestCase):
             )
 
     def test_managementWithRequestId(self) -> None:
-        """A management record with a request's id is skipped (oracle: get-values-result)."""
+        """A management record with a request's id is skipped (case get-values-result)."""
         self.assertEqual(
             [Ignored(1, GET_VALUES_RESULT)], fed(opened, record(GET_VALUES_RESULT, 1, b"\1\1ab"))
         )
@@ -525,13 +525,13 @@ class ReusableTests(SynchronousTestCase):
         self.assertEqual((), answered().streams)
 
     def test_refused(self) -> None:
-        """Also when the application refused the request (oracle: overloaded-keeps)."""
+        """Also when the application refused the request (case overloaded-keeps)."""
         connection = opened()
         connection.receive(end(1, 0, ProtocolStatus.OVERLOADED))
         self.assertTrue(connection.reusable)
 
     def test_unknownRecord(self) -> None:
-        """Also when there was an unknown record (oracle: unknown-record-keeps)."""
+        """Also when there was an unknown record (case unknown-record-keeps)."""
         connection = opened()
         connection.receive(record(42, 1, b"?") + ANSWER)
         self.assertTrue(connection.reusable)

@@ -120,8 +120,7 @@ class GatewayTests(SynchronousTestCase):
     def test_oneMemberForEqualSettings(self) -> None:
         """A member serves every mapping and virtual host that names it in the same way."""
         gateway = self.gateway(
-            'ProxyPass "/a/" "fcgi://127.0.0.1:9001/"\n'
-            'ProxyPass "/b/" "fcgi://127.0.0.1:9001/"\n'
+            'ProxyPass "/a/" "fcgi://127.0.0.1:9001/"\nProxyPass "/b/" "fcgi://127.0.0.1:9001/"\n'
         )
         for target in (b"/a/x", b"/b/x", b"/a/y"):
             self.serve(gateway, target)
@@ -197,6 +196,26 @@ class GatewayTests(SynchronousTestCase):
         }
         self.assertEqual(bodies, {b"fcgi://127.0.0.1:9002"})
         self.assertEqual(self.live[0].params[b"BALANCER_SESSION_ROUTE"], b"b")
+
+    def test_traffic(self) -> None:
+        """With bytraffic, the member that has sent less gets the next request."""
+        self.scripts["fcgi://127.0.0.1:9001"] = (HEAD + b"x" * 1000, END)
+        gateway = self.gateway(
+            BALANCED.replace("</Proxy>", "ProxySet lbmethod=bytraffic\n</Proxy>")
+        )
+        for _ in range(4):
+            self.serve(gateway, b"/x")
+        self.assertEqual({m.settings.port: m.opened for m in self.live}, {9001: 1, 9002: 3})
+
+    def test_busyness(self) -> None:
+        """With bybusyness, a member that is still at work does not get the next request."""
+        self.scripts["fcgi://127.0.0.1:9001"] = ()
+        gateway = self.gateway(
+            BALANCED.replace("</Proxy>", "ProxySet lbmethod=bybusyness\n</Proxy>")
+        )
+        for _ in range(4):
+            self.serve(gateway, b"/x")
+        self.assertEqual({m.settings.port: m.opened for m in self.live}, {9001: 1, 9002: 3})
 
     def test_maxAttempts(self) -> None:
         """No more failovers are made than maxattempts allows."""

@@ -18,7 +18,7 @@ and owns the live members; making one connects to nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
@@ -27,12 +27,13 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.backend.member import Member
-from twisted_fcgi.balance import Balancer, MemberState, balancerVariables, findSession, hashKey
+from twisted_fcgi.balance import Balancer
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
 from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.web.attempts import BalancedAttempts
 from twisted_fcgi.web.errorpage import writeErrorPage
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
@@ -103,7 +104,13 @@ class Gateway:
                 response,
                 zip(route.members, repeat(route))
                 if route.balancer is None
-                else self._balanced(request, route, route.balancer),
+                else BalancedAttempts(
+                    self._balancers[id(route.host), route.balancer],
+                    request,
+                    route,
+                    self._router.elected,
+                    self._reactor.seconds,
+                ),
                 self._live,
                 self._reactor,
             )
@@ -136,28 +143,6 @@ class Gateway:
             )
         writeErrorPage(response, route.status, headers)
         return _ANSWERED
-
-    def _balanced(
-        self, request: Request, route: Route, name: str
-    ) -> Iterator[tuple[MemberSettings, Route]]:
-        """A balancer's members in the order in which they are tried, and the route for each."""
-        balancer = self._balancers[id(route.host), name]
-        settings = balancer.settings
-        session = findSession(settings, request.target, request.headers.get(b"cookie") or b"")
-        key = hashKey(settings, request) if settings.method == "hash" else None
-        failovers = len(route.members) if settings.maxAttempts is None else settings.maxAttempts
-        tried: list[MemberState] = []
-        while len(tried) <= failovers:
-            now = self._reactor.seconds()
-            state = balancer.elect(now, tried, None if session is None else session.route, key)
-            if state is None:
-                return
-            elected = self._router.elected(request, route, state.settings)
-            elected.balanced = tuple(balancerVariables(settings, state, session))
-            yield state.settings, elected
-            # Being asked for another one means that this one could not be reached.
-            balancer.failed(state, self._reactor.seconds())
-            tried.append(state)
 
     def _live(self, settings: MemberSettings) -> IMember:
         member = self._members.get(id(settings))

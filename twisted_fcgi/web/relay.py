@@ -38,6 +38,7 @@ from twisted_fcgi.interfaces import (
 )
 from twisted_fcgi.message import Request, ResponseHead, Route
 from twisted_fcgi.settings import Flush, MemberSettings
+from twisted_fcgi.web.attempts import BalancedAttempts
 from twisted_fcgi.web.errorpage import writeErrorPage
 from twisted_fcgi.web.spool import spool
 from twisted_fcgi.wire import EndRequest
@@ -77,6 +78,7 @@ class Exchange:
     _gathering: GatheringResponse | None = None
     _paused = False
     _ended = False
+    _received = 0
 
     def __init__(
         self,
@@ -186,6 +188,7 @@ class Exchange:
             self._remaining = remaining - len(data)
         if self._head is not None:
             self._begin(self._head)
+        self._received += len(data)
         self._response.write(data)
         if self._flushing:
             self._response.flush()
@@ -231,9 +234,7 @@ class Exchange:
             reason = f"the body ended {self._remaining} bytes before its Content-Length"
             self._fail(BrokenResponse(reason))
             return
-        self._ended = True
-        if self._body is not None:
-            self._body.discard()
+        self._end()
         if self._head is not None:
             self._begin(self._head)
         self._response.finish()
@@ -284,6 +285,8 @@ class Exchange:
             stream.abort()
         if self._body is not None:
             self._body.discard()
+        if isinstance(self._attempts, BalancedAttempts):
+            self._attempts.ended(self._received)
 
     def _report(self, reason: str) -> None:
         log.warn(

@@ -62,7 +62,7 @@ class BalancedAttempts:
         balancer, now = self._balancer, self._seconds()
         last = self._state
         if last is not None:
-            self.ended(0)
+            self.ended(0, 0)
             balancer.failed(last, now)
             self._tried.append(last)
         if len(self._tried) > self._failovers:
@@ -79,13 +79,13 @@ class BalancedAttempts:
         self._state = state
         return state.settings, route
 
-    def ended(self, received: int) -> None:
+    def ended(self, sent: int, received: int) -> None:
         """
         The request is over, as far as the last member is concerned.
 
-        :param received: bytes of the response's body.
+        :param sent: bytes of the variables and the body.
+        :param received: bytes of the response, with its head.
         """
         state, self._state = self._state, None
         if state is not None:
-            sent = self._request.contentLength or 0
             self._balancer.finished(state, self._seconds(), sent, received)

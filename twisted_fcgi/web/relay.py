@@ -78,6 +78,7 @@ class Exchange:
     _gathering: GatheringResponse | None = None
     _paused = False
     _ended = False
+    _sent = 0
     _received = 0
 
     def __init__(
@@ -145,6 +146,7 @@ class Exchange:
             return
         self._member = member
         self._route = route
+        self._sent = len(params) + (self._request.contentLength or 0)
         self._parser = ResponseParser(member.maxResponseHead)
         host = route.host
         stream = self._connect(member).open(
@@ -165,6 +167,7 @@ class Exchange:
     # The application's side.
 
     def stdoutReceived(self, data: bytes) -> None:
+        self._received += len(data)
         parser = self._parser
         if parser is not None:
             try:
@@ -188,7 +191,6 @@ class Exchange:
             self._remaining = remaining - len(data)
         if self._head is not None:
             self._begin(self._head)
-        self._received += len(data)
         self._response.write(data)
         if self._flushing:
             self._response.flush()
@@ -286,7 +288,7 @@ class Exchange:
         if self._body is not None:
             self._body.discard()
         if isinstance(self._attempts, BalancedAttempts):
-            self._attempts.ended(self._received)
+            self._attempts.ended(self._sent, self._received)
 
     def _report(self, reason: str) -> None:
         log.warn(

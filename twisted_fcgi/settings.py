@@ -379,11 +379,6 @@ class Limits:
         then in a temporary file.
     :ivar headTimeout: for a whole request head (httpd: RequestReadTimeout header);
         infinite for no limit.
-    :ivar headTimeoutMax: up to which ``headRate`` prolongs it; 0 for no limit.
-    :ivar headRate: bytes that prolong it by a second; 0 for none.
-    :ivar bodyTimeout: for a whole request body, likewise.
-    :ivar bodyTimeoutMax: see ``headTimeoutMax``.
-    :ivar bodyRate: see ``headRate``.
     :ivar keepAliveTimeout: between two requests of a connection.
     :ivar keepAliveRequests: requests a connection; 0 for no limit.
     :ivar pipelined: requests read ahead while one is being answered.
@@ -395,11 +390,6 @@ class Limits:
     body: int = 1073741824
     spoolMemory: int = 16384
     headTimeout: float = 20.0
-    headTimeoutMax: float = 40.0
-    headRate: int = 500
-    bodyTimeout: float = 20.0
-    bodyTimeoutMax: float = 0.0
-    bodyRate: int = 500
     keepAliveTimeout: float = 5.0
     keepAliveRequests: int = 100
     pipelined: int = 16
@@ -423,7 +413,6 @@ class VirtualHost:
     :ivar sections: in the order of the files.
     :ivar timeout: Timeout: silence that is borne of a client or an application.
     :ivar proxyTimeout: ProxyTimeout, or ``None``: ``timeout``.
-    :ivar canonicalName: UseCanonicalName.
     :ivar traceEnabled: TraceEnable.
     :ivar traceExtended: whether TRACE may have a body.
     :ivar scheme: ServerName's scheme, or empty.
@@ -446,7 +435,6 @@ class VirtualHost:
     sections: tuple[Section, ...] = ()
     timeout: float = 60.0
     proxyTimeout: float | None = None
-    canonicalName: bool = False
     traceEnabled: bool = True
     keepAlive: bool = True
     limits: Limits = field(default_factory=Limits)

@@ -193,8 +193,6 @@ def useCanonicalName(scope: Scope, word: Word) -> None:
     if choice not in ("on", "off"):
         raise word.error("UseCanonicalName must be On or Off")
     scope.section.values["canonicalName"] = choice == "on"
-    if not scope.inSection:
-        scope.server.values["canonicalName"] = choice == "on"
 
 
 @rows.directive(

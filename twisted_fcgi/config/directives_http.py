@@ -132,14 +132,15 @@ _READ_TIMEOUT = re.compile(
     Shape.WORDS,
     Context.SERVER,
     syntax="header|body=timeout[[-max],MinRate=rate] ...",
-    default="header=20-40,MinRate=500 body=20,MinRate=500",
+    default="header=20",
     example="RequestReadTimeout header=10-20,MinRate=500 body=60,MinRate=500",
 )
 def requestReadTimeout(scope: Scope, words: list[Word]) -> None:
     """
-    How long a client may take to send a request's head, and its body.
+    How long a client may take to send a request's head; 0 is no limit.
 
-    Each ``rate`` bytes that came prolong it by a second, up to ``max``; 0 is no limit.
+    The second timeout, MinRate and what is said of bodies have no effect yet: a body is
+    waited for as long as Timeout says, after each part of it.
     """
     for key, value in keyValues(words):
         stage = key.lower()
@@ -156,7 +157,7 @@ def requestReadTimeout(scope: Scope, words: list[Word]) -> None:
             raise value.error("the second timeout must be larger than the first")
         if stage == "handshake":
             continue  # TLS is the endpoint's
-        prefix = "head" if stage == "header" else "body"
-        scope.server.limits[f"{prefix}Timeout"] = float(least) or math.inf
-        scope.server.limits[f"{prefix}TimeoutMax"] = float(most)
-        scope.server.limits[f"{prefix}Rate"] = int(rate or 0)
+        if stage == "body" or most or rate is not None:
+            scope.warn(key, "only the first timeout of a header has an effect yet")
+        if stage == "header":
+            scope.server.limits["headTimeout"] = float(least) or math.inf

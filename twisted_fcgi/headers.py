@@ -123,6 +123,16 @@ class Headers:
         self.pairs = [*self.pairs, (name, value)]
         self._index = self._lines = None
 
+    def merge(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Add fields; what is there already goes on with a comma, but for cookies."""
+        for name, value in fields:
+            lower = name.lower()
+            known = None if lower == b"set-cookie" else self.get(lower)
+            if known is None:
+                self.add(name, value)
+            else:
+                self.set(name, known + b", " + value)
+
     def set(self, name: bytes, value: bytes) -> None:
         """Replace all fields of that name by one, in the place of the first."""
         lower = name.lower()

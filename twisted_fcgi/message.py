@@ -169,6 +169,25 @@ class Request:
         self.receivedAt = receivedAt
         self.vary: Sequence[bytes] = ()
 
+    def changed(
+        self, *, method: bytes | None = None, headers: Headers | None = None
+    ) -> Request:
+        """The same request with another method or other header fields."""
+        changed = Request(
+            self.method if method is None else method,
+            self.target,
+            self.headers if headers is None else headers,
+            protocol=self.protocol,
+            line=self.line,
+            client=self.client,
+            server=self.server,
+            secure=self.secure,
+            contentLength=self.contentLength,
+            receivedAt=self.receivedAt,
+        )
+        changed.vary = self.vary
+        return changed
+
     def __repr__(self) -> str:
         return f"<Request {self.line.decode('latin-1')!r}>"
 
@@ -271,7 +290,8 @@ class Route:
     :ivar members: the member that is asked, or the balancer's members.
     :ivar balancer: the balancer's name, or ``None``.
     :ivar balanced: what the application is told of the balancer and who it chose.
-    :ivar status: of a refusal, a redirect or an answer.
+    :ivar status: of a refusal, a redirect or an answer; for what else an ErrorDocument
+        leads to, the status of the error; 0 for a request of its own.
     :ivar location: of a redirect.
     :ivar reason: of a refusal: the log's line about it.
     :ivar authority: who was asked; ``None`` when the request was refused before.
@@ -280,8 +300,12 @@ class Route:
     :ivar pathTranslated: the file that ``pathInfo`` would be as a path, or ``None``.
     :ivar raw: whether ``filename`` holds the path as it was sent or as the file is
         named, not encoded anew.
-    :ivar fields: header fields of a refusal or an answer, such as Allow.
+    :ivar fields: header fields of a refusal or an answer, such as Allow; what else an
+        ErrorDocument leads to has those of the error's response (``err_headers_out``).
+    :ivar initial: whether no internal redirect led to it (``ap_is_initial_req``).
     :ivar body: of an answer.
+    :ivar request: the request in the form that the configuration gave it (RequestHeader,
+        ErrorDocument), where that is another one.
     :ivar told: what :mod:`twisted_fcgi.cgi.params` made of it, and keeps in it.
     """
 
@@ -306,6 +330,8 @@ class Route:
     raw: bool = False
     fields: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
+    request: Request | None = None
+    initial: bool = True
     told: Any = field(default=None, compare=False, repr=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.cgi.overrides import RequestContext, override
+from twisted_fcgi.cgi.overrides import VariablesContext, override
 from twisted_fcgi.config import loads
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr.variables import VARIABLES
@@ -115,7 +115,7 @@ class OverrideTests(SynchronousTestCase):
         """There are no notes, response headers or sub-requests before the application answered."""
         host = loads("").main
         route = Route(RouteKind.FASTCGI, host, host.directory)
-        context = RequestContext(Request(b"GET", b"/", Headers()), route, {})
+        context = VariablesContext(Request(b"GET", b"/", Headers()), route, {})
         self.assertIsNone(context.note(b"a"))
         self.assertIsNone(context.responseHeader(b"a"))
         self.assertFalse(context.reachable(b"/", False))

@@ -59,6 +59,11 @@ def _field(name: str, value: object, known: set[MemberSettings]) -> Iterator[str
             lines = list(_below(item, known))
             yield "  -" + lines[0][1:] if lines else "  - (all defaults)"
             yield from ("  " + line for line in lines[1:])
+    elif isinstance(value, dict):
+        yield f"{name}:"
+        for key, item in value.items():
+            for line in _field(_simple(key), item, known):
+                yield "  " + line
     elif name == "notices" and isinstance(value, tuple):
         yield f"{name}:"
         yield from (f"  - {notice}" for notice in value)

@@ -253,16 +253,18 @@ class PipelineTests(ChannelTestCase):
                     self.send(*parts)
                     self.assertEqual(self.targets, [b"/", b"/", b"/last"])
 
-    STREAM = b"".join((
-        get(b"/1"),
-        post(b"abc\r\n\r\n", target=b"/2"),
-        b"\r\n" + chunked(b"GET /no HTTP/1.1\r\n\r\n", b"x", target=b"/3"),
-        get(b"/4", b"Connection: upgrade", b"Upgrade: h2c", method=b"HEAD"),
-        chunked(target=b"/5"),
-        post(b"0\r\n\r\n", b"Connection: Upgrade", b"Upgrade: x", target=b"/6"),
-        get(b"/7", b"Connection: close"),
-        get(b"/8"),
-    ))
+    STREAM = b"".join(
+        (
+            get(b"/1"),
+            post(b"abc\r\n\r\n", target=b"/2"),
+            b"\r\n" + chunked(b"GET /no HTTP/1.1\r\n\r\n", b"x", target=b"/3"),
+            get(b"/4", b"Connection: upgrade", b"Upgrade: h2c", method=b"HEAD"),
+            chunked(target=b"/5"),
+            post(b"0\r\n\r\n", b"Connection: Upgrade", b"Upgrade: x", target=b"/6"),
+            get(b"/7", b"Connection: close"),
+            get(b"/8"),
+        )
+    )
 
     def outcome(self, cuts: Iterable[int]) -> list[object]:
         self.connect(takeAll)

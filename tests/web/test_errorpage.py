@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.web.doubles import RecordingResponse
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import REASONS
-from twisted_fcgi.web.errorpage import errorPage, writeErrorPage
+from twisted_fcgi.web.errorpage import Refusal, errorPage, writeErrorPage
 
 
 class Outline(HTMLParser):
@@ -68,7 +68,7 @@ class WriteErrorPageTests(SynchronousTestCase):
     def test_response(self) -> None:
         """The page is the whole response, with its type, length and further fields."""
         response = RecordingResponse()
-        writeErrorPage(response, 405, Headers([(b"Allow", b"GET")]))
+        writeErrorPage(response, Refusal(405, Headers([(b"Allow", b"GET")])))
         reason, page = errorPage(405)
         assert response.head is not None
         self.assertEqual((response.status, response.head.reason), (405, reason))
@@ -84,6 +84,6 @@ class WriteErrorPageTests(SynchronousTestCase):
         """After a 503 the client's connection ends, after a 404 it does not (httpd)."""
         for status, close in ((404, False), (503, True)):
             response = RecordingResponse()
-            writeErrorPage(response, status)
+            writeErrorPage(response, Refusal(status))
             assert response.head is not None
             self.assertEqual(response.head.close, close)

@@ -77,7 +77,7 @@ class RequestLineTests(SynchronousTestCase):
             b"GET http: HTTP/1.1",
             b"GET c/a HTTP/1.1",
             b"GET /caf\xc3\xa9?\xff HTTP/1.1",
-            b"GET /%zz\"<>^`{|}\\ HTTP/1.1",
+            b'GET /%zz"<>^`{|}\\ HTTP/1.1',
             b"GET / HTTP/1.2",
             b"GET / HTTP/2.0",
             b"GET / HTTP/9.9",
@@ -528,14 +528,16 @@ PIECES = (
 class SplitTests(SynchronousTestCase):
     """How the network cuts bytes into pieces means nothing."""
 
-    STREAM = b"".join((
-        b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"\r\n\r\nHEAD /2 HTTP/1.0\r\n\r\n",
-        b"FOO ?3 HTTP/1.1\r\nHost: a\r\nX: y \r\nConnection: upgrade\r\nUpgrade: z\r\n\r\n",
-        b"DELETE /4 HTTP/1.1\r\nhost: b\r\nContent-Length: 0\r\n\r\n",
-        b"GET /5 HTTP/1.1\r\nHost: a\r\n\r\nGET /6 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /8",
-    ))
+    STREAM = b"".join(
+        (
+            b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\r\n\r\nHEAD /2 HTTP/1.0\r\n\r\n",
+            b"FOO ?3 HTTP/1.1\r\nHost: a\r\nX: y \r\nConnection: upgrade\r\nUpgrade: z\r\n\r\n",
+            b"DELETE /4 HTTP/1.1\r\nhost: b\r\nContent-Length: 0\r\n\r\n",
+            b"GET /5 HTTP/1.1\r\nHost: a\r\n\r\nGET /6 HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET /7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /8",
+        )
+    )
 
     def heads(self, cuts: Iterable[int]) -> list[object]:
         reader = RequestReader(Limits())

@@ -17,9 +17,10 @@ from twisted_fcgi.errors import (
     ResponseTimedOut,
 )
 from twisted_fcgi.headers import Headers
-from twisted_fcgi.interfaces import IExchange, IResponse, IStreamReceiver
+from twisted_fcgi.interfaces import IBody, IExchange, IResponse, IStreamReceiver
 from twisted_fcgi.message import Address, Authority, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, Flush, Limits, MemberSettings, VirtualHost
+from twisted_fcgi.web.errorpage import Refusal, writeErrorPage
 from twisted_fcgi.web.relay import GATHER_LIMIT, Exchange, GatheringResponse
 from twisted_fcgi.wire import EndRequest
 
@@ -66,10 +67,25 @@ class ExchangeTests(SynchronousTestCase):
             response,
             iter([(member, route) for member in settings]),
             live.__getitem__,
+            self.refuse,
             self.clock,
         )
         self.exchange.start()
         return response
+
+    def refuse(
+        self,
+        request: Request,
+        route: Route,
+        body: IBody | None,
+        response: IResponse,
+        refusal: Refusal,
+    ) -> IExchange:
+        """Answer with our own page, as a gateway does that has no ErrorDocument."""
+        if body is not None:
+            body.discard()
+        writeErrorPage(response, refusal)
+        return self.exchange
 
     def member(self, *script: Any, **settings: Any) -> ScriptedMember:
         """A member with this script."""

@@ -14,6 +14,7 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange
 from twisted_fcgi.message import Request, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, VirtualHost
+from twisted_fcgi.web.errorpage import ANSWERED, Refusal, writeErrorPage
 from twisted_fcgi.web.static import PIECE, Answer, answerFor, serveFile
 
 SIZE = 12
@@ -180,7 +181,12 @@ class ServeFileTests(SynchronousTestCase):
             pathInfo=pathInfo,
         )
         request = Request(method, b"/" + name, Headers(fields))
-        self.exchange = serveFile(request, route, response, self.clock)
+
+        def refuse(refusal: Refusal) -> IExchange:
+            writeErrorPage(response, refusal)
+            return ANSWERED
+
+        self.exchange = serveFile(request, route, response, self.clock, refuse)
         return response
 
     def assertStatus(self, name: bytes, status: int, **options: bytes) -> None:

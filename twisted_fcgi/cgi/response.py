@@ -24,7 +24,7 @@ from twisted_fcgi.errors import BrokenResponse
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import DROPS_CONNECTION, REASONS, ResponseHead
 
-__all__ = ["MAX_HEAD", "MAX_HEADS", "ResponseParser"]
+__all__ = ["MAX_HEAD", "MAX_HEADS", "ResponseParser", "fieldsForError"]
 
 #: Heads that are remembered, and how long one may be.
 MAX_HEADS = 256
@@ -50,6 +50,14 @@ _length = re.compile(rb"\d{1,18}").fullmatch
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive"})
 # httpd sets these in a table (the last one wins) where it merges all others.
 _LAST_WINS = frozenset({b"content-type", b"location", b"content-range", b"etag", b"last-modified"})
+
+
+def fieldsForError(head: ResponseHead) -> Headers:
+    """
+    Of a script's fields those that also hold for an error page in place of its body
+    (httpd: ``err_headers_out``): all but those that describe the body.
+    """
+    return Headers(pair for pair in head.headers if pair[0].lower() not in _LAST_WINS)
 
 
 class ResponseParser:

@@ -8,6 +8,7 @@ from twisted_fcgi.config import (
     directives_core,
     directives_dir,
     directives_env,
+    directives_errors,
     directives_fcgi,
     directives_http,
     directives_proxy,
@@ -33,6 +34,8 @@ REGISTRY = Registry(
         directives_env.setenvif,
         directives_proxy.rows,
         directives_fcgi.rows,
+        directives_errors.rows,
+        directives_errors.proxy,
     ),
     FOREIGN,
 )

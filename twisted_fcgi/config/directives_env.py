@@ -35,7 +35,7 @@ def setEnv(scope: Scope, name: Word, value: Word | None) -> None:
     """Sets a variable."""
     if "=" in name:
         scope.warn(name, f"{str(name)!r} is taken for a name; a space belongs before the value")
-    scope.section.environment.append(VariableChange(encode(name), encode(value or "")))
+    scope.section.append("environment", VariableChange(encode(name), encode(value or "")))
 
 
 @rows.directive(
@@ -43,7 +43,7 @@ def setEnv(scope: Scope, name: Word, value: Word | None) -> None:
 )
 def unsetEnv(scope: Scope, name: Word) -> None:
     """Takes variables of SetEnv and PassEnv away."""
-    scope.section.environment.append(VariableChange(encode(name), None))
+    scope.section.append("environment", VariableChange(encode(name), None))
 
 
 @rows.directive(
@@ -55,7 +55,7 @@ def passEnv(scope: Scope, name: Word) -> None:
     if value is None:
         scope.warn(name, f"{name} is not in the server's environment")
     else:
-        scope.section.environment.append(VariableChange(encode(name), encode(value)))
+        scope.section.append("environment", VariableChange(encode(name), encode(value)))
 
 
 def addCondition(scope: Scope, attribute: Word | str, words: list[Word], ignoreCase: bool) -> None:
@@ -69,14 +69,15 @@ def addCondition(scope: Scope, attribute: Word | str, words: list[Word], ignoreC
     names = None
     if isinstance(attribute, Word) and not _FIELD_NAME.fullmatch(attribute):
         names = pattern(attribute, ignoreCase)
-    scope.section.conditions.append(
+    scope.section.append(
+        "conditions",
         VariableCondition(
             encode(attribute),
             names,
             pattern(words[0], ignoreCase),
             _PLAIN.fullmatch(words[0]) is not None,
             tuple(change(word) for word in changes),
-        )
+        ),
     )
 
 

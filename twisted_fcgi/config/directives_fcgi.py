@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
+from twisted_fcgi.config import expressions
 from twisted_fcgi.config.registry import Context, Rows, Shape
 from twisted_fcgi.config.scope import Scope
-from twisted_fcgi.config.source import decode, encode
+from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.expr import ExpressionError, compileCondition, compileString
 from twisted_fcgi.settings import BackendType, VariableOverride
 
 __all__ = ["rows"]
 
 rows = Rows("mod_proxy_fcgi")
-
-Compiled = TypeVar("Compiled")
 
 
 @rows.directive(
@@ -44,30 +39,22 @@ def proxyFcgiBackendType(scope: Scope, word: Word) -> None:
 )
 def proxyFcgiSetEnvIf(scope: Scope, condition: Word, name: Word, value: Word | None) -> None:
     """Sets or removes a variable when a condition holds, after all others are known."""
-    test = _compiled(compileCondition, condition)
+    test = expressions.condition(condition)
     made = None
     if not name.startswith("!"):
-        made = _compiled(compileString, name.part(0, 0) if value is None else value).evaluate
+        made = expressions.text(name.part(0, 0) if value is None else value)
     elif value is not None:
         raise value.error("a variable that is removed has no value", f"{name} and no more")
     elif name == "!":
         raise name.error("'!' is no name of a variable", "!NAME")
     where = condition.error("")
-    scope.section.overrides.append(
+    scope.section.append(
+        "overrides",
         VariableOverride(
             (condition, name) if value is None else (condition, name, value),
             test,
             encode(name.removeprefix("!")),
             made,
             f"{where.file}:{where.line}",
-        )
+        ),
     )
-
-
-def _compiled(compile: Callable[[bytes], Compiled], word: Word) -> Compiled:
-    text = encode(word)
-    try:
-        return compile(text)
-    except ExpressionError as error:
-        at = len(decode(text[: error.column - 1]))
-        raise word.error(f"in the expression: {error.message}", index=at) from None

@@ -28,9 +28,6 @@ from twisted_fcgi.settings import (
     Section,
     SectionKind,
     Settings,
-    VariableChange,
-    VariableCondition,
-    VariableOverride,
     VirtualHost,
 )
 
@@ -75,6 +72,7 @@ class SectionDraft:
 
     :ivar word: what it names, as written.
     :ivar values: fields of :class:`DirectorySettings`.
+    :ivar lists: those of its fields to which each directive adds.
     :ivar target: who serves it, when a ``proxy:`` handler names a server.
     :ivar balancer: likewise, a balancer.
     """
@@ -87,10 +85,12 @@ class SectionDraft:
     target: Target | None = None
     balancer: str | None = None
     mapping: MappingDraft | None = None
-    environment: list[VariableChange] = field(default_factory=list)
-    overrides: list[VariableOverride] = field(default_factory=list)
-    conditions: list[VariableCondition] = field(default_factory=list)
+    lists: dict[str, list[Any]] = field(default_factory=dict)
     sections: list[SectionDraft] = field(default_factory=list)
+
+    def append(self, name: str, item: object) -> None:
+        """Add to one of the fields that are lists."""
+        self.lists.setdefault(name, []).append(item)
 
     def asked(self) -> frozenset[str]:
         """The authorities and balancers that it asks, and the sections in it."""
@@ -102,12 +102,9 @@ class SectionDraft:
     def directory(self, serving: Serving) -> DirectorySettings:
         """The settings of its directives."""
         values = dict(self.values)
-        if self.environment:
-            values["environment"] = tuple(self.environment)
-        if self.overrides:
-            values["overrides"] = tuple(self.overrides)
-        if self.conditions and self.kind is not None:
-            values["conditions"] = tuple(self.conditions)
+        values.update((name, tuple(items)) for name, items in self.lists.items())
+        if self.kind is None:
+            values.pop("conditions", None)  # these come before the sections: VirtualHost has them
         if self.mapping is not None:
             values["mapping"] = self.mapping.finish(serving)
         return DirectorySettings(**values, **serving.fields(self.target, self.balancer, "/"))
@@ -151,7 +148,7 @@ class ServerDraft:
             directory=self.directory.directory(serving),
             sections=tuple(section.finish(serving) for section in self.sections),
             limits=Limits(**self.limits),
-            conditions=tuple(self.directory.conditions),
+            conditions=tuple(self.directory.lists.get("conditions", ())),
             members=serving.members,
             balancers=tuple(serving.balancers.values()),
             **self.values,
@@ -201,7 +198,7 @@ class FinishedServer:
             directory=base.merged(own.directory.directory(serving)),
             sections=(*sections, *(section.finish(serving) for section in own.sections)),
             limits=replace(main.limits, **own.limits),
-            conditions=main.conditions + tuple(own.directory.conditions),
+            conditions=(*main.conditions, *own.directory.lists.get("conditions", ())),
             members=serving.members,
             balancers=tuple(serving.balancers.values()),
             **values,

@@ -7,6 +7,7 @@ Pure: an expression is compiled once, to a function of a :class:`Context`.
 from twisted_fcgi.expr.context import Condition, Context, EvaluationError, Operand, Word
 from twisted_fcgi.expr.lexer import ExpressionError
 from twisted_fcgi.expr.parser import compileCondition, compileString
+from twisted_fcgi.expr.request import RequestContext, RequestState, spelled
 
 __all__ = [
     "Condition",
@@ -14,7 +15,10 @@ __all__ = [
     "EvaluationError",
     "ExpressionError",
     "Operand",
+    "RequestContext",
+    "RequestState",
     "Word",
     "compileCondition",
     "compileString",
+    "spelled",
 ]

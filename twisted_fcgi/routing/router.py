@@ -37,6 +37,9 @@ MAX_AUTHORITY = 262
 MAX_ROUTES = 4096
 MAX_ROUTE = 512
 
+#: Internal redirects of one request (httpd: LimitInternalRecursion).
+MAX_REDIRECTS = 10
+
 #: Methods that make no difference where an application is asked.
 _ALIKE = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH"))
 
@@ -76,6 +79,7 @@ class Router:
         if alike and (known := self._routes.get(key)) is not None:
             return known
         route = Route(RouteKind.REFUSE, self._main, self._main.directory)
+        lasting = False
         try:
             target = parseTarget(request.method, request.target)
             authority = route.authority = self._authority(request, target, field)
@@ -85,10 +89,7 @@ class Router:
             route.query = target.query
             lasting = self._decide(request, target, authority, route)
         except RequestError as error:
-            route.kind = RouteKind.REFUSE
-            route.status = error.status
-            route.reason = error.reason
-            return route
+            _refuse(route, error)
         # Without a Host field the protocol's version counts as well.
         if lasting and alike and field and len(request.target) + len(field) <= MAX_ROUTE:
             if len(self._routes) >= MAX_ROUTES:
@@ -138,40 +139,104 @@ class Router:
         :returns: whether it lasts: an application is asked, and neither a file nor
             anything of the request but its target took part.
         """
-        method = request.method
-        if method == b"CONNECT":
+        if request.method == b"CONNECT":
             self._refuse(route, 405, "CONNECT is for forward proxies", _allowed(route))
             return False
         site = self._sites[id(authority.host)]
         if target.path == b"*":
             self._answer(route)
             return False
-        environment: Environment = {}
-        if site.conditions is not None:
-            site.conditions.apply(environment, request, authority, target.path)
-        route.uri = site.decode(target.path)
-        look = Look(request, authority, route.uri, target.query, request.target, environment)
-        site.look(look)
+        sent = target.path if target.query is None else target.path + b"?" + target.query
+        look = site.start(request, authority, sent, {})
+        look.sent = request.target
+        look = self._follow(look, site, route)
+        # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions; an
+        # index or fallback (depth) was found by files, and under other rules than these.
+        return (
+            route.kind == RouteKind.FASTCGI
+            and look.mapped is not None
+            and not look.depth
+            and look.previous is None
+            and site.conditions is None
+            and look.rules.conditions is None
+        )
+
+    def redirected(
+        self, request: Request, route: Route, status: int, url: bytes, told: Environment
+    ) -> Route:
+        """
+        Where an internal redirect leads: to a page about an error
+        (``ap_internal_redirect`` of ``ap_die``).
+
+        :param request: as it came, or as the configuration changed it.
+        :param route: that ended with an error.
+        :param status: of that error.
+        :param url: a local one.
+        :param told: variables of the request so far.
+        :returns: a route of its own; its status is that of the error.
+        """
+        authority = route.authority
+        assert authority is not None
+        site = self._sites[id(authority.host)]
+        before = Look(request, authority, route.uri, route.query, request.target, told)
+        page = Route(
+            RouteKind.REFUSE,
+            route.host,
+            route.directory,
+            status=status,
+            authority=authority,
+            hostname=route.hostname,
+            request=request.changed(method=b"GET"),
+        )
+        try:
+            self._follow(self._next(before, site, url, page), site, page)
+        except RequestError as error:
+            _refuse(page, error)
+        return page
+
+    def _next(self, look: Look, site: Site, url: bytes, route: Route) -> Look:
+        """An internal redirect."""
+        redirects, before = 1, look.previous
+        while before is not None:
+            redirects, before = redirects + 1, before.previous
+        if redirects > MAX_REDIRECTS:
+            raise RequestError(f"more than {MAX_REDIRECTS} internal redirects", 500)
+        environment = {b"REDIRECT_" + name: value for name, value in look.environment.items()}
+        environment[b"REDIRECT_STATUS"] = b"%d" % (route.status or 200)
+        return site.start(route.request or look.request, look.authority, url, environment, look)
+
+    def _follow(self, look: Look, site: Site, route: Route) -> Look:
+        """Look, follow internal redirects, and fill in a route with what is found."""
+        while True:
+            try:
+                site.look(look)
+            finally:
+                # Also of what is refused, for its ErrorDocument.
+                route.directory = look.directory
+                route.environment = look.environment
+                route.uri = look.uri
+                route.query = look.query
+            if look.internal is None:
+                break
+            look = self._next(look, site, look.internal, route)
+        if look.previous is not None:
+            route.initial = False
+            look.environment[b"REDIRECT_URL"] = look.previous.uri
+            if look.previous.query is not None:
+                look.environment[b"REDIRECT_QUERY_STRING"] = look.previous.query
+        self._fill(look, site, route)
+        return look
+
+    def _fill(self, look: Look, site: Site, route: Route) -> None:
+        """Who serves what a look found."""
         rules = look.rules
-        route.directory = rules.settings
-        route.environment = look.environment
-        route.uri = look.uri
-        route.query = look.query
         if look.mapped is not None:
             self._ask(look.mapped.destination, look.mapped.raw, look, site, route)
-            # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions; an
-            # index or fallback (depth) was found by files, and under other rules than these.
-            return (
-                route.kind == RouteKind.FASTCGI
-                and not look.depth
-                and site.conditions is None
-                and rules.conditions is None
-            )
-        if look.location is not None:
+        elif look.location is not None:
             route.kind = RouteKind.REDIRECT
             route.status = 301
             route.location = look.location
-        elif method == b"TRACE":
+        elif look.request.method == b"TRACE":
             self._trace(look, route)
         elif rules.destination is not None:
             path = rules.destination.path + look.filename
@@ -182,7 +247,6 @@ class Router:
             raise RequestError(f"no handler {rules.handler!r} here", 500)
         else:
             self._serve(look, route)
-        return False
 
     def _ask(
         self, destination: Destination, raw: bool, look: Look, site: Site, route: Route
@@ -308,6 +372,12 @@ class Router:
         route.status = status
         route.reason = reason
         route.fields = ((b"Allow", allowed),)
+
+
+def _refuse(route: Route, error: RequestError) -> None:
+    route.kind = RouteKind.REFUSE
+    route.status = error.status
+    route.reason = error.reason
 
 
 def _allowed(route: Route) -> bytes:

@@ -67,10 +67,13 @@ class Look:
     :ivar authority: who was asked.
     :ivar sent: the target as it was sent, or the local URL that is looked up.
     :ivar depth: 0 for the request itself, more for a look-up.
+    :ivar previous: of an internal redirect, what led to it.
     :ivar rules: the settings that apply.
     :ivar mapped: what a ProxyPass made of the path.
     :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
     :ivar location: where the client is redirected to.
+    :ivar internal: a local URL that is to be looked at in place of this one
+        (``ap_internal_redirect``).
     """
 
     __slots__ = (
@@ -78,10 +81,12 @@ class Look:
         "depth",
         "environment",
         "filename",
+        "internal",
         "kind",
         "location",
         "mapped",
         "pathInfo",
+        "previous",
         "query",
         "request",
         "rules",
@@ -101,6 +106,7 @@ class Look:
         sent: bytes,
         environment: Environment,
         depth: int = 0,
+        previous: Look | None = None,
     ) -> None:
         self.request = request
         self.authority = authority
@@ -109,19 +115,25 @@ class Look:
         self.sent = sent
         self.environment = environment
         self.depth = depth
+        self.previous = previous
         self.filename = b""
         self.pathInfo: bytes | None = None
         self.script: bytes | None = None
         self.kind = MISSING
         self.mapped: Mapped | None = None
         self.location: bytes | None = None
+        self.internal: bytes | None = None
+
+    @property
+    def directory(self) -> DirectorySettings:
+        """The settings of the sections that are known to apply."""
+        return self.rules.settings
 
     def inner(self, uri: bytes, query: bytes | None, sent: bytes) -> Look:
         """A look-up on behalf of this one (``ap_sub_req_lookup_uri``)."""
         environment = dict(self.environment)
-        return Look(
-            self.request, self.authority, uri, query, sent, environment, self.depth + 1
-        )
+        depth = self.depth + 1
+        return Look(self.request, self.authority, uri, query, sent, environment, depth)
 
     def adopt(self, other: Look) -> None:
         """Become another one (``ap_internal_fast_redirect``): its variables are the weaker."""
@@ -146,6 +158,7 @@ class Site:
         self._sections = Sections(host.directory, host.sections)
         self._mappings = Mappings(host.mappings)
         self._rules: dict[tuple[int, ...], Rules] = {}
+        self.rules = self._rulesFor(())
         self._root: bytes | None = None
         if host.documentRoot is not None:
             self._root = host.documentRoot.encode("utf-8", "surrogateescape").rstrip(b"/")
@@ -164,20 +177,56 @@ class Site:
             rules = self._rules[places] = Rules(self._sections.merged(places), self._names)
         return rules
 
+    def start(
+        self,
+        request: Request,
+        authority: Authority,
+        sent: bytes,
+        environment: Environment,
+        previous: Look | None = None,
+    ) -> Look:
+        """
+        Begin to look at a target or a local URL, with SetEnvIf outside of sections.
+
+        :param sent: the path, and with a ``?`` the query.
+        :param environment: variables that are there already.
+        """
+        path, mark, query = sent.partition(b"?")
+        if self.conditions is not None:
+            self.conditions.apply(environment, request, authority, path)
+        look = Look(
+            request,
+            authority,
+            path,
+            query if mark else None,
+            sent,
+            environment,
+            previous=previous,
+        )
+        look.rules = self.rules
+        look.uri = self.decode(path)
+        return look
+
     def look(self, look: Look) -> Look:
         """
         Find out what a path leads to.
 
+        The settings of the look are those of the sections that are known so far, also
+        when it is refused.
+
         :raises RequestError: when it is refused.
         """
+        look.rules = self.rules
         sections = self._sections
         uri = look.uri
         environment = look.environment
-        locations = sections.locations(uri, environment) if sections.hasLocations else ()
+        locations: tuple[int, ...] = ()
+        if sections.hasLocations:
+            locations = sections.locations(uri, environment)
+            look.rules = self._rulesFor(locations)
         mapped = None
         if b"no-proxy" not in environment:
-            inside = self._rulesFor(locations).settings.mapping if sections.mapping else None
-            mapped = self._mappings.find(uri, look.sent, inside)
+            mapped = self._mappings.find(uri, look.sent, look.directory.mapping)
         if mapped is not None:
             look.mapped = mapped
             places = locations

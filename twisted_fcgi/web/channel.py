@@ -27,7 +27,7 @@ from twisted_fcgi.interfaces import IExchange
 from twisted_fcgi.message import Request
 from twisted_fcgi.web.clientbody import ClientBody
 from twisted_fcgi.web.clientresponse import ClientResponse
-from twisted_fcgi.web.errorpage import writeErrorPage
+from twisted_fcgi.web.errorpage import Refusal, writeErrorPage
 from twisted_fcgi.web.http1 import RequestReader
 from twisted_fcgi.web.transports import Closing, addressOf, socketBehind, unsent
 
@@ -180,7 +180,7 @@ class HTTPChannel(Protocol):
             if reader.expectation != b"100-continue":
                 if body is not None:
                     body.discard()
-                writeErrorPage(response, 417)
+                writeErrorPage(response, Refusal(417))
                 return
             self._expecting = True
         exchange = self.factory.gateway.serve(request, body, response)
@@ -192,7 +192,7 @@ class HTTPChannel(Protocol):
     def _refuse(self, error: BadRequest) -> None:
         """Answer bytes that are no request; where the next one begins is not known."""
         self._response = ClientResponse(self, None, True, False, False)
-        writeErrorPage(self._response, error.status)
+        writeErrorPage(self._response, Refusal(error.status))
 
     def _bodyFailed(self, body: ClientBody, error: BadRequest) -> None:
         """The rest of a body can't be had, and so nothing that may follow it."""

@@ -7,13 +7,21 @@ page can be kept.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_fcgi.expr import EvaluationError, RequestContext
 from twisted_fcgi.headers import Headers
-from twisted_fcgi.interfaces import IResponse
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, ResponseHead
+from twisted_fcgi.interfaces import IExchange, IResponse
+from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
 
-__all__ = ["errorPage", "writeErrorPage"]
+__all__ = ["ANSWERED", "Document", "Refusal", "errorDocument", "errorPage", "writeErrorPage"]
+
+log = Logger()
 
 _SENTENCES = {
     301: "The page has moved.",
@@ -60,6 +68,21 @@ _PAGE = """\
 """
 
 
+@implementer(IExchange)
+class _Answered:
+    """The exchange of a request that was answered at once."""
+
+    def clientGone(self) -> None: ...
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+
+#: It can be shared: nothing can happen to it any more.
+ANSWERED = _Answered()
+
+
 @cache
 def errorPage(status: int) -> tuple[bytes, bytes]:
     """
@@ -73,16 +96,63 @@ def errorPage(status: int) -> tuple[bytes, bytes]:
     return reason, _PAGE.format(title=title, sentence=sentence).encode("ascii")
 
 
-def writeErrorPage(response: IResponse, status: int, headers: Headers | None = None) -> None:
+@dataclass(slots=True)
+class Refusal:
+    """
+    An error or a redirect that a request ends with.
+
+    :ivar fields: for the response, such as Allow or Location.
+    :ivar reason: the phrase, where it is not the usual one.
+    :ivar told: the variables that an application got before.
+    """
+
+    status: int
+    fields: Headers = field(default_factory=Headers)
+    reason: bytes = b""
+    told: dict[bytes, bytes] = field(default_factory=dict)
+
+
+class Document(NamedTuple):
+    """
+    What an ErrorDocument makes of an error: a text, or a URL.
+
+    :ivar url: a local path, or the URL of another place; empty for a text.
+    """
+
+    text: bytes = b""
+    url: bytes = b""
+
+
+def errorDocument(request: Request, route: Route, status: int) -> Document | None:
+    """
+    The ErrorDocument for a status, as it is for a request.
+
+    :returns: ``None`` for our own page.
+    """
+    documents = route.directory.errorDocuments
+    document = None if documents is None else documents.get(status)
+    if document is None or document.made is None:
+        return None
+    try:
+        made = document.made(RequestContext(request, route))
+    except EvaluationError as error:
+        log.error("ErrorDocument {status}: {error}", status=status, error=error)
+        return None
+    return Document(text=made) if document.isText else Document(url=made)
+
+
+def writeErrorPage(response: IResponse, refusal: Refusal, text: bytes | None = None) -> None:
     """
     Answer with our own page.
 
-    :param headers: further fields, such as Allow or Location.
+    :param text: ErrorDocument's, in place of the page.
     """
+    status, fields = refusal.status, refusal.fields
     reason, page = errorPage(status)
-    fields = Headers() if headers is None else headers
+    if text is not None:
+        page = text
     fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")  # httpd's
     close = status in DROPS_CONNECTION
-    response.writeHead(ResponseHead(status, reason, fields, len(page), close))
+    response.writeHead(ResponseHead(status, refusal.reason or reason, fields, len(page), close))
     response.write(page)
     response.finish()

@@ -19,6 +19,7 @@ and owns the live members; making one connects to nobody.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -34,27 +35,13 @@ from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKin
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.attempts import BalancedAttempts
-from twisted_fcgi.web.errorpage import writeErrorPage
+from twisted_fcgi.web.errorpage import ANSWERED, Refusal, errorDocument, writeErrorPage
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
 
 __all__ = ["Gateway"]
 
 log = Logger()
-
-
-@implementer(IExchange)
-class _Answered:
-    """The exchange of a request that was answered at once."""
-
-    def clientGone(self) -> None: ...
-
-    def pauseProducing(self) -> None: ...
-
-    def resumeProducing(self) -> None: ...
-
-
-_ANSWERED = _Answered()
 
 
 @implementer(IGateway)
@@ -96,6 +83,12 @@ class Gateway:
             log.failure("while routing {request!r}", request=request)
             main = self.settings.main
             route = Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
+        return self._answer(route.request or request, route, body, response)
+
+    def _answer(
+        self, request: Request, route: Route, body: IBody | None, response: IResponse
+    ) -> IExchange:
+        """Do what a route says."""
         if route.kind == RouteKind.FASTCGI:
             exchange = Exchange(
                 request,
@@ -112,37 +105,82 @@ class Gateway:
                     self._reactor.seconds,
                 ),
                 self._live,
+                self._refuse,
                 self._reactor,
             )
             exchange.start()
             return exchange
+        if route.kind in (RouteKind.REFUSE, RouteKind.REDIRECT):
+            if route.kind == RouteKind.REFUSE:
+                self._reportRefusal(request, route)
+            refusal = Refusal(route.status, Headers(route.fields))
+            if route.location:
+                refusal.fields.add(b"Location", route.location)
+            return self._refuse(request, route, body, response, refusal)
         if body is not None:
             body.discard()
         if route.kind == RouteKind.STATIC:
-            return serveFile(request, route, response, self._reactor)
-        if route.kind == RouteKind.ANSWER:
-            response.writeHead(
-                ResponseHead(
-                    route.status, REASONS[route.status], Headers(route.fields), len(route.body)
+            refuse = partial(self._refuse, request, route, None, response)
+            return serveFile(request, route, response, self._reactor, refuse)
+        response.writeHead(
+            ResponseHead(
+                route.status, REASONS[route.status], Headers(route.fields), len(route.body)
+            )
+        )
+        if route.body:
+            response.write(route.body)
+        response.finish()
+        return ANSWERED
+
+    def _refuse(
+        self,
+        request: Request,
+        route: Route,
+        body: IBody | None,
+        response: IResponse,
+        refusal: Refusal,
+    ) -> IExchange:
+        """
+        Answer with an error or a redirect: its ErrorDocument, or our own page (``ap_die``).
+
+        What fails while it makes the page about an error leaves that error and our own page.
+
+        :param body: what a script that makes the page may read.
+        """
+        text = None
+        if route.status and route.kind in (RouteKind.FASTCGI, RouteKind.STATIC):
+            refusal = Refusal(route.status, Headers(route.fields))
+        elif (document := errorDocument(request, route, refusal.status)) is not None:
+            if document.url.startswith(b"/") and route.authority is not None:
+                page = self._router.redirected(
+                    request,
+                    route,
+                    refusal.status,
+                    document.url,
+                    {**refusal.told, **route.environment},
                 )
-            )
-            if route.body:
-                response.write(route.body)
-            response.finish()
-            return _ANSWERED
-        headers = Headers(route.fields)
-        if route.kind == RouteKind.REDIRECT:
-            headers.add(b"Location", route.location)
-        else:
-            log.info(
-                "{request!r} from {client} refused with {status}: {reason}",
-                request=request,
-                client=request.client.host.decode("ascii"),
-                status=route.status,
-                reason=route.reason,
-            )
-        writeErrorPage(response, route.status, headers)
-        return _ANSWERED
+                if page.kind in (RouteKind.FASTCGI, RouteKind.STATIC):
+                    page.fields = tuple(refusal.fields)
+                    return self._answer(page.request or request, page, body, response)
+                self._reportRefusal(request, page)
+            elif document.url:
+                refusal = Refusal(302, refusal.fields)
+                refusal.fields.set(b"Location", document.url)
+            else:
+                text = document.text
+        if body is not None:
+            body.discard()
+        writeErrorPage(response, refusal, text)
+        return ANSWERED
+
+    def _reportRefusal(self, request: Request, route: Route) -> None:
+        log.info(
+            "{request!r} from {client} refused with {status}: {reason}",
+            request=request,
+            client=request.client.host.decode("ascii"),
+            status=route.status,
+            reason=route.reason,
+        )
 
     def _live(self, settings: MemberSettings) -> IMember:
         member = self._members.get(id(settings))

@@ -25,8 +25,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.cgi.conditions import applyConditions
-from twisted_fcgi.cgi.params import encodedVariables
-from twisted_fcgi.cgi.response import ResponseParser
+from twisted_fcgi.cgi.params import encodedVariables, variables
+from twisted_fcgi.cgi.response import ResponseParser, fieldsForError
 from twisted_fcgi.errors import BadRequest, BrokenResponse, RequestError
 from twisted_fcgi.interfaces import (
     IBody,
@@ -36,25 +36,33 @@ from twisted_fcgi.interfaces import (
     IStream,
     IStreamReceiver,
 )
-from twisted_fcgi.message import Request, ResponseHead, Route
+from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
 from twisted_fcgi.settings import Flush, MemberSettings
 from twisted_fcgi.web.attempts import BalancedAttempts
-from twisted_fcgi.web.errorpage import writeErrorPage
+from twisted_fcgi.web.errorpage import Refusal
 from twisted_fcgi.web.spool import spool
 from twisted_fcgi.wire import EndRequest
 
-__all__ = ["GATHER_LIMIT", "Exchange", "GatheringResponse"]
+__all__ = ["GATHER_LIMIT", "Exchange", "GatheringResponse", "Refuse"]
 
 log = Logger()
 
 #: httpd's ProxyIOBufferSize: what ``flushpackets=auto`` holds at most.
 GATHER_LIMIT = 8192
 
+#: Answers a request, of whose body nothing was read or which has none, with an error.
+Refuse = Callable[[Request, Route, "IBody | None", IResponse, Refusal], IExchange]
+
 _BODYLESS = frozenset((204, 304))
 
 _NOBODY = RequestError("no member can be asked", 503)
 
 _OFF = Flush.OFF
+
+
+def _isOverridden(status: int, statuses: frozenset[int] | None) -> bool:
+    """Whether ProxyErrorOverride is for a status (``ap_proxy_should_override``)."""
+    return status >= 400 if not statuses else status in statuses
 
 
 @implementer(IExchange, IStreamReceiver)
@@ -65,12 +73,15 @@ class Exchange:
     :param attempts: the members to try, in their order, each with the route for it;
         the next one is asked for only when an attempt failed without effect.
     :param connect: a member's live :class:`~twisted_fcgi.interfaces.IMember`.
+    :param refuse: answers with an error.
     """
 
     _member: MemberSettings | None = None
     _stream: IStream | None = None
     _parser: ResponseParser | None = None
     _head: ResponseHead | None = None
+    _page: IExchange | None = None
+    _overridden: ResponseHead | None = None
     _begun = False
     _remaining: int | None = None
     _bodyless = False
@@ -89,6 +100,7 @@ class Exchange:
         response: IResponse,
         attempts: Iterator[tuple[MemberSettings, Route]],
         connect: Callable[[MemberSettings], IMember],
+        refuse: Refuse,
         reactor: IReactorTime,
     ) -> None:
         self._request = request
@@ -97,6 +109,7 @@ class Exchange:
         self._response = response
         self._attempts = attempts
         self._connect = connect
+        self._refuse = refuse
         self._reactor = reactor
         if request.method == b"HEAD":
             self._bodyless = True
@@ -198,7 +211,22 @@ class Exchange:
     def _headReceived(self, head: ResponseHead, member: MemberSettings) -> None:
         self._parser = None
         self._head = head
-        failed = applyConditions(self._request, self._route, head, self._reactor.seconds())
+        route = self._route
+        if route.status:
+            # The page about an error: its status is the error's, unless it says otherwise.
+            if not head.statusGiven:
+                head.status = route.status
+                head.reason = REASONS[route.status]
+            head.headers.merge(route.fields)
+        elif (
+            route.directory.overridesErrors
+            and route.initial
+            and _isOverridden(head.status, route.directory.overriddenStatuses)
+        ):
+            # Its page is read to the end, so that its connection can be used again.
+            self._head, self._overridden, self._bodyless = None, head, True
+            return
+        failed = applyConditions(self._request, route, head, self._reactor.seconds())
         if failed or head.status in _BODYLESS:
             self._bodyless = True
         if not self._bodyless:
@@ -216,6 +244,12 @@ class Exchange:
                 )
             self._begin(head)
 
+    def _answerInstead(self, head: ResponseHead) -> None:
+        """ProxyErrorOverride: our page, in place of the application's."""
+        assert self._member is not None
+        told = dict(variables(self._request, self._route, self._member))
+        self._answer(Refusal(head.status, fieldsForError(head), head.reason, told))
+
     def _begin(self, head: ResponseHead) -> None:
         """Write the head; from now on a failure can't be told to the client any more."""
         self._head = None
@@ -232,6 +266,9 @@ class Exchange:
             except BrokenResponse as error:
                 self._fail(error)
                 return
+        if self._overridden is not None:
+            self._answerInstead(self._overridden)
+            return
         if self._remaining:
             reason = f"the body ended {self._remaining} bytes before its Content-Length"
             self._fail(BrokenResponse(reason))
@@ -252,7 +289,9 @@ class Exchange:
     # The client's side.
 
     def clientGone(self) -> None:
-        if not self._ended:
+        if self._page is not None:
+            self._page.clientGone()
+        elif not self._ended:
             self._report("499: the client left before its response was complete")
             self._end()
             if self._gathering is not None:
@@ -260,24 +299,42 @@ class Exchange:
 
     def pauseProducing(self) -> None:
         self._paused = True
-        if self._stream is not None:
-            self._stream.pauseProducing()
+        producing = self._page or self._stream
+        if producing is not None:
+            producing.pauseProducing()
 
     def resumeProducing(self) -> None:
         self._paused = False
-        if self._stream is not None:
-            self._stream.resumeProducing()
+        producing = self._page or self._stream
+        if producing is not None:
+            producing.resumeProducing()
 
     # Ends.
 
     def _fail(self, error: RequestError) -> None:
         """Answer with an error page, or cut a response that has begun."""
         self._report(f"{error.status}: {error.reason}")
-        self._end()
-        if self._begun:
+        if self._overridden is not None:
+            self._answerInstead(self._overridden)
+        elif self._begun:
+            self._end()
             self._response.abort()
         else:
-            writeErrorPage(self._response, error.status)
+            self._answer(Refusal(error.status))
+
+    def _answer(self, refusal: Refusal) -> None:
+        """Let somebody else make the page about an error."""
+        body = self._body
+        if body is not None and body.replayable:
+            self._body = None  # a script that makes the page gets it
+        else:
+            body = None
+        self._end()
+        self._page = page = self._refuse(
+            self._request, self._route, body, self._response, refusal
+        )
+        if self._paused:
+            page.pauseProducing()
 
     def _end(self) -> None:
         """Nothing more is wanted from the application or of the body."""

@@ -20,6 +20,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Callable
 from io import FileIO
 from typing import NamedTuple
 
@@ -29,8 +30,8 @@ from zope.interface import implementer
 from twisted_fcgi.cgi.conditions import evaluateConditions, formatDate, guessType, parseDate
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IResponse
-from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
-from twisted_fcgi.web.errorpage import writeErrorPage
+from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
+from twisted_fcgi.web.errorpage import Refusal
 
 __all__ = ["PIECE", "Answer", "answerFor", "serveFile"]
 
@@ -62,12 +63,18 @@ class Answer(NamedTuple):
 
 
 def serveFile(
-    request: Request, route: Route, response: IResponse, reactor: IReactorTime
+    request: Request,
+    route: Route,
+    response: IResponse,
+    reactor: IReactorTime,
+    refuse: Callable[[Refusal], IExchange],
 ) -> IExchange:
     """
     Answer with the file that a route found.
 
-    :param route: its ``filename`` is the file, its ``uri`` decides what is hidden.
+    :param route: its ``filename`` is the file, its ``uri`` decides what is hidden; with a
+        status it is the page about an error, which no condition and no range is for.
+    :param refuse: answers with an error.
     """
     transfer = _Transfer(response, reactor)
     if request.method == b"OPTIONS":
@@ -76,22 +83,29 @@ def serveFile(
         response.finish()
         return transfer
     if request.method not in (b"GET", b"HEAD"):
-        writeErrorPage(response, 405, Headers([(b"Allow", _ALLOWED)]))
-        return transfer
+        return refuse(Refusal(405, Headers([(b"Allow", _ALLOWED)])))
     file = _open(route)
     if isinstance(file, int):
-        writeErrorPage(response, file)
-        return transfer
+        return refuse(Refusal(file))
     about = os.fstat(file.fileno())
     answer = answerFor(
-        request, guessType(route.filename), about.st_size, about.st_mtime_ns, reactor.seconds()
+        request if not route.status else request.changed(headers=Headers()),
+        guessType(route.filename),
+        about.st_size,
+        about.st_mtime_ns,
+        reactor.seconds(),
     )
     if answer.status >= 400:
         file.close()
-        writeErrorPage(response, answer.status, answer.headers)
-        return transfer
+        return refuse(Refusal(answer.status, answer.headers))
     length = None if answer.status == 304 else answer.length
-    response.writeHead(ResponseHead(answer.status, REASONS[answer.status], answer.headers, length))
+    status = route.status or answer.status
+    answer.headers.merge(route.fields)
+    response.writeHead(
+        ResponseHead(
+            status, REASONS[status], answer.headers, length, status in DROPS_CONNECTION
+        )
+    )
     if answer.length and request.method == b"GET":
         transfer.begin(file, answer.offset, answer.length)
     else:

@@ -1,0 +1,42 @@
+"""Expressions in a directive's arguments, compiled once, when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from twisted_fcgi.config.source import decode, encode
+from twisted_fcgi.config.words import Word
+from twisted_fcgi.expr import Condition, ExpressionError, compileCondition, compileString
+from twisted_fcgi.expr import Word as Text
+
+__all__ = ["condition", "text"]
+
+Compiled = TypeVar("Compiled")
+
+
+def condition(word: Word) -> Condition:
+    """
+    A condition.
+
+    :raises ConfigurationError: at the place of the mistake.
+    """
+    return _compiled(compileCondition, word)
+
+
+def text(word: Word) -> Text:
+    """
+    A text with variables.
+
+    :raises ConfigurationError: at the place of the mistake.
+    """
+    return _compiled(compileString, word).evaluate
+
+
+def _compiled(compile: Callable[[bytes], Compiled], word: Word) -> Compiled:
+    written = encode(word)
+    try:
+        return compile(written)
+    except ExpressionError as error:
+        at = len(decode(written[: error.column - 1]))
+        raise word.error(f"in the expression: {error.message}", index=at) from None

@@ -1,0 +1,152 @@
+"""
+What an expression sees of a request that is being routed or answered.
+
+One object serves an evaluation: `<If>`, Require, Header and their like make one each
+time, so that what one of them matched or read is not the next one's.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from twisted_fcgi import __version__
+from twisted_fcgi.message import Authority, Request, ResponseHead
+from twisted_fcgi.pcre import Match
+from twisted_fcgi.settings import DirectorySettings
+
+__all__ = ["RequestContext", "RequestState", "spelled"]
+
+
+class RequestState(Protocol):
+    """
+    What the configuration made of a request so far; names as of :class:`Route`.
+
+    :ivar directory: the settings of the sections that are known to apply.
+    """
+
+    @property
+    def uri(self) -> bytes: ...
+    @property
+    def query(self) -> bytes | None: ...
+    @property
+    def filename(self) -> bytes: ...
+    @property
+    def pathInfo(self) -> bytes | None: ...
+    @property
+    def environment(self) -> dict[bytes, bytes]: ...
+    @property
+    def directory(self) -> DirectorySettings: ...
+    @property
+    def authority(self) -> Authority | None: ...
+
+
+class RequestContext:
+    """
+    A :class:`~twisted_fcgi.expr.Context` of a request.
+
+    :param state: what was decided for it so far.
+    :param head: the response, where there is one.
+    :ivar vary: the names of the request headers that were read.
+    """
+
+    def __init__(
+        self, request: Request, state: RequestState, head: ResponseHead | None = None
+    ) -> None:
+        self.match: Match | None = None
+        self.now = time.time()
+        self.vary: list[bytes] = []
+        self.request = request
+        self.state = state
+        self.head = head
+
+    def variable(self, name: bytes) -> bytes | None:
+        request, state = self.request, self.state
+        if name in (b"REQUEST_FILENAME", b"SCRIPT_FILENAME"):
+            return state.filename
+        if name in (b"REQUEST_URI", b"DOCUMENT_URI"):
+            return state.uri
+        if name in (b"REMOTE_ADDR", b"REMOTE_HOST", b"CONN_REMOTE_ADDR"):
+            return request.client.host
+        if name == b"REMOTE_PORT":
+            return b"%d" % request.client.port
+        if name == b"REQUEST_METHOD":
+            return request.method
+        if name == b"QUERY_STRING":
+            return state.query
+        if name == b"PATH_INFO":
+            return state.pathInfo
+        if name == b"SERVER_PROTOCOL":
+            return request.protocol
+        if name == b"THE_REQUEST":
+            return request.line
+        if name == b"HANDLER":
+            handler = state.directory.handler or b""
+            proxied = state.filename[:6] == b"proxy:" and handler[:6].lower() != b"proxy:"
+            return b"proxy-server" if proxied else handler
+        if name == b"HTTPS":
+            return b"on" if request.secure else b"off"
+        if name == b"HTTP2":
+            return b"on" if request.protocol == b"HTTP/2.0" else b"off"
+        if name == b"IPV6":
+            return b"on" if b":" in request.client.host else b"off"
+        if name == b"REQUEST_STATUS":
+            return b"%d" % (self.head.status if self.head is not None else 200)
+        if name == b"CONTENT_TYPE":
+            return self.responseHeader(b"content-type")
+        constant = _CONSTANTS.get(name)
+        return self._serverVariable(name) if constant is None else constant
+
+    def _serverVariable(self, name: bytes) -> bytes | None:
+        """What is known of who was asked."""
+        authority = self.state.authority
+        if authority is None:
+            return None
+        canonical = bool(self.state.directory.canonicalName)
+        if name == b"SERVER_NAME":
+            return authority.name(canonical)
+        if name == b"SERVER_PORT":
+            return b"%d" % authority.portNumber(canonical)
+        if name == b"REQUEST_SCHEME":
+            return authority.scheme
+        if name == b"SERVER_ADMIN":
+            return authority.host.admin.encode("utf-8", "surrogateescape")
+        if name in (b"DOCUMENT_ROOT", b"CONTEXT_DOCUMENT_ROOT"):
+            return (authority.host.documentRoot or "").encode("utf-8", "surrogateescape")
+        return None
+
+    def header(self, name: bytes, vary: bool = True) -> bytes | None:
+        lower = name.lower()
+        if vary and lower != b"host" and name not in self.vary:
+            self.vary.append(name)
+        return self.request.headers.get(lower)
+
+    def responseHeader(self, name: bytes) -> bytes | None:
+        return None if self.head is None else self.head.headers.get(name.lower())
+
+    def environment(self, name: bytes) -> bytes | None:
+        found = spelled(self.state.environment, name)
+        return None if found is None else self.state.environment[found]
+
+    def note(self, name: bytes) -> bytes | None:
+        return None
+
+    def reachable(self, target: bytes, isFile: bool) -> bool:
+        return False
+
+
+#: What does not depend on the request.
+_CONSTANTS = {
+    b"IS_SUBREQ": b"false",
+    b"LAST_MODIFIED": b"19700101000000",
+    b"SERVER_SOFTWARE": b"twisted_fcgi/" + __version__.encode("ascii"),
+    b"API_VERSION": b"20120211",
+}
+
+
+def spelled(table: dict[bytes, bytes], name: bytes) -> bytes | None:
+    """The name of a variable as it stands in a table, whatever the case it is asked in."""
+    if name in table:
+        return name
+    lower = name.lower()
+    return next((known for known in table if known.lower() == lower), None)

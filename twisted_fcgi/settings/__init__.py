@@ -1,0 +1,47 @@
+"""
+All that can be configured, as frozen data.
+
+``config/`` makes these from httpd's language, ``routing/`` reads them for a
+request, ``service/`` builds live objects from them.  Two shapes:
+
+- What belongs to a server, a member or a listener has a value for each field,
+  with httpd's default.
+- :class:`DirectorySettings` is httpd's per-directory configuration: ``None``
+  means "not said here", and :meth:`DirectorySettings.merged` lays a more
+  specific section over a more general one.
+
+Durations are seconds, sizes are bytes.
+"""
+
+from twisted_fcgi.settings.answers import ErrorDocument
+from twisted_fcgi.settings.directory import (
+    BackendType,
+    DirectorySettings,
+    EncodedSlashes,
+    ProxyMapping,
+    Section,
+    SectionKind,
+)
+from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSettings
+from twisted_fcgi.settings.server import Limits, Listener, Settings, VirtualHost
+from twisted_fcgi.settings.variables import VariableChange, VariableCondition, VariableOverride
+
+__all__ = [
+    "BackendType",
+    "BalancerSettings",
+    "DirectorySettings",
+    "EncodedSlashes",
+    "ErrorDocument",
+    "Flush",
+    "Limits",
+    "Listener",
+    "MemberSettings",
+    "ProxyMapping",
+    "Section",
+    "SectionKind",
+    "Settings",
+    "VariableChange",
+    "VariableCondition",
+    "VariableOverride",
+    "VirtualHost",
+]

@@ -1,0 +1,187 @@
+"""
+What sections can set: httpd's per-directory configuration.
+
+``None`` means "not said here".  A more specific section is laid over a more general
+one field by field: each replaces the other's, unless its row says how both go
+together.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from twisted_fcgi.pcre import Pattern
+from twisted_fcgi.settings.answers import ErrorDocument
+from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
+from twisted_fcgi.settings.variables import VariableChange, VariableCondition, VariableOverride
+
+__all__ = [
+    "BackendType",
+    "DirectorySettings",
+    "EncodedSlashes",
+    "ProxyMapping",
+    "Section",
+    "SectionKind",
+]
+
+
+def _merged(how: Callable[[Any, Any], Any]) -> Any:
+    """
+    A field of :class:`DirectorySettings` that is not simply replaced.
+
+    :param how: makes one value of the outer and the inner section's.
+    """
+    return field(default=None, metadata={"merged": how})
+
+
+def _over(outer: dict[Any, Any], inner: dict[Any, Any]) -> dict[Any, Any]:
+    """The inner section's rows take the place of the outer one's."""
+    return {**outer, **inner}
+
+
+def _after(outer: tuple[Any, ...], inner: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inner section's come after the outer one's."""
+    return outer + inner
+
+
+class BackendType(enum.Enum):
+    """``ProxyFCGIBackendType``: how SCRIPT_FILENAME is spelled."""
+
+    FPM = "FPM"
+    GENERIC = "GENERIC"
+
+
+class EncodedSlashes(enum.Enum):
+    """``AllowEncodedSlashes``: what becomes of ``%2F`` in a path."""
+
+    OFF = "off"
+    ON = "on"
+    NODECODE = "nodecode"
+
+
+@dataclass(frozen=True)
+class ProxyMapping:
+    """
+    One ProxyPass or ProxyPassMatch line.
+
+    :ivar path: the prefix of the decoded path (ProxyPass), or ``None``.
+    :ivar pattern: the expression (ProxyPassMatch), or ``None``.
+    :ivar target: ``fcgi://...``, without the socket, or ``balancer://...``, as
+        written; ``None`` for ``!``.
+    :ivar member: who serves it; ``None`` for an exclusion, a balancer, or a
+        scheme that nobody here speaks.
+    :ivar nocanon: the path is passed as it was sent.
+    :ivar candidates: defined members with a longer URL, or with back-references
+        in it, the longest first: the first that serves a request's whole URL is
+        asked instead of ``member``.  Empty when the URL can't matter.
+    :ivar balancer: who serves it, for ``balancer://``.
+    :ivar interpolate: ``${VARIABLE}`` in it is replaced (ProxyPassInterpolateEnv).
+    :ivar noquery: the query is not passed on.
+    :ivar mapping: ``encoded``, ``servlet``, or empty.
+    """
+
+    path: bytes | None
+    pattern: Pattern | None
+    target: bytes | None
+    member: MemberSettings | None = None
+    nocanon: bool = False
+    candidates: tuple[MemberSettings, ...] = ()
+    balancer: BalancerSettings | None = None
+    interpolate: bool = False
+    noquery: bool = False
+    mapping: str = ""
+
+
+@dataclass(frozen=True)
+class DirectorySettings:
+    """
+    What sections can set; ``None`` is "not said".
+
+    :ivar handler: SetHandler's word: ``proxy:...`` or another name; empty for ``None``.
+    :ivar member: who serves ``handler``, when it names a FastCGI server.
+    :ivar backendType: ProxyFCGIBackendType.
+    :ivar directoryIndex: DirectoryIndex's names; empty for ``disabled``.
+    :ivar fallbackResource: FallbackResource's local URL; empty for ``disabled``.
+    :ivar passAuthorization: CGIPassAuth.
+    :ivar mapping: a ProxyPass inside a ``<Location>``.
+    :ivar candidates: as of :class:`ProxyMapping`, for ``handler``.
+    :ivar balancer: who serves ``handler``, when it names a balancer.
+    :ivar environment: SetEnv, PassEnv and UnsetEnv in their order; those of a more
+        specific section come after.
+    :ivar conditions: SetEnvIf and its like inside sections, likewise.
+    :ivar overrides: ProxyFCGISetEnvIf, likewise.
+    :ivar limitBody: LimitRequestBody.
+    :ivar encodedSlashes: AllowEncodedSlashes.
+    :ivar canonicalName: UseCanonicalName.
+    :ivar errorDocuments: ErrorDocument, by status.
+    :ivar overridesErrors: ProxyErrorOverride.
+    :ivar overriddenStatuses: the statuses that it names; ``None`` for all errors.
+    """
+
+    handler: bytes | None = None
+    member: MemberSettings | None = None
+    backendType: BackendType | None = None
+    directoryIndex: tuple[bytes, ...] | None = None
+    fallbackResource: bytes | None = None
+    passAuthorization: bool | None = None
+    mapping: ProxyMapping | None = None
+    candidates: tuple[MemberSettings, ...] | None = None
+    balancer: BalancerSettings | None = None
+    environment: tuple[VariableChange, ...] | None = _merged(_after)
+    overrides: tuple[VariableOverride, ...] | None = _merged(_after)
+    conditions: tuple[VariableCondition, ...] | None = _merged(_after)
+    limitBody: int | None = None
+    encodedSlashes: EncodedSlashes | None = None
+    canonicalName: bool | None = None
+    errorDocuments: dict[int, ErrorDocument] | None = _merged(_over)
+    overridesErrors: bool | None = None
+    overriddenStatuses: frozenset[int] | None = _merged(frozenset.union)
+
+    def merged(self, over: DirectorySettings) -> DirectorySettings:
+        """These settings with those of a more specific section laid over them."""
+        changes: dict[str, Any] = {}
+        for row in fields(over):
+            inner = getattr(over, row.name)
+            if inner is None:
+                continue
+            outer = getattr(self, row.name)
+            how = row.metadata.get("merged")
+            changes[row.name] = inner if how is None or outer is None else how(outer, inner)
+        if "handler" in changes:
+            for name in ("member", "candidates", "balancer"):
+                changes.setdefault(name, None)
+        return replace(self, **changes) if changes else self
+
+
+class SectionKind(enum.Enum):
+    """The kinds of section that a request is matched against."""
+
+    DIRECTORY = "Directory"
+    DIRECTORY_MATCH = "DirectoryMatch"
+    FILES = "Files"
+    FILES_MATCH = "FilesMatch"
+    LOCATION = "Location"
+    LOCATION_MATCH = "LocationMatch"
+    PROXY = "Proxy"
+    PROXY_MATCH = "ProxyMatch"
+
+
+@dataclass(frozen=True)
+class Section:
+    """
+    A ``<Directory>``, ``<Files>``, ``<Location>`` ... and what stands in it.
+
+    :ivar path: what it names, when it is no expression and has no wildcard.
+    :ivar pattern: the expression, of a ...Match, ``~`` or wildcard form.
+    :ivar settings: what its directives set.
+    :ivar sections: ``<Files>`` sections inside a ``<Directory>`` or ``<Location>``.
+    """
+
+    kind: SectionKind
+    path: bytes | None
+    pattern: Pattern | None
+    settings: DirectorySettings
+    sections: tuple[Section, ...] = ()

@@ -1,0 +1,146 @@
+"""Members and balancers: who serves, and how their connections are used."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from twisted_fcgi.pcre import Pattern
+
+__all__ = ["BalancerSettings", "Flush", "MemberSettings"]
+
+
+class Flush(enum.Enum):
+    """
+    ``flushpackets``: when a part of a response is sent on.
+
+    With ``off`` what comes in one turn of the reactor leaves together at its end, but
+    a head waits for the first byte of its body; with ``on`` nothing waits; with ``auto``
+    small parts wait for more, up to ``flushwait``.
+    """
+
+    OFF = "off"
+    ON = "on"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class MemberSettings:
+    """
+    One FastCGI server and how its connections are used (httpd: a worker).
+
+    :ivar url: the worker's name as httpd makes it: scheme, host in lower case,
+        port unless it is 8000, path as written, no trailing slash; without the
+        socket's path.
+    :ivar host: the host name or address; for a UNIX socket only a name.
+    :ivar port: the TCP port; 8000 by default as httpd has it.
+    :ivar socket: the UNIX socket's path, or ``None`` for TCP.
+    :ivar defined: whether a ProxyPass, BalancerMember or ``<Proxy>`` made it;
+        one made up for a handler's URL (httpd's generic worker) is not.
+    :ivar reuse: whether connections are kept for further requests.
+    :ivar max: connections at a time; ``None`` for no limit.
+    :ivar acquire: how long a request waits for a free connection; ``None``: for ever.
+    :ivar timeout: silence that is borne in either direction; ``None``: ProxyTimeout.
+    :ivar connectTimeout: for a connection to come about; ``None``: ``timeout``.
+    :ivar ttl: how long an idle connection is kept; ``None``: for ever.
+    :ivar maxQueue: extension: how many requests may wait for a free connection.
+    :ivar abortGrace: extension: after ABORT_REQUEST, how long the application may
+        take to end the request before its connection is closed.
+    :ivar maxResponseHead: extension: most bytes of a response's head.
+    :ivar maxStreamBuffer: most bytes held for a client that does not read.
+    :ivar status: the letters that ``status=`` set: D, S, I, R, H, N, C, E.
+    :ivar parameters: all that was written for it, as written.
+    :ivar pattern: what URLs it serves, when its own has back-references (a
+        ProxyPassMatch worker); ``None``: those that begin with ``url``.
+    :ivar slowStart: extension: how long it takes, after it came back, until it
+        has its whole ``loadFactor`` again.
+    """
+
+    url: str
+    host: str = "localhost"
+    port: int = 8000
+    socket: str | None = None
+    defined: bool = True
+    reuse: bool = False
+    min: int = 0
+    max: int | None = None
+    smax: int | None = None
+    ttl: float | None = None
+    acquire: float | None = None
+    timeout: float | None = None
+    connectTimeout: float | None = None
+    retry: float = 60.0
+    keepalive: bool = False
+    flush: Flush = Flush.OFF
+    flushWait: float = 0.010
+    route: str = ""
+    redirect: str = ""
+    loadFactor: int = 100
+    lbset: int = 0
+    maxQueue: int = 1024
+    abortGrace: float = 1.0
+    maxResponseHead: int = 65536
+    maxStreamBuffer: int = 65536
+    parameters: tuple[tuple[str, str], ...] = ()
+    status: frozenset[str] = frozenset()
+    pattern: Pattern | None = None
+    slowStart: float = 0.0
+
+    def serves(self, url: bytes) -> bool:
+        """
+        Whether a request for a URL is this member's (httpd: ``worker_matches``).
+
+        :param url: scheme and host in lower case, no port 8000, no socket.
+        """
+        if len(self.url) > len(url):
+            return False
+        if self.pattern is not None:
+            return self.pattern.match(url) is not None
+        return url.startswith(self.url.encode("utf-8", "surrogateescape"))
+
+    @property
+    def address(self) -> str:
+        """Where it listens, for logs: ``host:port`` or the socket's path."""
+        return self.socket if self.socket is not None else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class BalancerSettings:
+    """
+    A set of members, as ``<Proxy "balancer://name">`` declares it.
+
+    :ivar name: ``balancer://name`` in lower case, without a path.
+    :ivar stickySession: the cookie that holds the route; empty for none.
+    :ivar stickyPath: the same in a URL.
+    :ivar stickySeparator: between session and route; empty for none.
+    :ivar noFailover: whether a session ends with its member.
+    :ivar timeout: how long a request waits for a member; ``None``: not at all.
+    :ivar maxAttempts: failovers; ``None``: one less than there are members.
+    :ivar failOnStatus: statuses that put a member into error state.
+    :ivar hashKey: extension: what ``lbmethod=hash`` hashes: ``uri``, ``client``,
+        ``header:NAME`` or ``cookie:NAME``.
+    :ivar routeCookie: extension: the name of a cookie that holds the route, which
+        is set for applications that add none; empty for none.
+    :ivar routeSecret: extension: what that cookie is signed with; members of a
+        cluster of gateways need the same one.
+    """
+
+    name: str
+    members: tuple[MemberSettings, ...] = ()
+    method: str = "byrequests"
+    stickySession: str = ""
+    stickyPath: str = ""
+    stickySeparator: str = "."
+    semicolonSeparates: bool = False
+    noFailover: bool = False
+    timeout: float | None = None
+    maxAttempts: int | None = None
+    failOnStatus: tuple[int, ...] = ()
+    failOnTimeout: bool = False
+    forceRecovery: bool = True
+    nonce: str | None = None
+    growth: int = 5
+    parameters: tuple[tuple[str, str], ...] = ()
+    hashKey: str = "uri"
+    routeCookie: str = ""
+    routeSecret: str = ""

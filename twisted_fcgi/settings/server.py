@@ -1,0 +1,129 @@
+"""Servers, listeners and the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from twisted_fcgi.settings.directory import DirectorySettings, ProxyMapping, Section
+from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
+from twisted_fcgi.settings.variables import VariableCondition
+
+__all__ = ["Limits", "Listener", "Settings", "VirtualHost"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    Bounds on what a client may send and how long it may take.
+
+    The first four are httpd's LimitRequest... directives.
+
+    :ivar line: bytes of the request line, without its end.
+    :ivar fieldSize: bytes of one header field, without its end.
+    :ivar fields: header fields; 0 for no limit.
+    :ivar body: bytes of a body; 0 for no limit (httpd's default is 1 GiB).
+    :ivar spoolMemory: a body of unknown length is held in memory up to this size,
+        then in a temporary file.
+    :ivar headTimeout: for a whole request head (httpd: RequestReadTimeout header);
+        infinite for no limit.
+    :ivar keepAliveTimeout: between two requests of a connection.
+    :ivar keepAliveRequests: requests a connection; 0 for no limit.
+    :ivar pipelined: requests read ahead while one is being answered.
+    """
+
+    line: int = 8190
+    fieldSize: int = 8190
+    fields: int = 100
+    body: int = 1073741824
+    spoolMemory: int = 16384
+    headTimeout: float = 20.0
+    keepAliveTimeout: float = 5.0
+    keepAliveRequests: int = 100
+    pipelined: int = 16
+
+
+@dataclass(frozen=True)
+class VirtualHost:
+    """
+    A server: the main one or a ``<VirtualHost>``.
+
+    It is complete in itself: what a virtual host takes over from the main server
+    is in it, that server's mappings, sections and conditions before its own.
+
+    :ivar name: ServerName without scheme and port.
+    :ivar port: ServerName's port, or ``None``.
+    :ivar aliases: ServerAlias's names.
+    :ivar addresses: the ``<VirtualHost>`` addresses; empty for the main server.
+    :ivar documentRoot: absolute path without trailing slash, or ``None``: no static files.
+    :ivar mappings: ProxyPass and ProxyPassMatch in their order.
+    :ivar directory: the settings outside all sections.
+    :ivar sections: in the order of the files.
+    :ivar timeout: Timeout: silence that is borne of a client or an application.
+    :ivar proxyTimeout: ProxyTimeout, or ``None``: ``timeout``.
+    :ivar traceEnabled: TraceEnable.
+    :ivar traceExtended: whether TRACE may have a body.
+    :ivar scheme: ServerName's scheme, or empty.
+    :ivar conditions: SetEnvIf and its like outside sections: before the path is mapped.
+    :ivar mergeSlashes: MergeSlashes: ``//`` in a path counts as one.
+    :ivar members: the defined members, those of the main server first.
+    :ivar balancers: likewise.
+    :ivar errorLog: as of :class:`Settings`; ``None``: that one.
+    :ivar logLevel: likewise.
+    """
+
+    name: str = "localhost"
+    port: int | None = None
+    aliases: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    admin: str = "[no address given]"
+    documentRoot: str | None = None
+    mappings: tuple[ProxyMapping, ...] = ()
+    directory: DirectorySettings = field(default_factory=DirectorySettings)
+    sections: tuple[Section, ...] = ()
+    timeout: float = 60.0
+    proxyTimeout: float | None = None
+    traceEnabled: bool = True
+    keepAlive: bool = True
+    limits: Limits = field(default_factory=Limits)
+    traceExtended: bool = False
+    scheme: str = ""
+    conditions: tuple[VariableCondition, ...] = ()
+    mergeSlashes: bool = True
+    members: tuple[MemberSettings, ...] = ()
+    balancers: tuple[BalancerSettings, ...] = ()
+    errorLog: str | None = None
+    logLevel: str | None = None
+
+
+@dataclass(frozen=True)
+class Listener:
+    """
+    One place to listen at.
+
+    :ivar endpoint: a Twisted server endpoint description (``tcp:8080:interface=127.0.0.1``).
+    """
+
+    endpoint: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    A whole configuration.
+
+    :ivar listeners: where to listen.
+    :ivar main: the main server.
+    :ivar hosts: the ``<VirtualHost>`` servers, in their order.
+    :ivar members: every defined member, by ``url``.
+    :ivar errorLog: a file's path, or ``None`` for standard error.
+    :ivar logLevel: httpd's word: ``emerg`` to ``trace8``.
+    :ivar notices: what was understood but has no meaning here, for the log.
+    """
+
+    listeners: tuple[Listener, ...] = ()
+    main: VirtualHost = field(default_factory=VirtualHost)
+    hosts: tuple[VirtualHost, ...] = ()
+    members: tuple[MemberSettings, ...] = ()
+    errorLog: str | None = None
+    logLevel: str = "warn"
+    notices: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path
 
 from twisted_fcgi.config.directives_reading import findModule
-from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.values import addressPort, isEndpoint, looseInteger
 from twisted_fcgi.config.words import Word
@@ -150,6 +150,7 @@ def defaultRuntimeDir(scope: Scope, word: Word) -> None:
     Context.ANYWHERE,
     syntax="handler|None",
     example='<FilesMatch "\\.php$">\n    SetHandler "proxy:fcgi://127.0.0.1:9000"\n</FilesMatch>',
+    override=Override.FILE_INFO,
 )
 def setHandler(scope: Scope, word: Word) -> None:
     """
@@ -171,6 +172,7 @@ def setHandler(scope: Scope, word: Word) -> None:
     syntax="On|Off",
     default="Off",
     example='<Location "/">\n    CGIPassAuth On\n</Location>',
+    override=Override.AUTH_CONFIG,
 )
 def cgiPassAuth(scope: Scope, on: bool) -> None:
     """Whether the application gets the Authorization field."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.words import Word
@@ -12,8 +12,15 @@ __all__ = ["rows"]
 rows = Rows("mod_dir")
 
 
-@rows.directive("DirectoryIndex", Shape.WORDS, Context.ANYWHERE, syntax="name ...|disabled",
-                default="index.html", example="DirectoryIndex index.php index.html")  # fmt: skip
+@rows.directive(
+    "DirectoryIndex",
+    Shape.WORDS,
+    Context.ANYWHERE,
+    syntax="name ...|disabled",
+    default="index.html",
+    example="DirectoryIndex index.php index.html",
+    override=Override.INDEXES,
+)
 def directoryIndex(scope: Scope, words: list[Word]) -> None:
     """What is served for a directory: the first of these that exists."""
     values = scope.section.values
@@ -24,8 +31,15 @@ def directoryIndex(scope: Scope, words: list[Word]) -> None:
     values["directoryIndex"] = values.get("directoryIndex", ()) + names
 
 
-@rows.directive("FallbackResource", Shape.TAKE1, Context.ANYWHERE, syntax="path|disabled",
-                default="disabled", example="FallbackResource /index.php")  # fmt: skip
+@rows.directive(
+    "FallbackResource",
+    Shape.TAKE1,
+    Context.ANYWHERE,
+    syntax="path|disabled",
+    default="disabled",
+    example="FallbackResource /index.php",
+    override=Override.INDEXES,
+)
 def fallbackResource(scope: Scope, word: Word) -> None:
     """What is served for a path that leads to no file: an application's front controller."""
     disabled = word.lower() == "disabled"

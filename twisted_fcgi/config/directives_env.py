@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
-from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import pattern
@@ -30,6 +30,7 @@ _PLAIN = re.compile(r"(?:[^\\^.$|()\[\]*+?{}]|\\[\\^.$|()\[\]*+?{}])*")
     Context.ANYWHERE,
     syntax="name [value]",
     example="SetEnv APP_ENV production",
+    override=Override.FILE_INFO,
 )
 def setEnv(scope: Scope, name: Word, value: Word | None) -> None:
     """Sets a variable."""
@@ -39,7 +40,12 @@ def setEnv(scope: Scope, name: Word, value: Word | None) -> None:
 
 
 @rows.directive(
-    "UnsetEnv", Shape.ITERATE, Context.ANYWHERE, syntax="name ...", example="UnsetEnv APP_ENV"
+    "UnsetEnv",
+    Shape.ITERATE,
+    Context.ANYWHERE,
+    syntax="name ...",
+    example="UnsetEnv APP_ENV",
+    override=Override.FILE_INFO,
 )
 def unsetEnv(scope: Scope, name: Word) -> None:
     """Takes variables of SetEnv and PassEnv away."""
@@ -47,7 +53,12 @@ def unsetEnv(scope: Scope, name: Word) -> None:
 
 
 @rows.directive(
-    "PassEnv", Shape.ITERATE, Context.ANYWHERE, syntax="name ...", example="PassEnv PATH LANG"
+    "PassEnv",
+    Shape.ITERATE,
+    Context.ANYWHERE,
+    syntax="name ...",
+    example="PassEnv PATH LANG",
+    override=Override.FILE_INFO,
 )
 def passEnv(scope: Scope, name: Word) -> None:
     """Passes variables of the server's own environment on."""
@@ -110,6 +121,7 @@ def conditional(name: str, ignoreCase: bool, browser: bool, doc: str) -> None:
         syntax=attribute + "expression [!]variable[=value] ...",
         example=f'{name} "curl" TOOL=curl' if browser else rf'{name} Request_URI "\.gif$" IMAGE',
         doc=doc,
+        override=Override.FILE_INFO,
     )(apply)
 
 

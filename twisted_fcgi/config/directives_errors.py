@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from twisted_fcgi.config.expressions import text
-from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.values import looseInteger
 from twisted_fcgi.config.words import Word
@@ -27,6 +27,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
     syntax="status document",
     default="a page of our own",
     example='ErrorDocument 503 "We will be back in a minute."\nErrorDocument 404 /lost.php',
+    override=Override.FILE_INFO,
 )
 def errorDocument(scope: Scope, status: Word, document: Word) -> None:
     """

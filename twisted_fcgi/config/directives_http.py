@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.values import keyValues, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
@@ -111,6 +111,7 @@ limit("LimitRequestFields", "fields", 100, "Most header fields; 0 for no limit."
     syntax="bytes",
     default="1073741824",
     example="LimitRequestBody 10485760",
+    override=Override.ANY,
 )
 def limitRequestBody(scope: Scope, word: Word) -> None:
     """Most bytes of a request's body; 0 for no limit."""

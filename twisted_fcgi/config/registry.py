@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["Context", "Directive", "Foreign", "Registry", "Rows", "Shape"]
+__all__ = ["Context", "Directive", "Foreign", "Override", "Registry", "Rows", "Shape"]
 
 
 class Shape(enum.Enum):
@@ -62,6 +62,17 @@ class Context(enum.Flag):
         return ", ".join(text for context, text in names.items() if context in self)
 
 
+class Override(enum.Enum):
+    """What AllowOverride has to say for a directive to be allowed in ``.htaccess``."""
+
+    AUTH_CONFIG = "AuthConfig"
+    FILE_INFO = "FileInfo"
+    INDEXES = "Indexes"
+    LIMIT = "Limit"
+    OPTIONS = "Options"
+    ANY = "any"
+
+
 @dataclass(frozen=True)
 class Directive:
     """
@@ -79,6 +90,7 @@ class Directive:
     :ivar onRead: whether it acts while the files are read (httpd: EXEC_ON_READ).
     :ivar ignored: why it has no meaning here, or empty.
     :ivar inside: what a section is to the directives in it.
+    :ivar override: what allows it in ``.htaccess``; ``None``: nothing does.
     """
 
     name: str
@@ -93,6 +105,7 @@ class Directive:
     onRead: bool = False
     ignored: str = ""
     inside: Context | None = None
+    override: Override | None = None
 
     @property
     def section(self) -> bool:

@@ -104,12 +104,17 @@ class Refusal:
     :ivar fields: for the response, such as Allow or Location.
     :ivar reason: the phrase, where it is not the usual one.
     :ivar told: the variables that an application got before.
+    :ivar close: whether the client's connection ends after it.
     """
 
     status: int
     fields: Headers = field(default_factory=Headers)
     reason: bytes = b""
     told: dict[bytes, bytes] = field(default_factory=dict)
+    close: bool = False
+
+    def __post_init__(self) -> None:
+        self.close = self.close or self.status in DROPS_CONNECTION
 
 
 class Document(NamedTuple):
@@ -152,7 +157,7 @@ def writeErrorPage(response: IResponse, refusal: Refusal, text: bytes | None = N
     if text is not None:
         page = text
     fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")  # httpd's
-    close = status in DROPS_CONNECTION
-    response.writeHead(ResponseHead(status, refusal.reason or reason, fields, len(page), close))
+    phrase = refusal.reason or reason
+    response.writeHead(ResponseHead(status, phrase, fields, len(page), refusal.close))
     response.write(page)
     response.finish()

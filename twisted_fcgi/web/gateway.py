@@ -157,14 +157,14 @@ class Gateway:
                     route,
                     refusal.status,
                     document.url,
-                    {**refusal.told, **route.environment},
+                    {**refusal.told, **route.environment, b"REQUEST_METHOD": request.method},
                 )
                 if page.kind in (RouteKind.FASTCGI, RouteKind.STATIC):
                     page.fields = tuple(refusal.fields)
                     return self._answer(page.request or request, page, body, response)
                 self._reportRefusal(request, page)
             elif document.url:
-                refusal = Refusal(302, refusal.fields)
+                refusal = Refusal(302, refusal.fields, close=refusal.close)
                 refusal.fields.set(b"Location", document.url)
             else:
                 text = document.text

@@ -36,7 +36,7 @@ from twisted_fcgi.interfaces import (
     IStream,
     IStreamReceiver,
 )
-from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
+from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
 from twisted_fcgi.settings import Flush, MemberSettings
 from twisted_fcgi.web.attempts import BalancedAttempts
 from twisted_fcgi.web.errorpage import Refusal
@@ -217,6 +217,7 @@ class Exchange:
             if not head.statusGiven:
                 head.status = route.status
                 head.reason = REASONS[route.status]
+            head.close = head.close or route.status in DROPS_CONNECTION
             head.headers.merge(route.fields)
         elif (
             route.directory.overridesErrors

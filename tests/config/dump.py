@@ -74,6 +74,8 @@ def _field(name: str, value: object, known: set[MemberSettings]) -> Iterator[str
 def _below(value: Any, known: set[MemberSettings]) -> Iterator[str]:
     for item in fields(value):
         inner = getattr(value, item.name)
+        if item.name in ("place", "places"):
+            continue  # many a line more, and the same as the order of the files
         if inner != _default(item) and inner is not None:
             for line in _field(item.name, inner, known):
                 yield "  " + line

@@ -108,6 +108,7 @@ class _Walk:
                 scope = Scope(draft, draft.main, draft.main.directory, Context.MAIN, node)
             else:
                 scope = Scope(draft, outer.server, outer.section, outer.contexts, node)
+            scope.section.values.at = scope.server.values.at = node.name
             try:
                 self.execute(node, scope)
             except ConfigurationError as error:

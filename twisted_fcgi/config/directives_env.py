@@ -96,10 +96,11 @@ def change(word: Word) -> VariableChange:
     """``name``, ``name=value`` or ``!name``; ``name=`` is ``name=1``, as in httpd."""
     name, _, value = word.partition("=")
     if value:
-        return VariableChange(encode(name), None if value.startswith("!") else encode(value))
+        made = None if value.startswith("!") else encode(value)
+        return VariableChange(encode(name), made, word.place)
     if name.startswith("!"):
-        return VariableChange(encode(name[1:]), None)
-    return VariableChange(encode(name), b"1")
+        return VariableChange(encode(name[1:]), None, word.place)
+    return VariableChange(encode(name), b"1", word.place)
 
 
 def conditional(name: str, ignoreCase: bool, browser: bool, doc: str) -> None:

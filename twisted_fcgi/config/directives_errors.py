@@ -48,10 +48,10 @@ def errorDocument(scope: Scope, status: Word, document: Word) -> None:
         return
     documents = scope.section.values.setdefault("errorDocuments", {})
     if document.lower() == "default":
-        documents[number] = ErrorDocument(None)
+        documents[number] = ErrorDocument(None, place=scope.place)
     else:
         made = text(document.part(1) if isText and document.startswith('"') else document)
-        documents[number] = ErrorDocument(str(document), isText, made)
+        documents[number] = ErrorDocument(str(document), isText, made, scope.place)
 
 
 @proxy.directive(

@@ -47,7 +47,6 @@ def proxyFcgiSetEnvIf(scope: Scope, condition: Word, name: Word, value: Word | N
         raise value.error("a variable that is removed has no value", f"{name} and no more")
     elif name == "!":
         raise name.error("'!' is no name of a variable", "!NAME")
-    where = condition.error("")
     scope.section.append(
         "overrides",
         VariableOverride(
@@ -55,6 +54,6 @@ def proxyFcgiSetEnvIf(scope: Scope, condition: Word, name: Word, value: Word | N
             test,
             encode(name.removeprefix("!")),
             made,
-            f"{where.file}:{where.line}",
+            scope.place,
         ),
     )

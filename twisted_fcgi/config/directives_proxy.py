@@ -66,6 +66,7 @@ def proxyPass(scope: Scope, words: list[Word], match: bool) -> None:
         else:
             raise value.error(f"{str(value)!r} is no mapping", "encoded or servlet")
     expression = pattern(path) if regular or (located and hasWildcards(path)) else None
+    flags["place"] = scope.place
     draft = MappingDraft(None if expression else encode(path), expression, flags=flags)
     if url != "!":
         serve(scope, draft, url, lastOfEach(parameters), regular)

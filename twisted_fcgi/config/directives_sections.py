@@ -157,6 +157,7 @@ def virtualHost(scope: Scope, words: list[Word]) -> Scope:
     It takes over what stands outside: mappings, sections, members, timeouts, limits.
     """
     server = ServerDraft(virtual=True)
+    server.values["place"] = scope.place
     server.values["addresses"] = tuple(
         address for word in words for address in virtualAddresses(scope, word)
     )

@@ -9,9 +9,10 @@ at the end, by ``finish``.
 from __future__ import annotations
 
 import os.path
+from collections import UserDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from twisted_fcgi.config.members import Members
 from twisted_fcgi.config.serving import Serving
@@ -31,10 +32,33 @@ from twisted_fcgi.settings import (
     VirtualHost,
 )
 
-__all__ = ["ConfigurationDraft", "MappingDraft", "SectionDraft", "ServerDraft"]
+__all__ = ["ConfigurationDraft", "MappingDraft", "SectionDraft", "ServerDraft", "Values"]
 
 #: What a virtual host does not take over from the main server.
-_OWN = ("port", "scheme", "aliases", "addresses")
+_OWN = ("port", "scheme", "aliases", "addresses", "place")
+
+
+class Values(UserDict[str, Any]):
+    """
+    Fields that directives set, and where.
+
+    :ivar at: the name of the directive that is being read.
+    :ivar places: the file and number of the line that set each field.
+    """
+
+    def __init__(self) -> None:
+        self.at: Word | None = None
+        self.places: dict[str, str] = {}
+        super().__init__()
+
+    @property
+    def place(self) -> str:
+        """The file and number of the directive that is being read."""
+        return "" if self.at is None else self.at.place
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.places[name] = self.place
+        super().__setitem__(name, value)
 
 
 @dataclass(eq=False)
@@ -75,21 +99,25 @@ class SectionDraft:
     :ivar lists: those of its fields to which each directive adds.
     :ivar target: who serves it, when a ``proxy:`` handler names a server.
     :ivar balancer: likewise, a balancer.
+    :ivar place: the file and number of its line.
     """
 
     kind: SectionKind | None = None
     path: bytes | None = None
     pattern: Pattern | None = None
     word: Word | None = None
-    values: dict[str, Any] = field(default_factory=dict)
+    values: Values = field(default_factory=Values)
     target: Target | None = None
     balancer: str | None = None
     mapping: MappingDraft | None = None
     lists: dict[str, list[Any]] = field(default_factory=dict)
     sections: list[SectionDraft] = field(default_factory=list)
+    place: str = ""
 
     def append(self, name: str, item: object) -> None:
-        """Add to one of the fields that are lists."""
+        """Add to one of the fields that are lists; what has a ``place`` is told it."""
+        if getattr(item, "place", None) == "":
+            item = replace(cast(Any, item), place=self.values.place)
         self.lists.setdefault(name, []).append(item)
 
     def asked(self) -> frozenset[str]:
@@ -102,6 +130,7 @@ class SectionDraft:
     def directory(self, serving: Serving) -> DirectorySettings:
         """The settings of its directives."""
         values = dict(self.values)
+        values["places"] = self.values.places or None
         values.update((name, tuple(items)) for name, items in self.lists.items())
         if self.kind is None:
             values.pop("conditions", None)  # these come before the sections: VirtualHost has them
@@ -113,7 +142,8 @@ class SectionDraft:
         """The settings."""
         assert self.kind is not None
         sections = tuple(section.finish(serving) for section in self.sections)
-        return Section(self.kind, self.path, self.pattern, self.directory(serving), sections)
+        settings = self.directory(serving)
+        return Section(self.kind, self.path, self.pattern, settings, sections, self.place)
 
 
 def _asked(target: Target | None, balancer: str | None) -> frozenset[str]:
@@ -133,7 +163,7 @@ class ServerDraft:
 
     def __init__(self, virtual: bool = False) -> None:
         self.virtual = virtual
-        self.values: dict[str, Any] = {}
+        self.values = Values()
         self.limits: dict[str, Any] = {}
         self.directory = SectionDraft()
         self.sections: list[SectionDraft] = []
@@ -151,6 +181,7 @@ class ServerDraft:
             conditions=tuple(self.directory.lists.get("conditions", ())),
             members=serving.members,
             balancers=tuple(serving.balancers.values()),
+            places=self.values.places,
             **self.values,
         )
         return FinishedServer(self, serving, host)
@@ -193,6 +224,7 @@ class FinishedServer:
         ]
         values = {name: value for name, value in draft.values.items() if name not in _OWN}
         values.update(own.values)
+        places = {name: place for name, place in draft.values.places.items() if name not in _OWN}
         return VirtualHost(
             mappings=(*mappings, *(mapping.finish(serving) for mapping in own.mappings)),
             directory=base.merged(own.directory.directory(serving)),
@@ -201,6 +233,7 @@ class FinishedServer:
             conditions=(*main.conditions, *own.directory.lists.get("conditions", ())),
             members=serving.members,
             balancers=tuple(serving.balancers.values()),
+            places={**places, **own.values.places},
             **values,
         )
 

@@ -141,6 +141,7 @@ class MemberDraft:
             port=self.target.port,
             socket=self.target.socket,
             parameters=tuple(self.parameters.items()),
+            place=self.target.place,
             **fields,
         )
 
@@ -162,6 +163,7 @@ class BalancerDraft:
     A balancer that is being described.
 
     :ivar name: in lower case, without a path.
+    :ivar place: the file and number of the line that it appeared in first.
     """
 
     table: ClassVar[Mapping[str, Parameter]] = BALANCER
@@ -170,6 +172,7 @@ class BalancerDraft:
     members: list[MemberDraft] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    place: str = ""
 
     def take(self, parameters: Iterable[Given]) -> None:
         """Set parameters."""
@@ -187,6 +190,7 @@ class BalancerDraft:
             self.name,
             tuple(member.settings for member in self.members),
             parameters=tuple(self.parameters.items()),
+            place=self.place,
             **self.fields,
         )
 
@@ -223,7 +227,7 @@ class Members:
         :raises ConfigurationError: when it is no balancer's name.
         """
         name = balancerName(url)
-        return self.balancers.setdefault(name, BalancerDraft(name))
+        return self.balancers.setdefault(name, BalancerDraft(name, place=url.place))
 
 
 def isBalancerName(text: str) -> bool:

@@ -44,8 +44,14 @@ class Scope:
         """Whether there is a section around it (httpd: ``cmd->path``)."""
         return self.section.kind is not None
 
+    @property
+    def place(self) -> str:
+        """The directive's file and number, for people."""
+        return self.node.name.place
+
     def inside(self, context: Context, section: SectionDraft) -> Scope:
         """The scope of a section's content."""
+        section.place = self.place
         around = self.contexts | context if self.inSection else context
         return Scope(self.draft, self.server, section, around, self.node)
 

@@ -78,7 +78,9 @@ class Serving:
             some.append(member)
         if best is None:
             url = target.name.partition("$")[0]
-            made = MemberSettings(url, target.host, target.port, target.socket, defined=False)
+            made = MemberSettings(
+                url, target.host, target.port, target.socket, defined=False, place=target.place
+            )
         else:
             made = _at(best, target)
         if not some:

@@ -8,7 +8,7 @@ socket says where it is and the URL after the bar gives a name and a path.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import Warn
@@ -39,6 +39,7 @@ class Target:
     :ivar url: what follows the socket, as written (httpd: ``real``).
     :ivar authority: scheme, host and port as names spell them.
     :ivar name: the whole as a member's name.
+    :ivar place: the file and number of its line.
     """
 
     socket: str | None
@@ -48,6 +49,7 @@ class Target:
     port: int
     authority: str
     name: str
+    place: str = field(default="", compare=False)
 
     @property
     def varies(self) -> bool:
@@ -106,4 +108,5 @@ def parseTarget(word: Word, socketRoot: str, matching: bool, warn: Warn) -> Targ
         port=port or DEFAULT_PORT,
         authority=authority,
         name=authority + match[3],
+        place=word.place,
     )

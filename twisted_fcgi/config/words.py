@@ -86,6 +86,11 @@ class Word(str):
             return self, None
         return self.part(0, at), self.part(at + len(separator))
 
+    @property
+    def place(self) -> str:
+        """Its file and number, for people."""
+        return f"{self.line.file.name}:{self.line.place(self.start)[0]}"
+
     def error(self, message: str, hint: str = "", index: int = 0) -> ConfigurationError:
         """A mistake in this word, at one of its characters."""
         return self.line.error(message, self.offset(index), hint)

@@ -17,8 +17,10 @@ class ErrorDocument:
     :ivar written: the text or URL, as written; ``None`` for our own page (``default``).
     :ivar isText: whether it is a text, not a local path or a URL.
     :ivar made: the same, compiled (:data:`twisted_fcgi.expr.Word`).
+    :ivar place: the line's file and number.
     """
 
     written: str | None
     isText: bool = True
     made: Callable[[Any], bytes] | None = field(default=None, compare=False)
+    place: str = field(default="", compare=False)

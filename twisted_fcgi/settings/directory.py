@@ -81,6 +81,7 @@ class ProxyMapping:
     :ivar interpolate: ``${VARIABLE}`` in it is replaced (ProxyPassInterpolateEnv).
     :ivar noquery: the query is not passed on.
     :ivar mapping: ``encoded``, ``servlet``, or empty.
+    :ivar place: the line's file and number.
     """
 
     path: bytes | None
@@ -93,6 +94,7 @@ class ProxyMapping:
     interpolate: bool = False
     noquery: bool = False
     mapping: str = ""
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ class DirectorySettings:
     :ivar errorDocuments: ErrorDocument, by status.
     :ivar overridesErrors: ProxyErrorOverride.
     :ivar overriddenStatuses: the statuses that it names; ``None`` for all errors.
+    :ivar places: of the lines that set these: file and number, by the field's name; what
+        is a list has them in its items.
     """
 
     handler: bytes | None = None
@@ -139,6 +143,7 @@ class DirectorySettings:
     errorDocuments: dict[int, ErrorDocument] | None = _merged(_over)
     overridesErrors: bool | None = None
     overriddenStatuses: frozenset[int] | None = _merged(frozenset.union)
+    places: dict[str, str] | None = field(default=None, compare=False, metadata={"merged": _over})
 
     def merged(self, over: DirectorySettings) -> DirectorySettings:
         """These settings with those of a more specific section laid over them."""
@@ -178,6 +183,7 @@ class Section:
     :ivar pattern: the expression, of a ...Match, ``~`` or wildcard form.
     :ivar settings: what its directives set.
     :ivar sections: ``<Files>`` sections inside a ``<Directory>`` or ``<Location>``.
+    :ivar place: the line's file and number.
     """
 
     kind: SectionKind
@@ -185,3 +191,4 @@ class Section:
     pattern: Pattern | None
     settings: DirectorySettings
     sections: tuple[Section, ...] = ()
+    place: str = field(default="", compare=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted_fcgi.pcre import Pattern
 
@@ -54,6 +54,7 @@ class MemberSettings:
         ProxyPassMatch worker); ``None``: those that begin with ``url``.
     :ivar slowStart: extension: how long it takes, after it came back, until it
         has its whole ``loadFactor`` again.
+    :ivar place: the file and number of the line that described it.
     """
 
     url: str
@@ -85,6 +86,7 @@ class MemberSettings:
     status: frozenset[str] = frozenset()
     pattern: Pattern | None = None
     slowStart: float = 0.0
+    place: str = field(default="", compare=False)
 
     def serves(self, url: bytes) -> bool:
         """
@@ -123,6 +125,7 @@ class BalancerSettings:
         is set for applications that add none; empty for none.
     :ivar routeSecret: extension: what that cookie is signed with; members of a
         cluster of gateways need the same one.
+    :ivar place: the file and number of the line that described it first.
     """
 
     name: str
@@ -144,3 +147,4 @@ class BalancerSettings:
     hashKey: str = "uri"
     routeCookie: str = ""
     routeSecret: str = ""
+    place: str = field(default="", compare=False)

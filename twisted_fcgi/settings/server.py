@@ -69,6 +69,8 @@ class VirtualHost:
     :ivar balancers: likewise.
     :ivar errorLog: as of :class:`Settings`; ``None``: that one.
     :ivar logLevel: likewise.
+    :ivar place: the file and number of its line; empty for the main server.
+    :ivar places: as of :class:`DirectorySettings`.
     """
 
     name: str = "localhost"
@@ -93,6 +95,8 @@ class VirtualHost:
     balancers: tuple[BalancerSettings, ...] = ()
     errorLog: str | None = None
     logLevel: str | None = None
+    place: str = field(default="", compare=False)
+    places: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

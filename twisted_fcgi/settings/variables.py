@@ -19,10 +19,12 @@ class VariableChange:
     Names are case-insensitive, as in httpd's tables.
 
     :ivar value: ``None`` to remove the variable.
+    :ivar place: the line's file and number.
     """
 
     name: bytes
     value: bytes | None
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class VariableCondition:
     :ivar plain: whether that is text without an expression's signs: then values
         are taken as they are, else ``$1`` to ``$9`` are replaced.
     :ivar changes: what happens on a match, in order.
+    :ivar place: the line's file and number.
     """
 
     attribute: bytes
@@ -43,6 +46,7 @@ class VariableCondition:
     pattern: Pattern
     plain: bool
     changes: tuple[VariableChange, ...]
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Sequence
-from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from tests.web.doubles import RecordingResponse, ScriptedBody, ScriptedMember
-from twisted_fcgi.config import loads
+from tests.web.doubles import ScriptedBody
+from tests.web.gateways import END, HEAD, GatewayTestCase
 from twisted_fcgi.errors import ConnectFailed
-from twisted_fcgi.headers import Headers
-from twisted_fcgi.interfaces import IExchange, IGateway
-from twisted_fcgi.message import Request
-from twisted_fcgi.settings import MemberSettings
-from twisted_fcgi.web.gateway import Gateway
-from twisted_fcgi.wire import EndRequest
-
-HEAD = b"Content-Type: text/plain\r\n\r\n"
-END = EndRequest(1, 0, 0)
+from twisted_fcgi.interfaces import IGateway
 
 BALANCED = """
 <Proxy "balancer://two">
@@ -35,54 +20,8 @@ ProxyPass "/" "balancer://two/"
 """
 
 
-class StoppableMember(ScriptedMember):
-    """A scripted member that can be stopped."""
-
-    stopped: Deferred[None] | None = None
-
-    def stop(self) -> Deferred[None]:
-        self.stopped = succeed(None)
-        return self.stopped
-
-
-class GatewayTests(SynchronousTestCase):
+class GatewayTests(GatewayTestCase):
     """Tests for :class:`Gateway`."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.live: list[StoppableMember] = []
-        self.scripts: dict[str, tuple[Any, ...]] = {}
-
-    def makeMember(self, settings: MemberSettings, reactor: Any) -> StoppableMember:
-        """A member that says what ``scripts`` has for its URL."""
-        script = self.scripts.get(settings.url, (HEAD + settings.url.encode(), END))
-        self.live.append(StoppableMember(settings, *script))
-        return self.live[-1]
-
-    def gateway(self, configuration: str) -> Gateway:
-        """A gateway for a configuration."""
-        return Gateway(loads(configuration), self.clock, self.makeMember)
-
-    def serve(
-        self,
-        gateway: Gateway,
-        target: bytes,
-        method: bytes = b"GET",
-        body: ScriptedBody | None = None,
-        fields: Sequence[tuple[bytes, bytes]] = (),
-    ) -> RecordingResponse:
-        """What a gateway answers."""
-        response = RecordingResponse()
-        request = Request(method, target, Headers([(b"Host", b"www.example.test"), *fields]))
-        exchange = gateway.serve(request, body, response)
-        verifyObject(IExchange, exchange)
-        return response
-
-    def directory(self) -> str:
-        """An empty directory."""
-        directory = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, directory)
-        return directory
 
     def test_interface(self) -> None:
         """A gateway provides its interface."""

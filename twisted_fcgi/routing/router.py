@@ -230,12 +230,12 @@ class Router:
     def _fill(self, look: Look, site: Site, route: Route) -> None:
         """Who serves what a look found."""
         rules = look.rules
-        if look.mapped is not None:
-            self._ask(look.mapped.destination, look.mapped.raw, look, site, route)
-        elif look.location is not None:
+        if look.location is not None:
             route.kind = RouteKind.REDIRECT
-            route.status = 301
+            route.status = look.status
             route.location = look.location
+        elif look.mapped is not None:
+            self._ask(look.mapped.destination, look.mapped.raw, look, site, route)
         elif look.request.method == b"TRACE":
             self._trace(look, route)
         elif rules.destination is not None:

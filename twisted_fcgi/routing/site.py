@@ -72,6 +72,7 @@ class Look:
     :ivar mapped: what a ProxyPass made of the path.
     :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
     :ivar location: where the client is redirected to.
+    :ivar status: of that redirect.
     :ivar internal: a local URL that is to be looked at in place of this one
         (``ap_internal_redirect``).
     """
@@ -92,6 +93,7 @@ class Look:
         "rules",
         "script",
         "sent",
+        "status",
         "uri",
     )
 
@@ -122,6 +124,7 @@ class Look:
         self.kind = MISSING
         self.mapped: Mapped | None = None
         self.location: bytes | None = None
+        self.status = 301
         self.internal: bytes | None = None
 
     @property
@@ -345,7 +348,7 @@ class Site:
                     refusal = error
                 continue
             if inner.location is not None:
-                look.location = inner.location
+                look.location, look.status = inner.location, inner.status
                 return
             if inner.mapped is not None or inner.kind == FILE:
                 look.adopt(inner)

@@ -34,10 +34,14 @@ class Setup:
 
     :ivar reuse: keep the connections to the application.
     :ivar concurrency: requests at a time that have to be possible.
+    :ivar routes: mappings of other paths, before the one that is asked for.
+    :ivar hosts: virtual hosts of other names, before the one that is asked for.
     """
 
     reuse: bool = True
     concurrency: int = 64
+    routes: int = 0
+    hosts: int = 0
 
 
 class Proxy:
@@ -130,6 +134,21 @@ def _which(name: str) -> str | None:
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
+def _mappings(port: int, application: int, setup: Setup) -> str:
+    """The part of the configuration that is httpd's and ours alike, word for word."""
+    url = f'"fcgi://127.0.0.1:{application}/" enablereuse={"on" if setup.reuse else "off"}'
+    lines = [f'ProxyPass "/route-{number}/" {url}' for number in range(setup.routes)]
+    lines.append(f'ProxyPass "/" {url}')
+    if not setup.hosts:
+        return "\n".join(lines) + "\n"
+    names = [f"host-{number}.example" for number in range(setup.hosts)]
+    body = "\n".join(f"    {line}" for line in lines)
+    return "".join(
+        f"<VirtualHost 127.0.0.1:{port}>\n    ServerName {name}\n{body}\n</VirtualHost>\n"
+        for name in (*names, "127.0.0.1")
+    )
+
+
 class TwistedFCGI(Proxy):
     """The program of this project."""
 
@@ -158,8 +177,7 @@ LogLevel warn
 KeepAlive On
 MaxKeepAliveRequests 0
 LimitRequestBody 0
-ProxyPass "/" "fcgi://127.0.0.1:{application}/" enablereuse={"on" if setup.reuse else "off"}
-"""
+{_mappings(self.port, application, setup)}"""
 
 
 class Apache(Proxy):
@@ -209,8 +227,7 @@ ThreadsPerChild {threads}
 MaxRequestWorkers {children * threads}
 MinSpareThreads 1
 MaxSpareThreads {children * threads}
-ProxyPass "/" "fcgi://127.0.0.1:{application}/" enablereuse={"on" if setup.reuse else "off"}
-""")
+{_mappings(self.port, application, setup)}""")
         return "\n".join(lines)
 
 
@@ -246,6 +263,26 @@ class Nginx(Proxy):
             f"  {kind}_temp_path {directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
+        passed = f"""\
+      fastcgi_pass application;
+      fastcgi_keep_conn {"on" if setup.reuse else "off"};
+      fastcgi_request_buffering off;
+      fastcgi_max_temp_file_size 0;
+{params}"""
+        locations = "\n".join(
+            f"    location {path} {{\n{passed}\n    }}"
+            for path in (*(f"/route-{number}/" for number in range(setup.routes)), "/")
+        )
+        servers = "\n".join(
+            f"""\
+  server {{
+    listen 127.0.0.1:{self.port} {"backlog=4096" if name == "127.0.0.1" else ""};
+    server_name {name};
+    client_max_body_size 0;
+{locations}
+  }}"""
+            for name in (*(f"host-{number}.example" for number in range(setup.hosts)), "127.0.0.1")
+        )
         return f"""\
 daemon off;
 worker_processes 1;
@@ -260,17 +297,7 @@ http {{
     server 127.0.0.1:{application};
     {"keepalive 1024; keepalive_requests 1000000000;" if setup.reuse else ""}
   }}
-  server {{
-    listen 127.0.0.1:{self.port} backlog=4096;
-    client_max_body_size 0;
-    location / {{
-      fastcgi_pass application;
-      fastcgi_keep_conn {"on" if setup.reuse else "off"};
-      fastcgi_request_buffering off;
-      fastcgi_max_temp_file_size 0;
-{params}
-    }}
-  }}
+{servers}
 }}
 """
 

@@ -76,6 +76,14 @@ SCENARIOS = (
     Scenario("browser", "the same with a browser's 10 header fields", "/bytes/100", fields=BROWSER),
     Scenario("fifty", "the same with 50 header fields", "/bytes/100", fields=FIFTY),
     Scenario(
+        "routes", "GET, 100 bytes, behind 1,000 ProxyPass lines", "/bytes/100",
+        setup=Setup(routes=1000), without=("HAProxy",),
+    ),
+    Scenario(
+        "hosts", "GET, 100 bytes, the last of 200 virtual hosts", "/bytes/100",
+        setup=Setup(hosts=199), without=("HAProxy",),
+    ),
+    Scenario(
         "noreuse", "GET, 100 bytes, a connection to the application each", "/bytes/100",
         setup=Setup(reuse=False),
     ),

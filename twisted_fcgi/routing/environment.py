@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.pcre import Match
+from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.settings import VariableChange, VariableCondition
 
 __all__ = ["Conditions", "Environment", "Names", "changed", "prepared", "substitute"]
@@ -72,7 +73,12 @@ class Conditions:
         ]
 
     def apply(
-        self, environment: Environment, request: Request, authority: Authority, uri: bytes
+        self,
+        environment: Environment,
+        request: Request,
+        authority: Authority,
+        uri: bytes,
+        notes: Notes | None = None,
     ) -> None:
         """
         Set and remove variables for a request.
@@ -103,6 +109,8 @@ class Conditions:
                     environment.pop(name, None)
                 else:
                     environment[name] = text if condition.plain else substitute(text, match)
+                    if notes is not None:
+                        notes.variable(name, environment[name], condition.place)
 
 
 def prepared(conditions: Sequence[VariableCondition] | None, names: Names) -> Conditions | None:

@@ -80,14 +80,21 @@ class Hosts:
         :param server: our end of the connection.
         :param hostname: the name that the client asked for, in lower case, or ``None``.
         """
-        chain = None
+        chain = self._chain(server)
+        return self._main if chain is None else chain.choose(hostname)
+
+    def sharing(self, server: Address) -> list[VirtualHost]:
+        """The hosts among whom the name decides, in their order; none: it is the main server."""
+        chain = self._chain(server)
+        return [] if chain is None else chain.hosts
+
+    def _chain(self, server: Address) -> _Chain | None:
         for key in _keys(server):
             chain = self._chains.get(key)
             if chain is not None:
-                return chain.choose(hostname)
-        if not server.host and self._wild:
-            return self._wild[0].choose(hostname)  # a UNIX socket has no port to compare
-        return self._main
+                return chain
+        # A UNIX socket has no port to compare.
+        return self._wild[0] if not server.host and self._wild else None
 
 
 def _keys(server: Address) -> Iterable[tuple[bytes | None, int | None]]:

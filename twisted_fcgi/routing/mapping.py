@@ -82,11 +82,13 @@ class Mapped(NamedTuple):
 
     :ivar path: the path of the application's URL, decoded unless ``raw``.
     :ivar raw: it is passed as the client sent it (nocanon).
+    :ivar line: the configuration's.
     """
 
     destination: Destination
     path: bytes
     raw: bool
+    line: ProxyMapping | None = None
 
     @property
     def url(self) -> bytes:
@@ -98,6 +100,7 @@ class _Line:
     """A ProxyPass or ProxyPassMatch, prepared."""
 
     def __init__(self, mapping: ProxyMapping) -> None:
+        self.mapping = mapping
         self.pattern = mapping.pattern
         # Several slashes stand for one, in the prefix as in the path.
         self.prefix = re.sub(rb"/+", b"/", mapping.path or b"")
@@ -135,7 +138,7 @@ class _Line:
                 "is a slash missing behind the port?",
                 500,
             )
-        return Mapped(destination, path, raw)
+        return Mapped(destination, path, raw, self.mapping)
 
 
 def matchPrefix(uri: bytes, prefix: bytes) -> int:
@@ -182,6 +185,11 @@ class Mappings:
                 self._expressions.append(place)
             elif line.prefix:
                 self._prefixes.add(line.prefix, place)
+
+    def claims(self, uri: bytes, inside: ProxyMapping | None = None) -> ProxyMapping | None:
+        """The line that :meth:`find` goes by: also one that takes the path out by ``!``."""
+        lines = self._lines if inside is None else [_Line(inside), *self._lines]
+        return next((line.mapping for line in lines if line.match(uri)), None)
 
     def find(self, uri: bytes, sent: bytes, inside: ProxyMapping | None = None) -> Mapped | None:
         """

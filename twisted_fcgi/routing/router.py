@@ -23,6 +23,7 @@ from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.files import FILE, concealed
 from twisted_fcgi.routing.hosts import Hosts
 from twisted_fcgi.routing.mapping import Destination
+from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.site import Look, Site
 from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.uri import Target, parseAuthority, parseTarget
@@ -78,6 +79,22 @@ class Router:
         key = (request.target, field, request.server, request.secure)
         if alike and (known := self._routes.get(key)) is not None:
             return known
+        route, lasting = self._routed(request, field)
+        # Without a Host field the protocol's version counts as well.
+        if lasting and alike and field and len(request.target) + len(field) <= MAX_ROUTE:
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+            self._routes[key] = route
+        return route
+
+    def explained(self, request: Request) -> tuple[Route, Notes]:
+        """What :meth:`route` decides, and why."""
+        notes = Notes()
+        return self._routed(request, request.headers.get(b"host"), notes)[0], notes
+
+    def _routed(
+        self, request: Request, field: bytes | None, notes: Notes | None = None
+    ) -> tuple[Route, bool]:
         route = Route(RouteKind.REFUSE, self._main, self._main.directory)
         lasting = False
         try:
@@ -87,15 +104,10 @@ class Router:
             route.directory = authority.host.directory
             route.hostname = authority.hostname
             route.query = target.query
-            lasting = self._decide(request, target, authority, route)
+            lasting = self._decide(request, target, authority, route, notes)
         except RequestError as error:
             _refuse(route, error)
-        # Without a Host field the protocol's version counts as well.
-        if lasting and alike and field and len(request.target) + len(field) <= MAX_ROUTE:
-            if len(self._routes) >= MAX_ROUTES:
-                self._routes.clear()
-            self._routes[key] = route
-        return route
+        return route, lasting
 
     # Who is asked.
 
@@ -131,7 +143,12 @@ class Router:
     # What is done.
 
     def _decide(
-        self, request: Request, target: Target, authority: Authority, route: Route
+        self,
+        request: Request,
+        target: Target,
+        authority: Authority,
+        route: Route,
+        notes: Notes | None,
     ) -> bool:
         """
         Fill in a route.
@@ -147,7 +164,7 @@ class Router:
             self._answer(route)
             return False
         sent = target.path if target.query is None else target.path + b"?" + target.query
-        look = site.start(request, authority, sent, {})
+        look = site.start(request, authority, sent, {}, notes=notes)
         look.sent = request.target
         look = self._follow(look, site, route)
         # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions; an
@@ -203,11 +220,14 @@ class Router:
             raise RequestError(f"more than {MAX_REDIRECTS} internal redirects", 500)
         environment = {b"REDIRECT_" + name: value for name, value in look.environment.items()}
         environment[b"REDIRECT_STATUS"] = b"%d" % (route.status or 200)
-        return site.start(route.request or look.request, look.authority, url, environment, look)
+        asked = route.request or look.request
+        return site.start(asked, look.authority, url, environment, look, look.notes)
 
     def _follow(self, look: Look, site: Site, route: Route) -> Look:
         """Look, follow internal redirects, and fill in a route with what is found."""
         while True:
+            if look.notes is not None:
+                look.notes.looks.append(look)
             try:
                 site.look(look)
             finally:

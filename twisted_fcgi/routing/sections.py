@@ -117,7 +117,7 @@ class Sections:
 
     def __init__(self, base: DirectorySettings, sections: Iterable[Section]) -> None:
         self._base = base
-        self._all: list[DirectorySettings] = []
+        self._all: list[Section] = []
         self.mapping = base.mapping is not None
         self._locations = Prefixes()
         self._locationPatterns = _Expressions()
@@ -134,7 +134,7 @@ class Sections:
         self.hasProxies = bool(self._proxies or self._proxyPatterns)
 
     def _number(self, section: Section) -> int:
-        self._all.append(section.settings)
+        self._all.append(section)
         return len(self._all) - 1
 
     def _add(self, section: Section) -> None:
@@ -223,8 +223,12 @@ class Sections:
         """What the sections at some places say together, the later over the earlier."""
         settings = self._base
         for place in places:
-            settings = settings.merged(self._all[place])
+            settings = settings.merged(self._all[place].settings)
         return settings
+
+    def at(self, places: Iterable[int]) -> tuple[Section, ...]:
+        """The sections themselves."""
+        return tuple(self._all[place] for place in places)
 
 
 def _fileRow(place: int, section: Section) -> _FileRow:

@@ -18,6 +18,7 @@ from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
 from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, locate
 from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
+from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.sections import Sections
 from twisted_fcgi.settings import BackendType, DirectorySettings, EncodedSlashes, VirtualHost
 from twisted_fcgi.uri import decodePath, encodeForProxy, encodePath, unescape
@@ -75,6 +76,8 @@ class Look:
     :ivar status: of that redirect.
     :ivar internal: a local URL that is to be looked at in place of this one
         (``ap_internal_redirect``).
+    :ivar places: the numbers of the sections that apply, in the order of their merging.
+    :ivar notes: what is written down for who asks why, or ``None``.
     """
 
     __slots__ = (
@@ -86,7 +89,9 @@ class Look:
         "kind",
         "location",
         "mapped",
+        "notes",
         "pathInfo",
+        "places",
         "previous",
         "query",
         "request",
@@ -126,6 +131,8 @@ class Look:
         self.location: bytes | None = None
         self.status = 301
         self.internal: bytes | None = None
+        self.places: tuple[int, ...] = ()
+        self.notes: Notes | None = None
 
     @property
     def directory(self) -> DirectorySettings:
@@ -136,7 +143,9 @@ class Look:
         """A look-up on behalf of this one (``ap_sub_req_lookup_uri``)."""
         environment = dict(self.environment)
         depth = self.depth + 1
-        return Look(self.request, self.authority, uri, query, sent, environment, depth)
+        look = Look(self.request, self.authority, uri, query, sent, environment, depth)
+        look.notes = self.notes
+        return look
 
     def adopt(self, other: Look) -> None:
         """Become another one (``ap_internal_fast_redirect``): its variables are the weaker."""
@@ -187,16 +196,18 @@ class Site:
         sent: bytes,
         environment: Environment,
         previous: Look | None = None,
+        notes: Notes | None = None,
     ) -> Look:
         """
         Begin to look at a target or a local URL, with SetEnvIf outside of sections.
 
         :param sent: the path, and with a ``?`` the query.
         :param environment: variables that are there already.
+        :param notes: to be written, when somebody asks why.
         """
         path, mark, query = sent.partition(b"?")
         if self.conditions is not None:
-            self.conditions.apply(environment, request, authority, path)
+            self.conditions.apply(environment, request, authority, path, notes)
         look = Look(
             request,
             authority,
@@ -206,6 +217,7 @@ class Site:
             environment,
             previous=previous,
         )
+        look.notes = notes
         look.rules = self.rules
         look.uri = self.decode(path)
         return look
@@ -225,7 +237,7 @@ class Site:
         environment = look.environment
         locations: tuple[int, ...] = ()
         if sections.hasLocations:
-            locations = sections.locations(uri, environment)
+            locations = look.places = sections.locations(uri, environment)
             look.rules = self._rulesFor(locations)
         mapped = None
         if b"no-proxy" not in environment:
@@ -241,13 +253,16 @@ class Site:
                 sections.directories(look.filename, look.kind == DIRECTORY, environment)
                 + locations
             )
+        look.places = places
         look.rules = rules = self._rulesFor(places)
         if rules.conditions is not None and not look.depth:
-            rules.conditions.apply(environment, look.request, look.authority, uri)
+            rules.conditions.apply(environment, look.request, look.authority, uri, look.notes)
         if mapped is not None:
             self.proxy(look, mapped.destination, mapped.path, mapped.raw, rules.settings)
         if rules.environment:
             environment.update(rules.environment)
+            if look.notes is not None:
+                look.notes.changed(rules.settings.environment)
         if mapped is None:
             self._fixDirectory(look)
         return look
@@ -327,6 +342,8 @@ class Site:
                 or b"redirect-carefully" not in look.environment
             ):
                 look.location = _urlWithSlash(look)
+                if look.notes is not None:
+                    look.notes.moved("", look.uri, look.uri + b"/", "DirectorySlash")
         elif look.kind == MISSING and not look.rules.handler and settings.fallbackResource:
             self._tryEach(look, (settings.fallbackResource,))
 
@@ -347,14 +364,22 @@ class Site:
                 if error.status != 404:
                     refusal = error
                 continue
+            if inner.location is None and inner.mapped is None and inner.kind != FILE:
+                continue
+            if look.notes is not None:
+                look.notes.moved(self._placeOf(look), look.uri, inner.uri, "DirectoryIndex")
             if inner.location is not None:
                 look.location, look.status = inner.location, inner.status
-                return
-            if inner.mapped is not None or inner.kind == FILE:
+            else:
                 look.adopt(inner)
-                return
+            return
         if refusal is not None:
             raise refusal
+
+    def _placeOf(self, look: Look) -> str:
+        """Of the line of a look's index or fallback."""
+        field = "directoryIndex" if look.kind == DIRECTORY else "fallbackResource"
+        return (look.directory.places or {}).get(field, "")
 
     def pathTranslated(self, pathInfo: bytes, look: Look) -> bytes | None:
         """
@@ -365,6 +390,7 @@ class Site:
         """
         sent = encodePath(pathInfo)
         inner = look.inner(b"", None, sent)
+        inner.notes = None
         try:
             inner.uri = self.decode(sent)
             self.look(inner)

@@ -1,0 +1,69 @@
+"""
+What is written down on the way of a request when somebody asks why.
+
+A :class:`~twisted_fcgi.routing.site.Look` has :class:`Notes`, or ``None`` as for every
+request that is served.  What a route does not say by itself is noted where it is
+decided; places are those of :mod:`twisted_fcgi.settings`: a line's file and number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from twisted_fcgi.settings import VariableChange
+
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.site import Look
+
+__all__ = ["Notes", "Step"]
+
+
+class Step(NamedTuple):
+    """
+    A line that led from one path to another, or did something else on the way.
+
+    :ivar place: of the line; empty for a default.
+    :ivar done: what it did, for people: ``/ -> /index.php``.
+    :ivar name: the directive, where the line does not tell.
+    """
+
+    place: str
+    done: str
+    name: str = ""
+
+
+class Notes:
+    """
+    The notes about one request.
+
+    :ivar looks: each path that was looked at, but for look-ups that led to nothing.
+    :ivar steps: in their order.
+    :ivar variables: name, value and place of all that were set, in their order.
+    :ivar refused: the place of the line that refused it, if one did.
+    """
+
+    def __init__(self) -> None:
+        self.looks: list[Look] = []
+        self.steps: list[Step] = []
+        self.variables: list[tuple[bytes, bytes, str]] = []
+        self.refused = ""
+
+    def step(self, place: str, done: str, name: str = "") -> None:
+        """Note what a line did."""
+        self.steps.append(Step(place, done, name))
+
+    def moved(self, place: str, before: bytes, after: bytes, name: str = "") -> None:
+        """Note that a line led from one path to another."""
+        old, new = (path.decode("utf-8", "backslashreplace") for path in (before, after))
+        self.step(place, f"{old} -> {new}", name)
+
+    def variable(self, name: bytes, value: bytes, place: str) -> None:
+        """Note that a line set a variable."""
+        self.variables.append((name, value, place))
+
+    def changed(self, changes: Iterable[VariableChange] | None) -> None:
+        """Note what lines of SetEnv and its like set."""
+        for change in changes or ():
+            if change.value is not None:
+                self.variable(change.name, change.value, change.place)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from twisted_fcgi.message import Address
 from twisted_fcgi.settings import Settings, VirtualHost
 
-__all__ = ["Hosts"]
+__all__ = ["Hosts", "nameThatFits"]
 
 _ANY = frozenset({b"*", b"_default_", b"0.0.0.0", b"::"})
 
@@ -36,9 +36,7 @@ class _Chain:
         for alias in (host.name, *host.aliases):
             name = alias.encode("utf-8", "surrogateescape")
             if b"*" in name or b"?" in name:
-                # Both signs stand for dots too (ap_strcasecmp_match).
-                text = re.escape(name).replace(rb"\*", b".*").replace(rb"\?", b".")
-                self._wildcards.append((place, re.compile(text, re.I | re.S)))
+                self._wildcards.append((place, _wildcard(name)))
             else:
                 self._names.setdefault(name.lower(), place)
 
@@ -95,6 +93,20 @@ class Hosts:
                 return chain
         # A UNIX socket has no port to compare.
         return self._wild[0] if not server.host and self._wild else None
+
+
+def nameThatFits(host: VirtualHost, hostname: bytes | None) -> str | None:
+    """The ServerName or ServerAlias of a host that a name fits, as it is written."""
+    for alias in (host.name, *host.aliases):
+        name = alias.encode("utf-8", "surrogateescape")
+        if hostname is not None and _wildcard(name).fullmatch(hostname):
+            return alias
+    return None
+
+
+def _wildcard(name: bytes) -> re.Pattern[bytes]:
+    """Both signs stand for dots too (ap_strcasecmp_match)."""
+    return re.compile(re.escape(name).replace(rb"\*", b".*").replace(rb"\?", b"."), re.I | re.S)
 
 
 def _keys(server: Address) -> Iterable[tuple[bytes | None, int | None]]:

@@ -40,6 +40,8 @@ class Notes:
     :ivar looks: each path that was looked at, but for look-ups that led to nothing.
     :ivar steps: in their order.
     :ivar variables: name, value and place of all that were set, in their order.
+    :ivar file: what the path is below DocumentRoot, and one of
+        :mod:`~twisted_fcgi.routing.files`; empty where nobody looked.
     :ivar refused: the place of the line that refused it, if one did.
     """
 
@@ -47,6 +49,7 @@ class Notes:
         self.looks: list[Look] = []
         self.steps: list[Step] = []
         self.variables: list[tuple[bytes, bytes, str]] = []
+        self.file = b"", ""
         self.refused = ""
 
     def step(self, place: str, done: str, name: str = "") -> None:

@@ -18,14 +18,14 @@ import os
 from dataclasses import replace
 
 from twisted_fcgi.errors import BadRequest, RequestError
-from twisted_fcgi.message import Authority, Request, Route, RouteKind
+from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.files import FILE, concealed
 from twisted_fcgi.routing.hosts import Hosts
 from twisted_fcgi.routing.mapping import Destination
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.site import Look, Site
-from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.settings import MemberSettings, Settings, VirtualHost
 from twisted_fcgi.uri import Target, parseAuthority, parseTarget
 
 __all__ = ["Router"]
@@ -91,6 +91,14 @@ class Router:
         """What :meth:`route` decides, and why."""
         notes = Notes()
         return self._routed(request, request.headers.get(b"host"), notes)[0], notes
+
+    def siteOf(self, host: VirtualHost) -> Site:
+        """A virtual host, prepared."""
+        return self._sites[id(host)]
+
+    def hostsFor(self, server: Address) -> list[VirtualHost]:
+        """As :meth:`Hosts.sharing`."""
+        return self._hosts.sharing(server)
 
     def _routed(
         self, request: Request, field: bytes | None, notes: Notes | None = None
@@ -244,6 +252,8 @@ class Router:
             look.environment[b"REDIRECT_URL"] = look.previous.uri
             if look.previous.query is not None:
                 look.environment[b"REDIRECT_QUERY_STRING"] = look.previous.query
+        if look.notes is not None and look.mapped is None:
+            look.notes.file = look.filename, look.kind
         self._fill(look, site, route)
         return look
 

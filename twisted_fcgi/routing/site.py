@@ -20,7 +20,14 @@ from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, loca
 from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.sections import Sections
-from twisted_fcgi.settings import BackendType, DirectorySettings, EncodedSlashes, VirtualHost
+from twisted_fcgi.settings import (
+    BackendType,
+    DirectorySettings,
+    EncodedSlashes,
+    ProxyMapping,
+    Section,
+    VirtualHost,
+)
 from twisted_fcgi.uri import decodePath, encodeForProxy, encodePath, unescape
 
 __all__ = ["Look", "Site"]
@@ -188,6 +195,14 @@ class Site:
                 self._rules.clear()
             rules = self._rules[places] = Rules(self._sections.merged(places), self._names)
         return rules
+
+    def sections(self, look: Look) -> tuple[Section, ...]:
+        """The sections that apply to a look, in the order of their merging."""
+        return self._sections.at(look.places)
+
+    def claims(self, look: Look) -> ProxyMapping | None:
+        """The ProxyPass line that a look goes by: also one that takes its path out by ``!``."""
+        return self._mappings.claims(look.uri, look.directory.mapping)
 
     def start(
         self,

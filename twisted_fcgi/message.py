@@ -306,6 +306,8 @@ class Route:
     :ivar body: of an answer.
     :ivar request: the request in the form that the configuration gave it (RequestHeader,
         ErrorDocument), where that is another one.
+    :ivar aliased: of a path that an Alias claimed: its path and its directory
+        (``context_prefix``, ``context_document_root``).
     :ivar told: what :mod:`twisted_fcgi.cgi.params` made of it, and keeps in it.
     """
 
@@ -332,6 +334,7 @@ class Route:
     body: bytes = b""
     request: Request | None = None
     initial: bool = True
+    aliased: tuple[bytes, bytes] | None = None
     told: Any = field(default=None, compare=False, repr=False)
 
 

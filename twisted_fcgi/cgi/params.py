@@ -226,6 +226,10 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
         if route.pathTranslated is not None:
             own.append((b"PATH_TRANSLATED", route.pathTranslated))
     own += route.balanced
+    if route.aliased is not None:
+        prefix, directory = route.aliased
+        server = {**server, b"CONTEXT_PREFIX": prefix, b"CONTEXT_DOCUMENT_ROOT": directory}
+        encoded = encodePairs(server.items())
     silenced, watched = _OPEN if route.directory.passAuthorization else _USUAL
     if not route.environment:
         return _Told(encoded + encodePairs(own), silenced, watched)

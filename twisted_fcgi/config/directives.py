@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import chain
 
 from twisted_fcgi.config import (
+    directives_alias,
     directives_core,
     directives_dir,
     directives_env,
     directives_errors,
     directives_fcgi,
     directives_http,
+    directives_overriding,
     directives_proxy,
     directives_reading,
     directives_sections,
@@ -26,10 +28,13 @@ REGISTRY = Registry(
         directives_sections.rows,
         directives_core.rows,
         directives_core.mpm,
+        directives_overriding.rows,
+        directives_overriding.extensions,
         directives_core.mime,
         directives_http.rows,
         directives_http.reqtimeout,
         directives_dir.rows,
+        directives_alias.rows,
         directives_env.rows,
         directives_env.setenvif,
         directives_proxy.rows,

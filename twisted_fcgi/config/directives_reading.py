@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 
-from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.tree import MAX_FILES, MAX_INCLUDE_DEPTH, Node, TreeReader
 from twisted_fcgi.config.values import pattern
@@ -28,7 +28,7 @@ rows = Rows("core")
 MODULES = frozenset(
     (
         *("core", "http", "so", "unixd", "version", "watchdog", "slotmem_shm"),
-        *("mime", "dir", "env", "setenvif", "reqtimeout", "authn_core", "authz_core"),
+        *("mime", "dir", "alias", "env", "setenvif", "reqtimeout", "authn_core", "authz_core"),
         *("proxy", "proxy_fcgi", "proxy_balancer", "mpm_event"),
         *("lbmethod_byrequests", "lbmethod_bytraffic", "lbmethod_bybusyness"),
     )
@@ -246,7 +246,7 @@ def conditional(
         elif not reader.readUntil(f"</{name[1:].lower()}>"):
             reader.warn(node.line, 0, f"{name}> is not closed; it ends with the file")
 
-    onRead(name, Shape.WORDS, doc=doc, **columns)(apply)
+    onRead(name, Shape.WORDS, doc=doc, override=Override.ANY, **columns)(apply)
 
 
 def _module(reader: TreeReader, word: Word, more: list[Word]) -> bool:

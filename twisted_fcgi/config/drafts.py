@@ -10,29 +10,38 @@ from __future__ import annotations
 
 import os.path
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from twisted_fcgi.config.access import AccessDraft
 from twisted_fcgi.config.members import Members
+from twisted_fcgi.config.overriding import Overriding
+from twisted_fcgi.config.registry import Registry
 from twisted_fcgi.config.serving import Serving
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationError
 from twisted_fcgi.pcre import Pattern
 from twisted_fcgi.settings import (
+    Alias,
+    Branch,
     DirectorySettings,
     Limits,
     Listener,
     MemberSettings,
     ProxyMapping,
+    Redirect,
     Section,
     SectionKind,
     Settings,
     VirtualHost,
 )
 
-__all__ = ["ConfigurationDraft", "MappingDraft", "SectionDraft", "ServerDraft", "Values"]
+__all__ = ["BranchDraft", "ConfigurationDraft", "MappingDraft", "SectionDraft", "ServerDraft", "Values"]
+
+#: Makes what reads ``.htaccess`` files, with the members that one may name.
+Reading = Callable[[Serving], Callable[..., tuple[Section, tuple[str, ...]]]]
 
 #: What a virtual host does not take over from the main server.
 _OWN = ("port", "scheme", "aliases", "addresses", "place")
@@ -99,6 +108,8 @@ class SectionDraft:
     :ivar lists: those of its fields to which each directive adds.
     :ivar target: who serves it, when a ``proxy:`` handler names a server.
     :ivar balancer: likewise, a balancer.
+    :ivar branches: ``<If>`` and its like in it.
+    :ivar access: what it says of access.
     :ivar place: the file and number of its line.
     """
 
@@ -112,6 +123,8 @@ class SectionDraft:
     mapping: MappingDraft | None = None
     lists: dict[str, list[Any]] = field(default_factory=dict)
     sections: list[SectionDraft] = field(default_factory=list)
+    branches: list[BranchDraft] = field(default_factory=list)
+    access: AccessDraft | None = None
     place: str = ""
 
     def append(self, name: str, item: object) -> None:
@@ -125,7 +138,8 @@ class SectionDraft:
         asked = _asked(self.target, self.balancer)
         if self.mapping is not None:
             asked |= self.mapping.asked()
-        return asked.union(*(section.asked() for section in self.sections))
+        inner = (*self.sections, *(branch.section for branch in self.branches))
+        return asked.union(*(section.asked() for section in inner))
 
     def directory(self, serving: Serving) -> DirectorySettings:
         """The settings of its directives."""
@@ -136,6 +150,10 @@ class SectionDraft:
             values.pop("conditions", None)  # these come before the sections: VirtualHost has them
         if self.mapping is not None:
             values["mapping"] = self.mapping.finish(serving)
+        if self.access is not None:
+            values["access"] = self.access.finish()
+        if self.branches:
+            values["branches"] = tuple(branch.finish(serving) for branch in self.branches)
         return DirectorySettings(**values, **serving.fields(self.target, self.balancer, "/"))
 
     def finish(self, serving: Serving) -> Section:
@@ -144,6 +162,23 @@ class SectionDraft:
         sections = tuple(section.finish(serving) for section in self.sections)
         settings = self.directory(serving)
         return Section(self.kind, self.path, self.pattern, settings, sections, self.place)
+
+
+@dataclass(eq=False)
+class BranchDraft:
+    """
+    An ``<If>``, ``<ElseIf>`` or ``<Else>``; names as of :class:`Branch`.
+    """
+
+    text: str | None
+    condition: Callable[[Any], bool] | None
+    otherwise: bool
+    section: SectionDraft
+
+    def finish(self, serving: Serving) -> Branch:
+        """The settings."""
+        settings = self.section.directory(serving)
+        return Branch(self.text, self.condition, self.otherwise, settings, self.section.place)
 
 
 def _asked(target: Target | None, balancer: str | None) -> frozenset[str]:
@@ -158,19 +193,23 @@ class ServerDraft:
 
     :ivar values: fields of :class:`VirtualHost`.
     :ivar limits: fields of :class:`Limits`.
-    :ivar directory: what stands outside all sections.
+    :ivar aliases: Alias and AliasMatch outside all sections.
+    :ivar redirects: Redirect and its like, likewise.
+    :ivar directory: what else stands outside all sections.
     """
 
     def __init__(self, virtual: bool = False) -> None:
         self.virtual = virtual
         self.values = Values()
+        self.aliases: list[Alias] = []
+        self.redirects: list[Redirect] = []
         self.limits: dict[str, Any] = {}
         self.directory = SectionDraft()
         self.sections: list[SectionDraft] = []
         self.mappings: list[MappingDraft] = []
         self.members = Members()
 
-    def finish(self) -> FinishedServer:
+    def finish(self, reading: Reading | None = None) -> FinishedServer:
         """The main server."""
         serving = Serving(self.members)
         host = VirtualHost(
@@ -181,6 +220,9 @@ class ServerDraft:
             conditions=tuple(self.directory.lists.get("conditions", ())),
             members=serving.members,
             balancers=tuple(serving.balancers.values()),
+            pathAliases=tuple(self.aliases),
+            redirects=tuple(self.redirects),
+            readAccessFile=reading and reading(serving),
             places=self.values.places,
             **self.values,
         )
@@ -206,7 +248,7 @@ class FinishedServer:
             (section, section.asked(), done) for section, done in zip(draft.sections, host.sections)
         ]
 
-    def virtual(self, own: ServerDraft) -> VirtualHost:
+    def virtual(self, own: ServerDraft, reading: Reading | None = None) -> VirtualHost:
         """A virtual host."""
         serving = Serving(own.members, self._serving)
         changes = serving.changes
@@ -233,6 +275,9 @@ class FinishedServer:
             conditions=(*main.conditions, *own.directory.lists.get("conditions", ())),
             members=serving.members,
             balancers=tuple(serving.balancers.values()),
+            pathAliases=(*own.aliases, *main.pathAliases),
+            redirects=(*own.redirects, *main.redirects),
+            readAccessFile=reading and reading(serving),
             places={**places, **own.values.places},
             **values,
         )
@@ -247,6 +292,9 @@ class ConfigurationDraft:
     :ivar values: fields of :class:`Settings`.
     :ivar ignored: names of directives that have no meaning here.
     :ivar absent: names of modules that an ``<IfModule>`` did not find.
+    :ivar registry: the directives there are.
+    :ivar allowsOverrides: whether an AllowOverride asks for ``.htaccess`` files.
+    :ivar overriding: when it is one that is being read, what it may say.
     """
 
     def __init__(self, serverRoot: str, environment: Mapping[str, str]) -> None:
@@ -261,11 +309,19 @@ class ConfigurationDraft:
         self.ignored: dict[str, None] = {}
         self.absent: dict[str, None] = {}
         self.errors: list[ConfigurationError] = []
+        self.registry: Registry | None = None
+        self.allowsOverrides = False
+        self.overriding: Overriding | None = None
 
-    def finish(self) -> Settings:
-        """The settings."""
-        main = self.main.finish()
-        hosts = tuple(main.virtual(host) for host in self.hosts)
+    def finish(self, reading: Reading | None = None) -> Settings:
+        """
+        The settings.
+
+        :param reading: makes what reads a virtual host's ``.htaccess`` files.
+        """
+        reading = reading if self.allowsOverrides else None
+        main = self.main.finish(reading)
+        hosts = tuple(main.virtual(host, reading) for host in self.hosts)
         notices = list(self.notices)
         if self.ignored:
             notices.append("without a meaning here, ignored: " + ", ".join(sorted(self.ignored)))

@@ -35,6 +35,8 @@ _MODULES = {
             MergeTrailers Protocols ProtocolsHonorOrder HttpProtocolOptions
             RegisterHttpMethod MergeSlashes KeepAliveTimeout MaxKeepAliveRequests KeepAlive
             EnableExceptionHook
+        mod_alias: Alias Redirect AliasMatch RedirectMatch RedirectTemp RedirectPermanent
+            RedirectRelative AliasPreservePath
         mod_allowmethods: AllowMethods
         mod_authnz_fcgi: AuthnzFcgiDefineProvider AuthnzFcgiCheckAuthnProvider
         mod_dbd: DBDriver DBDParams DBDPersist DBDPrepareSQL DBDInitSQL DBDMin DBDKeep
@@ -74,9 +76,8 @@ _MODULES = {
         mod_wsgi: WSGIScriptAlias WSGIDaemonProcess WSGIProcessGroup WSGIPythonPath
             WSGIPythonHome WSGIApplicationGroup WSGIPassAuthorization
     """,
-    "paths are mapped by DocumentRoot and ProxyPass only": """
-        mod_alias: Alias ScriptAlias Redirect AliasMatch ScriptAliasMatch RedirectMatch
-            RedirectTemp RedirectPermanent RedirectRelative AliasPreservePath
+    "programs are not run here; Alias with SetHandler asks one over FastCGI (fcgiwrap for CGI)": """
+        mod_alias: ScriptAlias ScriptAliasMatch
     """,
     "users are authenticated by the application, or by a FastCGI authorizer": """
         mod_auth_basic: AuthBasicProvider AuthBasicAuthoritative AuthBasicFake

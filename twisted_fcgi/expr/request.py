@@ -111,6 +111,11 @@ class RequestContext:
             return authority.scheme
         if name == b"SERVER_ADMIN":
             return authority.host.admin.encode("utf-8", "surrogateescape")
+        if name.startswith(b"CONTEXT_"):
+            # What is asked before an Alias is looked for has none.
+            aliased: tuple[bytes, bytes] | None = getattr(self.state, "aliased", None)
+            if aliased is not None:
+                return aliased[name == b"CONTEXT_DOCUMENT_ROOT"]
         if name in (b"DOCUMENT_ROOT", b"CONTEXT_DOCUMENT_ROOT"):
             return (authority.host.documentRoot or "").encode("utf-8", "surrogateescape")
         return None

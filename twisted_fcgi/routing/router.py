@@ -260,6 +260,7 @@ class Router:
     def _fill(self, look: Look, site: Site, route: Route) -> None:
         """Who serves what a look found."""
         rules = look.rules
+        route.aliased = look.aliased
         if look.location is not None:
             route.kind = RouteKind.REDIRECT
             route.status = look.status

@@ -15,6 +15,7 @@ import re
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.routing.aliases import Aliases, Redirects, constructUrl
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
 from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, locate
 from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
@@ -28,7 +29,7 @@ from twisted_fcgi.settings import (
     Section,
     VirtualHost,
 )
-from twisted_fcgi.uri import decodePath, encodeForProxy, encodePath, unescape
+from twisted_fcgi.uri import decodePath, encodeForProxy, encodePath, normalizePath, unescape
 
 __all__ = ["Look", "Site"]
 
@@ -50,13 +51,23 @@ _CONTROL_OR_QUERY = re.compile(rb"[\x00-\x1f\x7f?]")
 class Rules:
     """The settings of the sections that apply, and what follows from them."""
 
-    __slots__ = ("conditions", "destination", "environment", "handler", "settings")
+    __slots__ = (
+        "conditions",
+        "destination",
+        "environment",
+        "handler",
+        "redirects",
+        "settings",
+    )
 
     def __init__(self, settings: DirectorySettings, names: Names) -> None:
         self.settings = settings
         self.environment = changed(settings.environment or (), names)
         self.conditions = prepared(settings.conditions, names)
         self.handler = settings.handler or b""
+        self.redirects: Redirects | None = None
+        if settings.redirect is not None or settings.redirects is not None:
+            self.redirects = Redirects(settings.redirects or ())
         self.destination: Destination | None = None
         if self.handler[:6].lower() == b"proxy:":
             self.destination = Destination(
@@ -77,6 +88,7 @@ class Look:
     :ivar depth: 0 for the request itself, more for a look-up.
     :ivar previous: of an internal redirect, what led to it.
     :ivar rules: the settings that apply.
+    :ivar aliased: of a path that an Alias claims: its path, and its directory.
     :ivar mapped: what a ProxyPass made of the path.
     :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
     :ivar location: where the client is redirected to.
@@ -88,6 +100,7 @@ class Look:
     """
 
     __slots__ = (
+        "aliased",
         "authority",
         "depth",
         "environment",
@@ -131,6 +144,7 @@ class Look:
         self.depth = depth
         self.previous = previous
         self.filename = b""
+        self.aliased: tuple[bytes, bytes] | None = None
         self.pathInfo: bytes | None = None
         self.script: bytes | None = None
         self.kind = MISSING
@@ -175,7 +189,11 @@ class Site:
         self.conditions = prepared(host.conditions, self._names)
         self.encodedSlashes = host.directory.encodedSlashes or EncodedSlashes.OFF
         self._sections = Sections(host.directory, host.sections)
-        self._mappings = Mappings(host.mappings)
+        self._mappings = Mappings(host.mappings, self._names)
+        encoded = Mappings(host.mappings, self._names, encoded=True)
+        self._encoded = encoded if encoded or self._sections.hasEncoded else None
+        self._redirects = Redirects(host.redirects)
+        self._aliases = Aliases(host.pathAliases)
         self._rules: dict[tuple[int, ...], Rules] = {}
         self.rules = self._rulesFor(())
         self._root: bytes | None = None
@@ -202,7 +220,10 @@ class Site:
 
     def claims(self, look: Look) -> ProxyMapping | None:
         """The ProxyPass line that a look goes by: also one that takes its path out by ``!``."""
-        return self._mappings.claims(look.uri, look.directory.mapping)
+        if look.mapped is not None:
+            return look.mapped.line
+        environment = look.environment if look.directory.interpolates else None
+        return self._mappings.claims(look.uri, look.directory.mapping, environment)
 
     def start(
         self,
@@ -234,8 +255,22 @@ class Site:
         )
         look.notes = notes
         look.rules = self.rules
-        look.uri = self.decode(path)
+        self.read(look, path)
         return look
+
+    def read(self, look: Look, path: bytes) -> None:
+        """Decode a path, unless a line with ``mapping=`` claims it as it is."""
+        if self._encoded is not None and b"no-proxy" not in look.environment:
+            uri = normalizePath(path, self.host.mergeSlashes)
+            settings = self.rules.settings
+            if self._sections.hasLocations:
+                settings = self._rulesFor(self._sections.locations(uri, {})).settings
+            environment = look.environment if settings.interpolates else None
+            look.mapped = self._encoded.find(uri, look.sent, settings.mapping, environment)
+            if look.mapped is not None:
+                look.uri = look.mapped.uri
+                return
+        look.uri = self.decode(path)
 
     def look(self, look: Look) -> Look:
         """
@@ -254,15 +289,19 @@ class Site:
         if sections.hasLocations:
             locations = look.places = sections.locations(uri, environment)
             look.rules = self._rulesFor(locations)
-        mapped = None
-        if b"no-proxy" not in environment:
-            mapped = self._mappings.find(uri, look.sent, look.directory.mapping)
+        mapped = look.mapped
+        if mapped is None and b"no-proxy" not in environment:
+            settings = look.rules.settings
+            told = environment if settings.interpolates else None
+            mapped = self._mappings.find(uri, look.sent, settings.mapping, told)
         if mapped is not None:
             look.mapped = mapped
             places = locations
             if sections.hasProxies:
                 places = sections.proxies(mapped.url, environment) + locations
         else:
+            if _redirect(look, self._redirects):
+                return look
             self._translate(look)
             places = (
                 sections.directories(look.filename, look.kind == DIRECTORY, environment)
@@ -274,6 +313,8 @@ class Site:
             rules.conditions.apply(environment, look.request, look.authority, uri, look.notes)
         if mapped is not None:
             self.proxy(look, mapped.destination, mapped.path, mapped.raw, rules.settings)
+        if rules.redirects is not None and _redirect(look, rules.redirects):
+            return look
         if rules.environment:
             environment.update(rules.environment)
             if look.notes is not None:
@@ -283,7 +324,15 @@ class Site:
         return look
 
     def _translate(self, look: Look) -> None:
-        """DocumentRoot and the walk below it."""
+        """Alias or DocumentRoot, and the walk below it."""
+        aliased = self._aliases.find(look.request, look)
+        if aliased is not None:
+            look.filename = re.sub(rb"/+", b"/", aliased.filename)
+            look.aliased = aliased.context
+            if len(look.filename) >= MAX_PATH:
+                raise RequestError("path too long for a file", 403)
+            look.filename, look.pathInfo, look.kind = locate(b"", look.filename)
+            return
         path = look.uri if b"//" not in look.uri else re.sub(rb"/+", b"/", look.uri)
         if self._root is None:
             look.filename = path
@@ -373,8 +422,10 @@ class Site:
             if look.query is not None:
                 url += b"?" + look.query
             path, mark, query = url.partition(b"?")
+            inner = look.inner(b"", query if mark else None, url)
             try:
-                inner = self.look(look.inner(self.decode(path), query if mark else None, url))
+                self.read(inner, path)
+                self.look(inner)
             except RequestError as error:
                 if error.status != 404:
                     refusal = error
@@ -407,11 +458,26 @@ class Site:
         inner = look.inner(b"", None, sent)
         inner.notes = None
         try:
-            inner.uri = self.decode(sent)
+            self.read(inner, sent)
             self.look(inner)
         except RequestError:
             pass  # nobody asked for it: what was found until then is the answer
         return inner.filename + (inner.pathInfo or b"") or None
+
+
+def _redirect(look: Look, redirects: Redirects) -> bool:
+    """
+    Send the client to another address, if a line says so.
+
+    :raises RequestError: with a line's status for which there is no address.
+    """
+    redirected = redirects.find(look.request, look)
+    if redirected is None:
+        return False
+    look.status, look.location = redirected
+    if look.location is None:
+        raise RequestError("by a Redirect without a URL", look.status)
+    return True
 
 
 def _finalPath(path: bytes, raw: bool, settings: DirectorySettings) -> bytes:
@@ -461,15 +527,6 @@ def _urlOfHandler(text: bytes) -> bytes:
 
 
 def _urlWithSlash(look: Look) -> bytes:
-    """The URL of a directory, with the slash that its path lacks (``ap_construct_url``)."""
-    authority = look.authority
-    canonical = bool(look.rules.settings.canonicalName)
-    port = authority.portNumber(canonical)
-    usual = 443 if authority.scheme == b"https" else 80
-    return b"%b://%b%b%b/%b" % (
-        authority.scheme,
-        authority.name(canonical),
-        b"" if port == usual else b":%d" % port,
-        encodePath(look.uri),
-        b"" if look.query is None else b"?" + look.query,
-    )
+    """The URL of a directory, with the slash that its path lacks."""
+    query = b"" if look.query is None else b"?" + look.query
+    return constructUrl(look, encodePath(look.uri) + b"/" + query)

@@ -13,9 +13,18 @@ request, ``service/`` builds live objects from them.  Two shapes:
 Durations are seconds, sizes are bytes.
 """
 
+from twisted_fcgi.settings.access import (
+    AccessSettings,
+    Merging,
+    Methods,
+    Requirement,
+    Requirements,
+)
+from twisted_fcgi.settings.aliases import Alias, Redirect
 from twisted_fcgi.settings.answers import ErrorDocument
 from twisted_fcgi.settings.directory import (
     BackendType,
+    Branch,
     DirectorySettings,
     EncodedSlashes,
     ProxyMapping,
@@ -23,12 +32,17 @@ from twisted_fcgi.settings.directory import (
     SectionKind,
 )
 from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSettings
+from twisted_fcgi.settings.overriding import AllowOverride, Override
 from twisted_fcgi.settings.server import Limits, Listener, Settings, VirtualHost
 from twisted_fcgi.settings.variables import VariableChange, VariableCondition, VariableOverride
 
 __all__ = [
+    "AccessSettings",
+    "AllowOverride",
+    "Alias",
     "BackendType",
     "BalancerSettings",
+    "Branch",
     "DirectorySettings",
     "EncodedSlashes",
     "ErrorDocument",
@@ -36,7 +50,13 @@ __all__ = [
     "Limits",
     "Listener",
     "MemberSettings",
+    "Merging",
+    "Methods",
+    "Override",
     "ProxyMapping",
+    "Redirect",
+    "Requirement",
+    "Requirements",
     "Section",
     "SectionKind",
     "Settings",

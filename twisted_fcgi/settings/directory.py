@@ -14,12 +14,16 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from twisted_fcgi.pcre import Pattern
+from twisted_fcgi.settings.access import AccessSettings
+from twisted_fcgi.settings.aliases import Alias, Redirect
 from twisted_fcgi.settings.answers import ErrorDocument
 from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
+from twisted_fcgi.settings.overriding import AllowOverride
 from twisted_fcgi.settings.variables import VariableChange, VariableCondition, VariableOverride
 
 __all__ = [
     "BackendType",
+    "Branch",
     "DirectorySettings",
     "EncodedSlashes",
     "ProxyMapping",
@@ -45,6 +49,11 @@ def _over(outer: dict[Any, Any], inner: dict[Any, Any]) -> dict[Any, Any]:
 def _after(outer: tuple[Any, ...], inner: tuple[Any, ...]) -> tuple[Any, ...]:
     """The inner section's come after the outer one's."""
     return outer + inner
+
+
+def _before(outer: tuple[Any, ...], inner: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inner section's come before the outer one's."""
+    return inner + outer
 
 
 class BackendType(enum.Enum):
@@ -78,9 +87,8 @@ class ProxyMapping:
         in it, the longest first: the first that serves a request's whole URL is
         asked instead of ``member``.  Empty when the URL can't matter.
     :ivar balancer: who serves it, for ``balancer://``.
-    :ivar interpolate: ``${VARIABLE}`` in it is replaced (ProxyPassInterpolateEnv).
-    :ivar noquery: the query is not passed on.
-    :ivar mapping: ``encoded``, ``servlet``, or empty.
+    :ivar interpolate: ``${VARIABLE}`` in it is replaced where ProxyPassInterpolateEnv is on.
+    :ivar mapping: ``encoded`` or ``servlet``: it is for paths that are not decoded; or empty.
     :ivar place: the line's file and number.
     """
 
@@ -92,7 +100,6 @@ class ProxyMapping:
     candidates: tuple[MemberSettings, ...] = ()
     balancer: BalancerSettings | None = None
     interpolate: bool = False
-    noquery: bool = False
     mapping: str = ""
     place: str = field(default="", compare=False)
 
@@ -119,8 +126,19 @@ class DirectorySettings:
     :ivar encodedSlashes: AllowEncodedSlashes.
     :ivar canonicalName: UseCanonicalName.
     :ivar errorDocuments: ErrorDocument, by status.
+    :ivar interpolates: ProxyPassInterpolateEnv.
     :ivar overridesErrors: ProxyErrorOverride.
     :ivar overriddenStatuses: the statuses that it names; ``None`` for all errors.
+    :ivar alias: an Alias without a path, inside a ``<Location>``.
+    :ivar aliasPreservesPath: AliasPreservePath.
+    :ivar redirect: a Redirect without a path: of all that a section holds for.
+    :ivar redirects: the others inside of sections; those of a more specific one first.
+    :ivar relativeRedirects: RedirectRelative.
+    :ivar allowOverride: AllowOverride.
+    :ivar allowOverrideList: AllowOverrideList's directives, in lower case.
+    :ivar access: Require and AuthMerging.
+    :ivar branches: ``<If>``, ``<ElseIf>`` and ``<Else>``; those of a more specific section
+        come after.
     :ivar places: of the lines that set these: file and number, by the field's name; what
         is a list has them in its items.
     """
@@ -141,8 +159,18 @@ class DirectorySettings:
     encodedSlashes: EncodedSlashes | None = None
     canonicalName: bool | None = None
     errorDocuments: dict[int, ErrorDocument] | None = _merged(_over)
+    interpolates: bool | None = None
     overridesErrors: bool | None = None
     overriddenStatuses: frozenset[int] | None = _merged(frozenset.union)
+    alias: Alias | None = None
+    aliasPreservesPath: bool | None = None
+    redirect: Redirect | None = None
+    redirects: tuple[Redirect, ...] | None = _merged(_before)
+    relativeRedirects: bool | None = None
+    allowOverride: AllowOverride | None = None
+    allowOverrideList: frozenset[str] | None = None
+    access: AccessSettings | None = _merged(AccessSettings.merged)
+    branches: tuple[Branch, ...] | None = _merged(_after)
     places: dict[str, str] | None = field(default=None, compare=False, metadata={"merged": _over})
 
     def merged(self, over: DirectorySettings) -> DirectorySettings:
@@ -161,6 +189,25 @@ class DirectorySettings:
         return replace(self, **changes) if changes else self
 
 
+@dataclass(frozen=True)
+class Branch:
+    """
+    An ``<If>``, ``<ElseIf>`` or ``<Else>`` and what stands in it.
+
+    :ivar text: the condition, as written; ``None`` of ``<Else>``.
+    :ivar condition: the same, compiled (:data:`twisted_fcgi.expr.Condition`).
+    :ivar otherwise: whether it is for what the branches before it, from the last
+        ``<If>`` on, are not for.
+    :ivar place: the line's file and number.
+    """
+
+    text: str | None
+    condition: Callable[[Any], bool] | None = field(compare=False)
+    otherwise: bool
+    settings: DirectorySettings
+    place: str = field(default="", compare=False)
+
+
 class SectionKind(enum.Enum):
     """The kinds of section that a request is matched against."""
 
@@ -172,6 +219,7 @@ class SectionKind(enum.Enum):
     LOCATION_MATCH = "LocationMatch"
     PROXY = "Proxy"
     PROXY_MATCH = "ProxyMatch"
+    IF = "If"
 
 
 @dataclass(frozen=True)

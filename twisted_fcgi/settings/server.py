@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from twisted_fcgi.settings.aliases import Alias, Redirect
 from twisted_fcgi.settings.directory import DirectorySettings, ProxyMapping, Section
 from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
 from twisted_fcgi.settings.variables import VariableCondition
@@ -69,6 +71,15 @@ class VirtualHost:
     :ivar balancers: likewise.
     :ivar errorLog: as of :class:`Settings`; ``None``: that one.
     :ivar logLevel: likewise.
+    :ivar pathAliases: Alias and AliasMatch outside of sections; its own before the main
+        server's.
+    :ivar redirects: Redirect and its like outside of sections, likewise.
+    :ivar accessFileNames: AccessFileName.
+    :ivar allowOverrideProxy: AllowOverrideProxy: a ``.htaccess`` may name any application.
+    :ivar readAccessFile: reads the text of one; ``None`` when no AllowOverride asks for any.
+        It is given this host, the text, the file's name for messages, its directory,
+        AllowOverride and AllowOverrideList, and returns a section for that directory, and
+        notices; it raises :class:`~twisted_fcgi.errors.ConfigurationErrors`.
     :ivar place: the file and number of its line; empty for the main server.
     :ivar places: as of :class:`DirectorySettings`.
     """
@@ -95,6 +106,13 @@ class VirtualHost:
     balancers: tuple[BalancerSettings, ...] = ()
     errorLog: str | None = None
     logLevel: str | None = None
+    pathAliases: tuple[Alias, ...] = ()
+    redirects: tuple[Redirect, ...] = ()
+    accessFileNames: tuple[str, ...] = (".htaccess",)
+    allowOverrideProxy: bool = False
+    readAccessFile: Callable[..., tuple[Section, tuple[str, ...]]] | None = field(
+        default=None, compare=False, repr=False
+    )
     place: str = field(default="", compare=False)
     places: dict[str, str] = field(default_factory=dict, compare=False)
 

@@ -156,8 +156,12 @@ def writeErrorPage(response: IResponse, refusal: Refusal, text: bytes | None = N
     reason, page = errorPage(status)
     if text is not None:
         page = text
-    fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")  # httpd's
     phrase = refusal.reason or reason
+    if status in (204, 304):  # by a Redirect
+        response.writeHead(ResponseHead(status, phrase, fields))
+        response.finish()
+        return
+    fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")  # httpd's
     response.writeHead(ResponseHead(status, phrase, fields, len(page), refusal.close))
     response.write(page)
     response.finish()

@@ -1,0 +1,216 @@
+"""
+Alias and Redirect (mod_alias): another directory for a path, or another address.
+
+Outside of sections, and inside a ``<Location>`` for all of it, both are looked for
+before a path is mapped to a file, Redirect first; those that stand in sections with a
+path of their own once the sections are known, also for what a ProxyPass claimed.  Of
+several lines the first that matches decides, a virtual host's own before the main
+server's and an inner section's before an outer one's.  Plain prefixes are looked up
+for each segment of the path, so that only expressions cost something each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Generic, NamedTuple, TypeVar
+
+from twisted_fcgi.errors import RequestError
+from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, Word
+from twisted_fcgi.message import Request
+from twisted_fcgi.pcre import Match
+from twisted_fcgi.routing.environment import substitute
+from twisted_fcgi.routing.mapping import matchPrefix
+from twisted_fcgi.routing.sections import Prefixes
+from twisted_fcgi.settings import Alias, Redirect
+from twisted_fcgi.uri import encodePath
+
+__all__ = ["Aliased", "Aliases", "Redirected", "Redirects", "constructUrl"]
+
+_SEVERAL = re.compile(rb"/+")
+_SCHEME = re.compile(rb"[A-Za-z0-9+.-]+:")
+_NOT_IN_A_FIELD = re.compile(rb"[\x00-\x1f\x7f]")
+
+#: A URL as ``apr_uri_parse`` takes it apart: up to the path, query, fragment.
+_PARTS = re.compile(
+    rb"((?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?[^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL
+)
+_PASSWORD = re.compile(rb"(//[^/:@]*:)[^/@]+(?=@)")
+_USUAL_PORT = re.compile(rb"(http://[^/]*):(?:0*80)?(?=/|\Z)|(https://[^/]*):(?:0*443)?(?=/|\Z)")
+
+Line = TypeVar("Line", Alias, Redirect)
+
+
+class Aliased(NamedTuple):
+    """
+    A path that an Alias claims.
+
+    :ivar filename: an absolute path.
+    :ivar context: the alias's path and directory as written, for CONTEXT_PREFIX and
+        CONTEXT_DOCUMENT_ROOT; ``None`` for an expression's.
+    """
+
+    filename: bytes
+    context: tuple[bytes, bytes] | None
+
+
+class Redirected(NamedTuple):
+    """
+    A path that a Redirect claims.
+
+    :ivar location: ``None`` for a status that has none.
+    """
+
+    status: int
+    location: bytes | None
+
+
+class _Lines(Generic[Line]):
+    """
+    Lines that name a prefix or an expression.
+
+    :param lines: in their order.
+    """
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._lines: tuple[Line, ...] = tuple(lines)
+        self._prefixes = Prefixes()
+        self._expressions: list[int] = []
+        for place, line in enumerate(self._lines):
+            if line.pattern is not None:
+                self._expressions.append(place)
+            elif line.path:
+                self._prefixes.add(_SEVERAL.sub(b"/", line.path), place)
+
+    def find(self, uri: bytes) -> tuple[Line, Match | int] | None:
+        """The first line that fits, with the match or the length of the prefix."""
+        single = _SEVERAL.sub(b"/", uri) if b"//" in uri else uri
+        first = min(self._prefixes.find(single), default=len(self._lines))
+        for place in self._expressions:
+            if place > first:
+                break
+            line = self._lines[place]
+            assert line.pattern is not None
+            matched = line.pattern.search(uri)
+            if matched is not None:
+                return line, matched
+        if first == len(self._lines):
+            return None
+        line = self._lines[first]
+        return line, matchPrefix(uri, _SEVERAL.sub(b"/", line.path or b""))
+
+
+class Aliases:
+    """
+    Those of a virtual host.
+
+    :param aliases: in their order.
+    """
+
+    def __init__(self, aliases: Iterable[Alias]) -> None:
+        self._lines: _Lines[Alias] = _Lines(aliases)
+
+    def find(self, request: Request, state: RequestState) -> Aliased | None:
+        """
+        The file that a path stands for.
+
+        :raises RequestError: when that can't be said.
+        """
+        inside = state.directory.alias
+        if inside is not None and inside.made is not None:
+            return _aliasedInside(inside, inside.made, request, state)
+        found = self._lines.find(state.uri)
+        if found is None:
+            return None
+        alias, matched = found
+        if isinstance(matched, int):
+            context = alias.path or b"", alias.target
+            return Aliased(alias.target + state.uri[matched:], context)
+        return Aliased(substitute(alias.target, matched), None)
+
+
+def _aliasedInside(alias: Alias, made: Word, request: Request, state: RequestState) -> Aliased:
+    """By the Alias of a ``<Location>``: the whole of it is one file, or keeps its paths."""
+    filename = _evaluated(made, request, state)
+    if state.directory.aliasPreservesPath and alias.path:
+        size = matchPrefix(state.uri, _SEVERAL.sub(b"/", alias.path))
+        if size:
+            return Aliased(filename + state.uri[size:], (alias.path, filename))
+    return Aliased(filename, None)
+
+
+class Redirects:
+    """
+    Those of a virtual host, or of the sections that apply.
+
+    :param redirects: in their order.
+    """
+
+    def __init__(self, redirects: Iterable[Redirect]) -> None:
+        self._lines: _Lines[Redirect] = _Lines(redirects)
+
+    def find(self, request: Request, state: RequestState) -> Redirected | None:
+        """
+        Where a path is redirected to.
+
+        :raises RequestError: when that can't be said.
+        """
+        whole = state.directory.redirect
+        if whole is not None:
+            if whole.made is None:
+                return Redirected(whole.status, None)
+            return _finished(whole, _encodeUrl(_evaluated(whole.made, request, state)), state)
+        found = self._lines.find(state.uri)
+        if found is None:
+            return None
+        redirect, matched = found
+        if redirect.url is None:
+            return Redirected(redirect.status, None)
+        if isinstance(matched, int):
+            return _finished(redirect, redirect.url + encodePath(state.uri[matched:]), state)
+        return _finished(redirect, _encodeUrl(substitute(redirect.url, matched)), state)
+
+
+def _evaluated(made: Word, request: Request, state: RequestState) -> bytes:
+    try:
+        return made(RequestContext(request, state))
+    except EvaluationError as error:
+        raise RequestError(str(error), 500) from None
+
+
+def _encodeUrl(url: bytes) -> bytes:
+    """A URL made of a text and parts of a path; its query and fragment are not encoded."""
+    match = _PARTS.fullmatch(url)
+    assert match is not None  # it matches everything
+    place, query, fragment = match.groups(b"")
+    place = _PASSWORD.sub(rb"\1XXXXXXXX", _USUAL_PORT.sub(rb"\1\2", place))
+    return encodePath(place) + query + fragment
+
+
+def _finished(redirect: Redirect, url: bytes, state: RequestState) -> Redirected:
+    """With the scheme and host that a URL may lack, and the request's query."""
+    settings = state.directory
+    if url[:1] == b"/" and not settings.relativeRedirects:
+        url = constructUrl(state, url)
+    elif url[:1] != b"/" and not _SCHEME.match(url):
+        raise RequestError(f"{url!r} is neither a URL nor a path to redirect to", 500)
+    if state.query is not None and b"?" not in url:
+        url += b"?" + state.query
+    if _NOT_IN_A_FIELD.search(url):
+        raise RequestError("control character in the URL to redirect to", 500)
+    return Redirected(redirect.status, url)
+
+
+def constructUrl(state: RequestState, path: bytes) -> bytes:
+    """The whole URL of an encoded path (``ap_construct_url``)."""
+    authority, settings = state.authority, state.directory
+    assert authority is not None
+    canonical = bool(settings.canonicalName)
+    port = authority.portNumber(canonical)
+    usual = 443 if authority.scheme == b"https" else 80
+    return b"%b://%b%b%b" % (
+        authority.scheme,
+        authority.name(canonical),
+        b"" if port == usual else b":%d" % port,
+        path,
+    )

@@ -223,12 +223,13 @@ class Application:
     ) -> bytes:
         """The bytes of an answer to the last request."""
         pieces: list[bytes] = []
+        requestId = 1 if self.begun is None else self.begun.requestId
         if stderr:
-            pieces += self.wire.stderr(1, stderr)
+            pieces += self.wire.stderr(requestId, stderr)
         if data:
-            pieces += self.wire.stdout(1, data)
+            pieces += self.wire.stdout(requestId, data)
         if end:
-            pieces.append(self.wire.end(1, appStatus, status))
+            pieces.append(self.wire.end(requestId, appStatus, status))
         return b"".join(pieces)
 
     def say(self, data: bytes = b"", **how: Any) -> None:

@@ -84,7 +84,8 @@ class Agreement(RuleBasedStateMachine):
         self.number += 1
         requestId, data = self.client.begin(pairs, role=role, keepConnection=True, stdin=stdin)
         assert requestId not in self.asking
-        assert all(other in self.asking for other in range(1, requestId)), "not the lowest"
+        taken = {*self.asking, self.client._restingId}
+        assert taken.issuperset(range(1, requestId)), "not the lowest"
         streams = {Role.RESPONDER: ["stdin"], Role.AUTHORIZER: [], Role.FILTER: ["stdin", "data"]}
         left = streams[role]
         if stdin is not None:

@@ -140,9 +140,40 @@ class BeginTests(SynchronousTestCase):
             return connection.begin([], keepConnection=True, stdin=b"")[0]
 
         self.assertEqual([1, 2, 3], [next(), next(), next()])
-        connection.receive(end(3) + end(1))
+        connection.receive(record(STDOUT, 3) + end(3) + record(STDOUT, 1) + end(1))
         self.assertEqual([1, 3, 4], [next(), next(), next()])
         self.assertEqual([1, 2, 3, 4], sorted(connection.streams))
+
+    def test_resting(self) -> None:
+        """Not at once that of a response without the end of STDOUT: more of it may come."""
+        connection = ClientConnection()
+
+        def next() -> int:
+            return connection.begin([], keepConnection=True, stdin=b"")[0]
+
+        answers = []
+        for ended in (True, False, False, True, True, False, True):
+            requestId = next()
+            answers.append(requestId)
+            ends = (record(STDOUT, requestId) if ended else b"") + end(requestId)
+            connection.receive(record(STDOUT, requestId, b"a") + ends)
+            self.assertTrue(connection.reusable)
+        self.assertEqual([1, 1, 2, 1, 1, 1, 2], answers)
+        next()
+        (violation,) = connection.receive(record(STDOUT, 1, b"late"))
+        self.assertIsInstance(violation, Violation)
+
+    def test_refusedDoesNotRest(self) -> None:
+        """That of a request that was refused is free at once: nothing was begun."""
+        connection = opened()
+        connection.receive(end(1, 0, ProtocolStatus.OVERLOADED))
+        self.assertEqual(1, connection.begin([], stdin=b"")[0])
+
+    def test_lastId(self) -> None:
+        """When no other id is left, the one that rests is used."""
+        connection = opened(65535)
+        connection.receive(end(9))
+        self.assertEqual(9, connection.begin([], stdin=b"")[0])
 
     def test_tooMany(self) -> None:
         """One request more than ``maxStreams`` is the caller's mistake."""
@@ -557,12 +588,18 @@ class ReusableTests(SynchronousTestCase):
 
     def test_stdinUnfinished(self) -> None:
         """Not when the response was complete before the request was."""
-        connection = ClientConnection(maxStreams=2)
+        connection = ClientConnection()
         connection.begin([], keepConnection=True)
         connection.receive(ANSWER)
         self.assertFalse(connection.reusable)
         self.assertEqual((), connection.streams)
         self.assertRaises(LocalProtocolError, connection.begin, [])
+        connection.maxStreams = 2
+        self.assertFalse(connection.reusable)
+        connection = ClientConnection(maxStreams=2)
+        connection.begin([], keepConnection=True)
+        connection.receive(ANSWER)
+        self.assertTrue(connection.reusable, "an application that multiplexes skips the rest")
         connection = ClientConnection()
         connection.begin([], keepConnection=True)
         connection.endStdin(1)

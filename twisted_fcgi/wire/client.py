@@ -27,9 +27,11 @@ from twisted_fcgi.wire.records import (
     HEADER_LENGTH,
     MANAGEMENT_ID,
     MAX_CONTENT,
+    MAX_REQUEST_ID,
     PADDING,
     PIECE,
     VERSION,
+    ProtocolStatus,
     RecordType,
     Role,
     encodeHeader,
@@ -52,6 +54,7 @@ PARAMS = int(RecordType.PARAMS)
 STDIN = int(RecordType.STDIN)
 AUTHORIZER = int(Role.AUTHORIZER)
 OPEN = Output.OPEN
+COMPLETE = int(ProtocolStatus.REQUEST_COMPLETE)
 
 #: The states of a request that was sent whole, or will not be.
 _DONE = (Input.NOTHING, Input.ABORTED)
@@ -62,19 +65,36 @@ _AFTER_STDIN = {
     role: TO_APPLICATION[owed, STDIN | ENDED][1] for role, owed in _AFTER_PARAMS.items()
 }
 
-#: How the usual response begins, to request 1, which is the only one unless the application
-#: multiplexes; and how it ends, with and without the end of STDOUT, and what that means.
-_USUAL_BEGIN = encodeHeader(RecordType.STDOUT, 1)[:4]
-_LONG_END = encodeHeader(RecordType.STDOUT, 1) + encodeRecord(RecordType.END_REQUEST, 1, bytes(8))
-_USUAL_ENDS: dict[bytes, tuple[Event, ...]] = {
-    _LONG_END: (StdoutEnded(1), EndRequest(1, 0, 0)),
-    _LONG_END[HEADER_LENGTH:]: (EndRequest(1, 0, 0),),
-}
+#: The states of a response whose end was said.
+_WHOLE = (Output.STDOUT_ENDED, Output.BOTH_ENDED)
+
+
+def _usual(requestId: int) -> tuple[bytes, tuple[int, dict[bytes, tuple[Event, ...]]]]:
+    """
+    How the usual response begins; its id, and how it ends and what that means.
+
+    It ends with the end of STDOUT and without.
+    """
+    header = encodeHeader(RecordType.STDOUT, requestId)
+    end = encodeRecord(RecordType.END_REQUEST, requestId, bytes(8))
+    over = EndRequest(requestId, 0, 0)
+    return header[:4], (requestId, {header + end: (StdoutEnded(requestId), over), end: (over,)})
+
+
+#: Of the requests that there are unless the application multiplexes.
+_USUAL = dict(map(_usual, (1, 2)))
+
+_LONGEST_END = 2 * HEADER_LENGTH + 8
 
 
 class ClientConnection(Connection):
     """
     Sends requests, receives responses.
+
+    A request has the lowest id that is free, as servers with a table of requests want
+    it.  One exception: when END_REQUEST came without the end of STDOUT before it, it
+    may have come too early.  That id rests until another one has ended so; what still
+    comes for it ends the connection, and does not pass for the next one's response.
 
     :param maxStreams: requests at a time; more than 1 only when the application
         said FCGI_MPXS_CONNS=1.
@@ -88,7 +108,17 @@ class ClientConnection(Connection):
     def __init__(self, *, maxStreams: int = 1, maxRecord: int = 4096) -> None:
         super().__init__(maxStreams, maxRecord)
         self._freeIds: list[int] = []
+        self._restingId = 0
         self._spent = False
+
+    @property
+    def maxStreams(self) -> int:
+        """Requests at a time; may be changed."""
+        return self._maxStreams
+
+    @maxStreams.setter
+    def maxStreams(self, most: int) -> None:
+        self._maxStreams = most
 
     @property
     def reusable(self) -> bool:
@@ -119,7 +149,7 @@ class ClientConnection(Connection):
         :param stdin: the whole body, sent along with its end; ``None`` when it
             follows through :meth:`stdin` and :meth:`endStdin`.  An authorizer
             is sent none at all; ``b""`` is fine for it.
-        :returns: the request's id, the lowest that is free, and what to write.
+        :returns: the request's id and what to write.
         :raises LocalProtocolError: if no request may be begun.
         """
         if self.over or self._spent or len(self._reading) >= self._maxStreams:
@@ -132,7 +162,7 @@ class ClientConnection(Connection):
             stdin = None
         if not isinstance(params, bytes):
             params = encodePairs(params)
-        requestId = heappop(self._freeIds) if self._freeIds else len(self._reading) + 1
+        requestId = heappop(self._freeIds) if self._freeIds else self._newId()
         self._spent = not keepConnection
         self._reading[requestId] = OPEN
         # In the usual case one call packs what stands before the parameters, and one what follows.
@@ -159,6 +189,13 @@ class ClientConnection(Connection):
             else:
                 pieces.append(_packEnds(VERSION, PARAMS, requestId, VERSION, STDIN, requestId))
         return requestId, b"".join(pieces)
+
+    def _newId(self) -> int:
+        """When no id is free: the first that was not used yet."""
+        requestId = len(self._reading) + (2 if self._restingId else 1)
+        if requestId > MAX_REQUEST_ID:
+            requestId, self._restingId = self._restingId, 0
+        return requestId
 
     def stdin(self, requestId: int, data: bytes) -> list[bytes]:
         """
@@ -212,35 +249,42 @@ class ClientConnection(Connection):
     def receive(self, data: bytes) -> list[Event]:
         """See :meth:`Connection.receive`."""
         # Most reads are one small response, as a whole: it is taken in one step.
-        size = len(data)
-        if (
-            size > HEADER_LENGTH
-            and data[:4] == _USUAL_BEGIN
-            and self._reading.get(1) is OPEN
-            and not (self._size or self._rest or self.over)
-        ):
-            length, padding = _unpackSizes(data)
-            stop = HEADER_LENGTH + length
-            at = stop + padding
-            if length and size - at <= len(_LONG_END):
-                ends = _USUAL_ENDS.get(data[at:])
-                if ends is not None:
-                    self._ended(1)
-                    return [Stdout(1, data[HEADER_LENGTH:stop]), *ends]
+        usual = _USUAL.get(data[:4])
+        if usual is not None:
+            requestId, allEnds = usual
+            size = len(data)
+            if (
+                size > HEADER_LENGTH
+                and self._reading.get(requestId) is OPEN
+                and not (self._size or self._rest or self.over)
+            ):
+                length, padding = _unpackSizes(data)
+                stop = HEADER_LENGTH + length
+                at = stop + padding
+                if length and size - at <= _LONGEST_END:
+                    ends = allEnds.get(data[at:])
+                    if ends is not None:
+                        self._ended(requestId, len(ends) == 2)
+                        return [Stdout(requestId, data[HEADER_LENGTH:stop]), *ends]
         return super().receive(data)
 
     def _endRequest(self, requestId: int, content: bytes, events: list[Event]) -> None:
         if len(content) < 8:
             raise RemoteProtocolError(f"END_REQUEST of {len(content)} bytes, not 8")
-        self._ended(requestId)
-        events.append(EndRequest(requestId, *_unpackEnd(content)))
+        end = EndRequest(requestId, *_unpackEnd(content))
+        whole = self._reading[requestId] in _WHOLE or end.protocolStatus != COMPLETE
+        self._ended(requestId, whole)
+        events.append(end)
 
-    def _ended(self, requestId: int) -> None:
-        """A request is over."""
+    def _ended(self, requestId: int, whole: bool) -> None:
+        """A request is over; ``whole`` says whether nothing more can come of it."""
         del self._reading[requestId]
-        heappush(self._freeIds, requestId)
-        if self._writing.pop(requestId) not in _DONE:
+        if self._writing.pop(requestId) not in _DONE and self._maxStreams == 1:
             self._spent = True
+        if not whole:
+            requestId, self._restingId = self._restingId, requestId
+        if requestId:
+            heappush(self._freeIds, requestId)
 
     def _valuesResult(self, requestId: int, content: bytes, events: list[Event]) -> None:
         events.append(Values(dict(decodePairs(content))))

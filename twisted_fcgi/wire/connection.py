@@ -193,7 +193,7 @@ class Connection:
                     )
                 if stop > size:
                     break
-                if requestId in states:
+                if after != CLOSED and requestId in states:
                     states[requestId] = after
                 self._whole[event](self, requestId, data[start:stop], events)
             at = stop + padding

@@ -27,6 +27,7 @@ __all__ = [
     "decodePath",
     "encodeForProxy",
     "encodePath",
+    "normalizePath",
     "parseAuthority",
     "parseTarget",
     "unescape",
@@ -128,6 +129,9 @@ _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_DOT = re.compile(rb"%2[Ee]")
 _ENCODED_SLASH = re.compile(rb"%2[Ff]")
 _ENCODED_LINE_END = re.compile(rb"%0[0AaDd]")
+_UNRESERVED_ESCAPE = re.compile(
+    rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
+)
 _NOT_SLASH_ESCAPE = re.compile(rb"%(?!2[Ff])[0-9A-Fa-f]{2}")
 _SAFE_ESCAPE = re.compile(rb"%(?!2[Ff]|0[0AaDd])[0-9A-Fa-f]{2}")
 
@@ -162,6 +166,21 @@ def decodePath(
     if slashes is EncodedSlashes.OFF:
         raise BadRequest("encoded slash in the path", 404)
     return _withoutDots(_ESCAPE.sub(_decoded, path), mergeSlashes)
+
+
+def normalizePath(path: bytes, mergeSlashes: bool = True) -> bytes:
+    """
+    A target's path, normalised but not decoded (``ap_normalize_path``).
+
+    Only what RFC 3986 calls unreserved is decoded (6.2.2.2).
+
+    :raises BadRequest: for a bad escape, or a path above the root.
+    """
+    if b"%" in path:
+        if _NO_ESCAPE.search(path):
+            raise BadRequest("bad escape in the path")
+        path = _UNRESERVED_ESCAPE.sub(_decoded, path)
+    return _withoutDots(path, mergeSlashes)
 
 
 def _withoutDots(path: bytes, mergeSlashes: bool) -> bytes:

@@ -45,10 +45,10 @@ def proxyPass(scope: Scope, words: list[Word], match: bool) -> None:
             path = word
         elif url is None:
             url = word
-        elif word.lower() in ("nocanon", "interpolate", "noquery"):
+        elif word.lower() in ("nocanon", "interpolate"):
             flags[word.lower()] = True
-            if word.lower() != "nocanon":
-                scope.warn(word, f"{word} has no effect yet")
+        elif word.lower() == "noquery":
+            scope.warn(word, "noquery has no effect: FastCGI always tells the query, in httpd too")
         else:
             if located and "=" not in word and url.startswith("/"):
                 raise url.error(f"{title} has no path of its own inside a section")
@@ -61,8 +61,9 @@ def proxyPass(scope: Scope, words: list[Word], match: bool) -> None:
         if key.lower() != "mapping":
             parameters.append((key, value))
         elif value.lower() in ("encoded", "servlet"):
-            flags["mapping"] = value.lower()
-            scope.warn(key, f"{key}={value} has no effect yet")
+            # httpd: flags of which servlet is one more than encoded
+            if flags.get("mapping") != "servlet":
+                flags["mapping"] = value.lower()
         else:
             raise value.error(f"{str(value)!r} is no mapping", "encoded or servlet")
     expression = pattern(path) if regular or (located and hasWildcards(path)) else None
@@ -89,7 +90,7 @@ def serve(scope: Scope, draft: MappingDraft, url: Word, parameters: Pairs, regul
     draft.url, draft.target = encode(target.url), target
     if target.scheme != "fcgi":
         scope.warn(url, f"{target.scheme}:// is not spoken here, such requests get a 500")
-    if regular and target.varies:
+    if target.varies and (regular or draft.flags.get("interpolate")):
         scope.warn(url, "an address must not come from the request, such requests get a 500")
     member = members.find(target, regular)
     if member is not None:

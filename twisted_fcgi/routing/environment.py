@@ -20,13 +20,23 @@ from twisted_fcgi.pcre import Match
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.settings import VariableChange, VariableCondition
 
-__all__ = ["Conditions", "Environment", "Names", "changed", "prepared", "substitute"]
+__all__ = [
+    "Conditions",
+    "Environment",
+    "Interpolation",
+    "Names",
+    "changed",
+    "prepared",
+    "substitute",
+]
 
 #: Variables by name (httpd: ``subprocess_env``).
 Environment = dict[bytes, bytes]
 
 #: httpd's bound on what a substitution makes (AP_PREGSUB_MAXLEN).
 MAX_SUBSTITUTED = 65536
+
+_VARIABLE = re.compile(rb"\$\{([^}]*)\}")
 
 _PIECE = re.compile(rb"\$([0-9])|\\(.)|([^$\\]+|[$\\])", re.S)
 
@@ -111,6 +121,25 @@ class Conditions:
                     environment[name] = text if condition.plain else substitute(text, match)
                     if notes is not None:
                         notes.variable(name, environment[name], condition.place)
+
+
+class Interpolation:
+    """
+    A text of a ProxyPass with ``${VARIABLE}`` in it (``ap_proxy_interpolate``).
+
+    :param names: the spelling of variables.
+    """
+
+    def __init__(self, text: bytes, names: Names) -> None:
+        # Texts, and between two of them the name of a variable.
+        self._pieces = _VARIABLE.split(text)
+        self._pieces[1::2] = map(names, self._pieces[1::2])
+
+    def made(self, environment: Environment) -> bytes:
+        """The text with the variables' values; one that is not set leaves nothing."""
+        pieces = list(self._pieces)
+        pieces[1::2] = [environment.get(name, b"") for name in pieces[1::2]]
+        return b"".join(pieces)
 
 
 def prepared(conditions: Sequence[VariableCondition] | None, names: Names) -> Conditions | None:

@@ -110,7 +110,7 @@ class Sections:
 
     :param base: what stands outside of them.
     :param sections: in the order of the files.
-    :ivar mapping: whether a ``<Location>`` has a ProxyPass in it.
+    :ivar hasEncoded: whether a ``<Location>`` has a ProxyPass for paths as they are sent.
     :ivar hasLocations: whether there is any ``<Location>``.
     :ivar hasProxies: whether there is any ``<Proxy>``.
     """
@@ -118,7 +118,7 @@ class Sections:
     def __init__(self, base: DirectorySettings, sections: Iterable[Section]) -> None:
         self._base = base
         self._all: list[Section] = []
-        self.mapping = base.mapping is not None
+        self.hasEncoded = False
         self._locations = Prefixes()
         self._locationPatterns = _Expressions()
         self._directories: dict[bytes, list[int]] = {}
@@ -141,7 +141,8 @@ class Sections:
         place = self._number(section)
         kind, path, pattern = section.kind, section.path, section.pattern
         if kind in (SectionKind.LOCATION, SectionKind.LOCATION_MATCH):
-            self.mapping = self.mapping or section.settings.mapping is not None
+            mapping = section.settings.mapping
+            self.hasEncoded = self.hasEncoded or (mapping is not None and bool(mapping.mapping))
             if pattern is not None:
                 self._locationPatterns.add(place, pattern)
             elif path is not None:

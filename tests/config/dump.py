@@ -74,7 +74,7 @@ def _field(name: str, value: object, known: set[MemberSettings]) -> Iterator[str
 def _below(value: Any, known: set[MemberSettings]) -> Iterator[str]:
     for item in fields(value):
         inner = getattr(value, item.name)
-        if item.name in ("place", "places"):
+        if item.name in ("place", "places", "readAccessFile"):
             continue  # many a line more, and the same as the order of the files
         if inner != _default(item) and inner is not None:
             for line in _field(item.name, inner, known):
@@ -94,6 +94,9 @@ def _simple(value: object) -> str:
         return "(compiled)"
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace") or "(empty)"
+    if isinstance(value, enum.Flag):
+        single = (member for member in type(value) if member.value.bit_count() == 1)
+        return "|".join(str(member.name) for member in single if member in value)
     if isinstance(value, enum.Enum):
         return str(value.value)
     if isinstance(value, frozenset):

@@ -1,4 +1,4 @@
-"""Tests for :mod:`twisted_fcgi.config.build`."""
+"""Tests for :mod:`twisted_fcgi.config.walk`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from types import FrameType
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi.config import load, loads
-from twisted_fcgi.config.build import _Walk
 from twisted_fcgi.config.drafts import ConfigurationDraft
 from twisted_fcgi.config.registry import Context, Registry, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.tree import TreeReader
+from twisted_fcgi.config.walk import Walk
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationErrors
 
@@ -107,7 +107,7 @@ class WalkTestCase(SynchronousTestCase):
         reader = TreeReader(registry, "/", {}, lambda path: "")
         reader.read("f", text)
         self.draft.errors = reader.errors
-        _Walk(registry, self.draft).walk(reader.nodes)
+        Walk(registry, self.draft).walk(reader.nodes)
         return [error.message for error in self.draft.errors]
 
     def rows(self, shape: Shape, contexts: Context = Context.ANYWHERE) -> Rows:

@@ -10,7 +10,9 @@ Storeys, each of which only knows the ones before it::
     drafts      what is being built: servers, sections; members: who shares what
     scope       the place of one directive: what its function reads and writes
     directives_*  the rows, by httpd's modules; parameters: of members and balancers
-    build       tree -> drafts -> Settings; serving: who serves which URL
+    walk        tree -> drafts
+    build       text -> drafts -> Settings; serving: who serves which URL
+    htaccess    .htaccess text -> a section; overriding: what it may say
     manual      the rows -> the reference
 
 ``shorthand`` makes the text that short command-line options stand for.

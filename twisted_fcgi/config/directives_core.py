@@ -289,29 +289,16 @@ def errorLog(scope: Scope, word: Word) -> None:
         scope.draft.values["errorLog"] = path
 
 
-@rows.directive(
-    "AllowOverride",
-    Shape.WORDS,
-    Context.DIRECTORY,
-    syntax="None",
-    default="None",
-    example='<Directory "/srv/www">\n    AllowOverride None\n</Directory>',
-)
-def allowOverride(scope: Scope, words: list[Word]) -> None:
-    """Only ``None``: no ``.htaccess`` files are read."""
-    if [word.lower() for word in words] != ["none"]:
-        raise scope.error("no .htaccess files are read", "AllowOverride None")
-
-
 rows.ignore(
     """
-    User Group PidFile ServerTokens ServerSignature Mutex
-    CoreDumpDirectory EnableMMAP EnableSendfile ExtendedStatus HostnameLookups AcceptFilter
-    ListenBacklog GracefulShutdownTimeout MaxMemFree ReceiveBufferSize SendBufferSize
-    ScoreBoardFile ThreadStackSize SeeRequestTail ErrorLogFormat AccessFileName
+    User Group PidFile ServerTokens Mutex CoreDumpDirectory ExtendedStatus HostnameLookups
+    AcceptFilter ListenBacklog GracefulShutdownTimeout MaxMemFree ReceiveBufferSize SendBufferSize
+    ScoreBoardFile ThreadStackSize SeeRequestTail ErrorLogFormat
     """,
     "it concerns httpd's own process",
 )
+rows.ignore("EnableMMAP EnableSendfile", "it concerns httpd's own process", Override.FILE_INFO)
+rows.ignore("ServerSignature", "it concerns httpd's own process", Override.ANY)
 
 mpm = Rows("mpm")
 mpm.ignore(

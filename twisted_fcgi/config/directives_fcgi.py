@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twisted_fcgi.config import expressions
-from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.words import Word
@@ -21,6 +21,7 @@ rows = Rows("mod_proxy_fcgi")
     syntax="FPM|GENERIC",
     default="FPM",
     example="ProxyFCGIBackendType GENERIC",
+    override=Override.FILE_INFO,
 )
 def proxyFcgiBackendType(scope: Scope, word: Word) -> None:
     """How SCRIPT_FILENAME is spelled: for PHP-FPM, or for anything else."""
@@ -36,6 +37,7 @@ def proxyFcgiBackendType(scope: Scope, word: Word) -> None:
     Context.ANYWHERE,
     syntax="condition [!]name [value]",
     example='ProxyFCGISetEnvIf "true" PATH_INFO "%{reqenv:SCRIPT_NAME}"',
+    override=Override.FILE_INFO,
 )
 def proxyFcgiSetEnvIf(scope: Scope, condition: Word, name: Word, value: Word | None) -> None:
     """Sets or removes a variable when a condition holds, after all others are known."""

@@ -12,7 +12,7 @@ import re
 import socket
 
 from twisted_fcgi.config.drafts import SectionDraft, ServerDraft
-from twisted_fcgi.config.registry import Context, Rows, Shape
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import addressPort, pattern
@@ -78,7 +78,14 @@ def section(
         return scope.inside(inside, draft)
 
     rows.directive(
-        name, Shape.WORDS, contexts, inside=inside, syntax=syntax, example=example, doc=doc
+        name,
+        Shape.WORDS,
+        contexts,
+        inside=inside,
+        syntax=syntax,
+        example=example,
+        doc=doc,
+        override=Override.ANY if inside is Context.FILES else None,
     )(apply)
 
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from twisted_fcgi.settings import Override
+
 __all__ = ["Context", "Directive", "Foreign", "Override", "Registry", "Rows", "Shape"]
 
 
@@ -62,17 +64,6 @@ class Context(enum.Flag):
         return ", ".join(text for context, text in names.items() if context in self)
 
 
-class Override(enum.Enum):
-    """What AllowOverride has to say for a directive to be allowed in ``.htaccess``."""
-
-    AUTH_CONFIG = "AuthConfig"
-    FILE_INFO = "FileInfo"
-    INDEXES = "Indexes"
-    LIMIT = "Limit"
-    OPTIONS = "Options"
-    ANY = "any"
-
-
 @dataclass(frozen=True)
 class Directive:
     """
@@ -80,7 +71,7 @@ class Directive:
 
     :ivar name: as the manual spells it; a section's begins with ``<``.
     :ivar contexts: where it may stand.
-    :ivar apply: what it does; see :mod:`twisted_fcgi.config.build` for directives,
+    :ivar apply: what it does; see :mod:`twisted_fcgi.config.walk` for directives,
         :mod:`twisted_fcgi.config.tree` for those that act while files are read.
     :ivar doc: for the reference; the first line is a summary.
     :ivar syntax: its arguments, for people.
@@ -140,7 +131,7 @@ class Rows:
 
         return decorate
 
-    def ignore(self, names: str, why: str) -> None:
+    def ignore(self, names: str, why: str, override: Override | None = None) -> None:
         """Rows for directives that are understood and have no meaning here."""
         for name in names.split():
             self._rows.append(
@@ -152,6 +143,7 @@ class Rows:
                     f"Ignored: {why}.",
                     origin=self.origin,
                     ignored=why,
+                    override=override,
                 )
             )
 

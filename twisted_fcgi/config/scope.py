@@ -105,11 +105,16 @@ class Scope:
         if word[:6].lower() != "proxy:":
             return
         url = word.part(6)
+        overriding = self.draft.overriding
         try:
             if isBalancerName(url):
                 section.balancer = balancerName(url)
             else:
                 section.target = self.target(url)
+            if overriding is not None:
+                overriding.checkProxy(url, section.target, section.balancer)
         except ConfigurationError as error:
+            if overriding is not None:
+                raise
             # httpd reads it when a request comes, and answers with an error
             self.warn(url, f"{error.message}, such requests get a 500")

@@ -26,6 +26,7 @@ class Serving:
     :param base: those of the main server, for a virtual host.
     :ivar members: all, the main server's first.
     :ivar balancers: all, by name.
+    :ivar made: those that only a URL describes; equal ones are the same object.
     """
 
     def __init__(self, own: Members, base: Serving | None = None) -> None:
@@ -37,6 +38,7 @@ class Serving:
             known = self.balancers.get(name)
             if known is None or not known.members:  # the main server's goes first
                 self.balancers[name] = balancer.settings
+        self.made: dict[MemberSettings, MemberSettings] = {}
         self._names: Names[MemberDraft] = Names()
         self._asked = frozenset(own.balancers)
         self._varies = False
@@ -81,11 +83,20 @@ class Serving:
             made = MemberSettings(
                 url, target.host, target.port, target.socket, defined=False, place=target.place
             )
+            made = self.made.setdefault(made, made)
         else:
-            made = _at(best, target)
+            made = self._at(best, target)
         if not some:
             return {"member": made}
-        return {"member": made, "candidates": tuple(_at(member, target) for member in some)}
+        return {"member": made, "candidates": tuple(self._at(member, target) for member in some)}
+
+    def _at(self, member: MemberDraft, target: Target) -> MemberSettings:
+        """A member's settings; those of one without a socket serve a target's socket."""
+        settings = member.settings
+        if settings.socket is None and target.socket is not None:
+            made = replace(settings, socket=target.socket)
+            return self.made.setdefault(made, made)
+        return settings
 
     def _near(self, target: Target) -> list[MemberDraft]:
         """The members that may serve URLs that begin like a target's, in their order."""
@@ -98,11 +109,3 @@ class Serving:
         ]
         near.sort(key=lambda member: member.number)
         return near if self.base is None else self.base._near(target) + near
-
-
-def _at(member: MemberDraft, target: Target) -> MemberSettings:
-    """A member's settings; those of one without a socket serve a target's socket."""
-    settings = member.settings
-    if settings.socket is None and target.socket is not None:
-        return replace(settings, socket=target.socket)
-    return settings

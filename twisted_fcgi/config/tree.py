@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from twisted_fcgi.config.overriding import Overriding
 from twisted_fcgi.config.registry import Directive, Registry
 from twisted_fcgi.config.source import MAX_LINE, Line, Mark, SourceFile, logicalLines
 from twisted_fcgi.config.words import Word, getWord
@@ -78,6 +79,7 @@ class TreeReader:
     :ivar variables: values of Define; ``${}`` looks here first, then into
         ``environment``.
     :ivar readFile: a path's text; raises :class:`OSError`.
+    :ivar overriding: of a ``.htaccess``, what it may say.
     """
 
     def __init__(
@@ -87,10 +89,12 @@ class TreeReader:
         environment: Mapping[str, str],
         readFile: Callable[[str], str],
         defines: Mapping[str, str | None] | None = None,
+        overriding: Overriding | None = None,
     ) -> None:
         self.registry = registry
         self.serverRoot = serverRoot
         self.environment = environment
+        self.overriding = overriding
         self.readFile = readFile
         self.defines: dict[str, None] = dict.fromkeys(defines or ())
         self.variables = {k: v for k, v in (defines or {}).items() if v is not None}
@@ -181,11 +185,21 @@ class TreeReader:
             end = bracket
         node = Node(name, line, at, end, row)
         if row is not None and row.onRead:
-            row.apply(self, node)
+            if self._permitted(row, node):
+                row.apply(self, node)
         elif section:
             self._push(node, opened, outer)
         else:
             (opened[-1].children if opened else outer).append(node)
+
+    def _permitted(self, row: Directive, node: Node) -> bool:
+        """Whether it may act here; a section that may not is skipped."""
+        if self.overriding is None or self.overriding.permits(row):
+            return True
+        if row.section:
+            self.skip(node)
+        self.warnings.append(self.overriding.forbidden(row, node.name))
+        return False
 
     def _push(self, node: Node, opened: list[Node], outer: list[Node]) -> None:
         (opened[-1].children if opened else outer).append(node)

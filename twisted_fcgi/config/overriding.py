@@ -1,0 +1,127 @@
+"""
+What a ``.htaccess`` may say: some directives, and some applications.
+
+Whoever can write one is not who wrote the configuration.  Only directives with an
+``override`` in their row can stand in it, and only when AllowOverride names that
+kind; what acts on the process or on other files (Include, Define) never can.  An
+application has to be one that the configuration of its virtual host names, or a
+``.htaccess`` would reach every port and every socket that the gateway reaches
+(httpd lets it; CVE-2021-40438 is the same door).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from twisted_fcgi.config.registry import Directive
+from twisted_fcgi.config.targets import Target
+from twisted_fcgi.config.words import Word
+from twisted_fcgi.settings import (
+    AllowOverride,
+    DirectorySettings,
+    MemberSettings,
+    Override,
+    VirtualHost,
+)
+
+__all__ = ["Overriding"]
+
+_TITLES = {
+    Override.AUTH_CONFIG: "AuthConfig",
+    Override.FILE_INFO: "FileInfo",
+    Override.INDEXES: "Indexes",
+    Override.LIMIT: "Limit",
+    Override.OPTIONS: "Options",
+}
+
+
+class Overriding:
+    """
+    What holds for one ``.htaccess``.
+
+    :param host: the virtual host that it belongs to.
+    :param allow: AllowOverride.
+    :param directives: AllowOverrideList, in lower case.
+    """
+
+    def __init__(
+        self, host: VirtualHost, allow: AllowOverride, directives: frozenset[str] = frozenset()
+    ) -> None:
+        self.allow = allow
+        self._host = host
+        self._directives = directives
+
+    def permits(self, row: Directive) -> bool:
+        """Whether a directive may stand here."""
+        if row.override is not None and row.override & self.allow.kinds:
+            return True
+        return row.name.lower() in self._directives
+
+    def forbidden(self, row: Directive, name: Word) -> str:
+        """
+        A notice about a directive that may not.
+
+        :raises ConfigurationError: unless it is to be passed over.
+        """
+        title = f"{row.name}>" if row.section else row.name
+        error = name.error(f"{title} is not allowed here", _hint(row))
+        if not self.allow.skipsForbidden:
+            raise error
+        return f"{error.file}:{error.line}:{error.column}: {error.message}"
+
+    def checkProxy(self, url: Word, target: Target | None, balancer: str | None) -> None:
+        """
+        Hold a ``proxy:`` URL to the applications of the virtual host.
+
+        :raises ConfigurationError: when it names another one.
+        """
+        if self._host.allowOverrideProxy:
+            return
+        known = (
+            balancer in {known.name for known in self._host.balancers}
+            if target is None
+            else (target.socket or (target.host, target.port)) in self._addresses
+        )
+        if not known:
+            raise url.error(
+                f"the configuration of {self._host.name} names no application {str(url)!r}",
+                "a .htaccess can only name those that it does; see AllowOverrideProxy",
+            )
+
+    @cached_property
+    def _addresses(self) -> frozenset[str | tuple[str, int]]:
+        """Of all applications that the virtual host's configuration names."""
+        return frozenset(
+            member.socket or (member.host, member.port) for member in _members(self._host)
+        )
+
+
+def _hint(row: Directive) -> str:
+    if row.override is None:
+        return "it may not stand in a .htaccess"
+    kinds = ", ".join(title for kind, title in _TITLES.items() if kind in row.override)
+    return f"AllowOverride has to say {kinds if row.override is not Override.ANY else 'anything'}"
+
+
+def _members(host: VirtualHost) -> Iterator[MemberSettings]:
+    """All that it names: described, or only in a ProxyPass or SetHandler."""
+    yield from host.members
+    for balancer in host.balancers:
+        yield from balancer.members
+    for mapping in host.mappings:
+        if mapping.member is not None:
+            yield mapping.member
+    yield from _ofSettings(host.directory)
+    sections = [*host.sections]
+    while sections:
+        section = sections.pop()
+        sections += section.sections
+        yield from _ofSettings(section.settings)
+
+
+def _ofSettings(settings: DirectorySettings) -> Iterator[MemberSettings]:
+    if settings.member is not None:
+        yield settings.member
+    if settings.mapping is not None and settings.mapping.member is not None:
+        yield settings.mapping.member

@@ -27,6 +27,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from twisted_fcgi.backend import transports
+from twisted_fcgi.backend.hub import turn
 from twisted_fcgi.backend.transports import DirectEndpoint, EagerConnection
 
 __all__ = ["DirectEndpointTests", "EagerTests"]
@@ -92,6 +93,8 @@ class EagerTests(SynchronousTestCase):
     """Tests for :class:`EagerWriting`, in an :class:`EagerConnection`."""
 
     def setUp(self) -> None:
+        # A test may be run by what a socket just told.
+        self.patch(turn, "collected", None)
         self.reactor = Reactor()
         ours, self.peer = socket.socketpair()
         self.addCleanup(self.peer.close)

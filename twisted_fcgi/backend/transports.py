@@ -7,9 +7,10 @@ a timer and half a dozen objects on a connect that takes a UNIX socket or the
 loopback no time at all.  With a connection for each request, which is what
 httpd does by default, that is most of a request's cost.
 
-- :class:`EagerWriting` sends in the same turn when nothing is buffered, but no more
-  than :attr:`~EagerWriting.ALLOWANCE` bytes before it lets the reactor look after
-  others; and it closes at once when it is asked to while it reads.
+- :class:`EagerWriting` sends in the same turn (see :mod:`~twisted_fcgi.backend.hub`)
+  when nothing is buffered, but no more than :attr:`~EagerWriting.ALLOWANCE` bytes before
+  it lets the reactor look after others; and it closes at once when it is asked to while
+  it reads.
 - :class:`DirectEndpoint` connects at once when that is possible.
 - :func:`acceptEagerly` does the same for what a port accepts.
 
@@ -43,6 +44,8 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Connection, Port, Server
 from zope.interface import implementer
 
+from twisted_fcgi.backend.hub import hubOf, turn
+
 __all__ = ["DirectEndpoint", "EagerConnection", "EagerServer", "EagerWriting", "acceptEagerly"]
 
 _int = Struct("i")
@@ -56,31 +59,13 @@ JOINED = 4096
 _Mixed: Any = Connection if TYPE_CHECKING else object
 
 
-class _Turn:
-    """
-    The time in which one transport reads.
-
-    :ivar transports: those that something is collected for; ``None`` while none reads.
-    """
-
-    __slots__ = ("transports",)
-
-    def __init__(self) -> None:
-        self.transports: list[EagerWriting] | None = None
-
-
-# Of the process.  No attribute of EagerWriting: to set one of a class makes Python forget
-# what it had learnt about the methods and attributes of that class and those below it.
-_turn = _Turn()
-
-
 class EagerWriting(_Mixed):
     """
     Mixed into a :class:`twisted.internet.tcp.Connection` before it.
 
     While one of these transports reads, what is written to any of them is collected,
-    and sent when it has read: one system call for each, however many parts a protocol
-    writes.
+    and sent when it, and all others that are ready, have read: one system call for each,
+    however many parts a protocol writes.
 
     :cvar ALLOWANCE: the most bytes sent at once between two events of this
         socket; without it a fast peer would have the whole process for itself.
@@ -110,15 +95,15 @@ class EagerWriting(_Mixed):
 
     def _writePieces(self, pieces: list[bytes], size: int) -> None:
         collected = self._collectedSize
-        transports = _turn.transports
-        if transports is None or collected + size > self._allowance:
+        sends = turn.collected
+        if sends is None or collected + size > self._allowance:
             self._sendCollected()
             self._send(pieces, size)
         elif collected:
             self._collected += pieces
             self._collectedSize = collected + size
         else:
-            transports.append(self)
+            sends.append(self._sendCollected)
             self._collected = pieces
             self._collectedSize = size
 
@@ -172,17 +157,19 @@ class EagerWriting(_Mixed):
         if not data:
             return CONNECTION_DONE
         self._allowance = self.ALLOWANCE
-        transports = _turn.transports = []
+        # Where there is no hub, this transport's reading is a turn by itself.
+        sends = turn.begin() if turn.collected is None else None
         self._inRead = True
         try:
             self.protocol.dataReceived(data)
         finally:
             self._inRead = False
-            _turn.transports = None
-            for transport in transports:
-                transport._sendCollected()
-        if self.disconnecting and self._isEager():
-            return CONNECTION_DONE
+            if sends is not None:
+                turn.end(sends)
+        if self.disconnecting:
+            self._sendCollected()
+            if self._isEager():
+                return CONNECTION_DONE
         return None
 
     def doWrite(self) -> Any:
@@ -228,6 +215,10 @@ class EagerWriting(_Mixed):
 
 class EagerServer(EagerWriting, Server):
     """A server's end of a connection."""
+
+    def __init__(self, *arguments: Any) -> None:
+        *rest, reactor = arguments
+        super().__init__(*rest, hubOf(reactor))
 
 
 def acceptEagerly(port: object) -> None:
@@ -369,7 +360,7 @@ class DirectEndpoint:
             skt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         protocol = factory.buildProtocol(self.address)
         assert protocol is not None
-        protocol.makeConnection(EagerConnection(skt, protocol, self.reactor, self.address))
+        protocol.makeConnection(EagerConnection(skt, protocol, hubOf(self.reactor), self.address))
         return protocol
 
     def _failed(self, code: int) -> Deferred[Any]:

@@ -7,6 +7,7 @@ Mistakes of the caller are one line on standard error and exit status 2.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import NoReturn
 
 from twisted_fcgi import __version__, config
 from twisted_fcgi.errors import ConfigurationErrors
+from twisted_fcgi.message import Address as ClientAddress
+from twisted_fcgi.scripts.explain import explain
 from twisted_fcgi.scripts.probe import Address, probe
 from twisted_fcgi.wire import Role
 
@@ -95,8 +98,12 @@ def _data(text: str) -> bytes:
 
 def _addProbe(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("address", type=_address, metavar="ADDRESS",
-        help="host:port, unix:/path, /path, fcgi://host:port/path or unix:/path|fcgi://host/path")
+    add(
+        "address",
+        type=_address,
+        metavar="ADDRESS",
+        help="host:port, unix:/path, /path, fcgi://host:port/path or unix:/path|fcgi://host/path",
+    )
     add("script", nargs="?", default="/", metavar="SCRIPT",
         help="the script's path as the application sees it, below the path of a fcgi:// URL; "
         "may have a ?query")  # fmt: skip
@@ -119,6 +126,36 @@ def _addProbe(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _peer(text: str) -> ClientAddress:
+    """``ADDRESS`` or ``ADDRESS:PORT``; an IPv6 address with a port stands in brackets."""
+    match = re.fullmatch(
+        r"\[([0-9A-Fa-f:.]+)\](?::(\d+))?|([0-9.]+)(?::(\d+))?|([0-9A-Fa-f:.]+)", text
+    )
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no IP address")
+    return ClientAddress(
+        (match[1] or match[3] or match[5]).encode("ascii"), int(match[2] or match[4] or 0)
+    )
+
+
+def _addExplain(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("url", metavar="URL", help="http://host:port/path?query, or a path alone")
+    add("--config", required=True, metavar="FILE", help="the configuration")
+    add("-D", "--define", action="append", default=[], metavar="NAME[=VALUE]",
+        help="as httpd's -D: what <IfDefine> asks for")  # fmt: skip
+    add("-X", "--method", default="GET", metavar="METHOD", help="default: %(default)s")
+    add("-H", "--header", action="append", default=[], type=_parameter(":"),
+        metavar="'NAME: VALUE'", help="a field of the request")  # fmt: skip
+    add("--client", type=_peer, default=ClientAddress(b"127.0.0.1", 0),
+        metavar="ADDRESS[:PORT]", help="who asks (default: 127.0.0.1)")  # fmt: skip
+    add("--server", type=_peer, metavar="ADDRESS[:PORT]",
+        help="where the client is connected to (default: the URL's host, or 127.0.0.1 for a "
+        "name, and its port)")  # fmt: skip
+    add("--json", action="store_true", help="for programs")
+    parser.epilog = "Exit status: 0; 1 when the request would be refused; 2 for wrong usage."
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -136,6 +173,12 @@ COMMANDS: tuple[
     ],
     ...,
 ] = (
+    (
+        "explain",
+        "say what is done with a request and why, without sending it",
+        _addExplain,
+        explain,
+    ),
     ("check", "read configurations, and say what is wrong with them", _addCheck, check),
     ("probe", "send one request to an application, and watch", _addProbe, probe),
 )

@@ -1,0 +1,346 @@
+"""
+What ``fcgi explain`` has to say, as data.
+
+:func:`makeReport` asks the rooms that serve requests (routing, cgi, balance) and puts
+texts in the place of their bytes and the configuration's own lines beside their places.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from twisted_fcgi.balance import Balancer
+from twisted_fcgi.cgi.sources import Origin, Sourced, Variable, sourced
+from twisted_fcgi.config.directives import REGISTRY
+from twisted_fcgi.errors import RequestError
+from twisted_fcgi.message import Request, Route, RouteKind
+from twisted_fcgi.routing import Router
+from twisted_fcgi.routing.explain import HostReason, explain
+from twisted_fcgi.scripts.hints import Hint, answerHints, hostHints
+from twisted_fcgi.scripts.scriptfile import Asked, ScriptFile, findScript, hints, readByFpm
+from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.web.attempts import BalancedAttempts
+
+__all__ = ["Answer", "Line", "Lines", "Member", "Report", "Told", "makeReport"]
+
+
+@dataclass
+class Line:
+    """
+    A line of the configuration.
+
+    :ivar place: its file and number; empty for a default.
+    :ivar text: what stands there.
+    :ivar remark: what it did, or why it counts.
+    """
+
+    place: str
+    text: str
+    remark: str = ""
+
+
+@dataclass
+class Answer:
+    """
+    What the client gets.
+
+    :ivar kind: one of :class:`~twisted_fcgi.message.RouteKind`.
+    :ivar status: of what we answer ourselves; 0 where the application says it.
+    :ivar reason: of a refusal, and what else is answered.
+    :ivar location: of a redirect.
+    :ivar file: that is served.
+    :ivar line: that decided it.
+    :ivar document: the refusal's ErrorDocument.
+    """
+
+    kind: str
+    status: int = 0
+    reason: str = ""
+    location: str = ""
+    file: str = ""
+    line: Line | None = None
+    document: Line | None = None
+
+
+@dataclass
+class Member:
+    """
+    Who is asked.
+
+    :ivar reuse: whether connections are kept for further requests.
+    :ivar max: connections at a time; ``None`` for no limit.
+    :ivar timeout: silence that is borne, in seconds.
+    """
+
+    url: str
+    address: str
+    reuse: bool
+    max: int | None
+    timeout: float
+    route: str
+    place: str
+
+
+@dataclass
+class Told:
+    """
+    A variable.
+
+    :ivar source: who said it: a directive, a header field, or the server; or why it is
+        not told.
+    :ivar place: of the directive.
+    """
+
+    name: str
+    value: str
+    source: str
+    place: str = ""
+
+
+@dataclass
+class Report:
+    """
+    All of it.
+
+    :ivar request: method and URL.
+    :ivar host: the virtual host; ``None`` when it was refused before there was one.
+    :ivar balancer: its name, where one is asked.
+    :ivar members: who is asked, in the order in which they are.
+    :ivar script: the file that it is asked to run, as PHP-FPM reads its name.
+    :ivar variables: that the first of them is told, in the order in which they are sent.
+    :ivar untold: header fields and variables that it is not told, and why.
+    """
+
+    request: str
+    client: str
+    server: str
+    answer: Answer
+    host: Line | None = None
+    sections: list[Line] = field(default_factory=list)
+    steps: list[Line] = field(default_factory=list)
+    balancer: str = ""
+    members: list[Member] = field(default_factory=list)
+    script: ScriptFile | None = None
+    variables: list[Told] = field(default_factory=list)
+    untold: list[Told] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
+
+
+class Lines:
+    """
+    The configuration's lines by their places.
+
+    :param read: a file's text by its name; raises :class:`OSError`.
+    """
+
+    def __init__(self, read: Callable[[str], str]) -> None:
+        self._read = read
+        self._files: dict[str, list[str]] = {}
+
+    def text(self, place: str) -> str:
+        """The line at a place, or the empty string."""
+        name, _, number = place.rpartition(":")
+        if name not in self._files:
+            try:
+                self._files[name] = self._read(name).split("\n")
+            except OSError:
+                self._files[name] = []
+        lines = self._files[name]
+        return lines[int(number) - 1].strip() if name and int(number) <= len(lines) else ""
+
+    def directive(self, place: str) -> str:
+        """The name of the directive at a place."""
+        word = self.text(place).partition(" ")[0]
+        row = REGISTRY.get(word)
+        return word if row is None else row.name
+
+    def line(self, place: str, remark: str = "", default: str = "") -> Line:
+        """
+        The line at a place, with a remark.
+
+        :param default: what to show where there is none.
+        """
+        return Line(place, self.text(place) or default, remark)
+
+
+def makeReport(
+    settings: Settings, request: Request, url: str, read: Callable[[str], str]
+) -> Report:
+    """
+    Explain a request.
+
+    :param url: what to call it.
+    :param read: a configuration file's text by its name.
+    """
+    return _Reporter(settings, request, url, Lines(read)).report
+
+
+class _Reporter:
+    """Fills one report."""
+
+    def __init__(self, settings: Settings, request: Request, url: str, lines: Lines) -> None:
+        self._lines = lines
+        self._router = Router(settings)
+        self._explained = explained = explain(self._router, request)
+        self._request = explained.request
+        self._route = route = explained.route
+        server = request.server
+        self.report = report = Report(
+            f"{_text(request.method)} {url}",
+            _text(request.client.host),
+            f"{_text(server.host)}:{server.port}",
+            Answer(route.kind, route.status),
+        )
+        report.host = self._host(bool(settings.hosts))
+        report.sections = [lines.line(section.place) for section in explained.sections]
+        report.steps = [lines.line(step.place, step.done, step.name) for step in explained.steps]
+        if route.kind == RouteKind.FASTCGI:
+            try:
+                self._askApplication()
+            except RequestError as error:
+                self._refuse(error.status, error.reason)
+        else:
+            self._answer()
+        report.hints += [*answerHints(explained), *hostHints(settings, explained)]
+
+    def _host(self, several: bool) -> Line | None:
+        explained = self._explained
+        host, sharing = explained.host, len(explained.sharing)
+        if host is None:
+            return None
+        reason = {
+            HostReason.MAIN: "no <VirtualHost> is for this address" if several else "",
+            HostReason.ADDRESS: "the only one for this address",
+            HostReason.NAME: f"{explained.name} is asked for; {sharing} share this address",
+            HostReason.DEFAULT: f"no name fits: the first of {sharing} for this address",
+        }[explained.reason]
+        return self._lines.line(host.place, reason, f"the main server, {host.name}")
+
+    # What the client gets without an application.
+
+    def _answer(self) -> None:
+        explained, route, answer = self._explained, self._route, self.report.answer
+        if route.kind == RouteKind.REFUSE:
+            self._refuse(route.status, route.reason)
+        answer.location = _text(route.location)
+        if route.kind == RouteKind.STATIC:
+            answer.file = _text(route.filename)
+        if answer.line is not None:
+            return
+        mapping = explained.mapping
+        if mapping is not None and mapping.target is None:
+            answer.line = self._lines.line(mapping.place)
+        elif explained.file[0] and (place := route.host.places.get("documentRoot", "")):
+            answer.line = self._lines.line(place)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        explained, answer = self._explained, self.report.answer
+        answer.kind, answer.status, answer.reason = RouteKind.REFUSE, status, reason
+        place = explained.refused
+        if not place and status == 500 and explained.mapping is not None:
+            place = explained.mapping.place
+        if place:
+            answer.line = self._lines.line(place)
+        if explained.document is not None:
+            answer.document = self._lines.line(explained.document.place)
+
+    # What an application is asked.
+
+    def _askApplication(self) -> None:
+        explained, report, route = self._explained, self.report, self._route
+        mapping = explained.mapping if not explained.file[1] else None
+        place = explained.handled if mapping is None else mapping.place
+        report.answer.line = self._lines.line(place)
+        asked = [(member, route) for member in route.members]
+        if route.balancer is not None:
+            report.balancer = route.balancer
+            asked = self._elected(route.balancer)
+        if not asked:
+            raise RequestError("there is nobody to ask", 503)
+        report.members = [self._member(member) for member, _ in asked]
+        member, route = asked[0]
+        told = sourced(self._request, route, member, explained.places)
+        self._tell(told, place)
+        for variable in told.variables:
+            if variable.name == b"SCRIPT_FILENAME":
+                script = findScript(readByFpm(variable.value))
+                report.script = script
+                url = (route.directory.handler if mapping is None else mapping.target) or b""
+                report.hints += hints(
+                    Asked(
+                        member,
+                        route.directory.backendType,
+                        variable.place or place,
+                        os.fsencode(route.host.documentRoot or ""),
+                        route.host.places.get("documentRoot", ""),
+                        route.uri,
+                        _pathOf(url),
+                        mapping is not None,
+                        mapping is not None and mapping.pattern is not None,
+                    ),
+                    script,
+                )
+                return
+        report.hints.append(Hint("The application is told no SCRIPT_FILENAME.", place))
+
+    def _elected(self, name: str) -> list[tuple[MemberSettings, Route]]:
+        """Whom a balancer's first request would ask, one after the other."""
+        settings = next(each for each in self._route.host.balancers if each.name == name)
+        elected, balancer = self._router.elected, Balancer(settings)
+        return list(BalancedAttempts(balancer, self._request, self._route, elected, lambda: 0.0))
+
+    def _member(self, member: MemberSettings) -> Member:
+        host = self._route.host
+        return Member(
+            member.url,
+            member.address,
+            member.reuse,
+            member.max,
+            member.timeout or host.proxyTimeout or host.timeout,
+            member.route,
+            member.place,
+        )
+
+    # What it is told.
+
+    def _tell(self, told: Sourced, place: str) -> None:
+        report = self.report
+        report.variables = [self._told(variable, place) for variable in told.variables]
+        for variables, why in (told.overruled, "has no effect:"), (told.removed, "removed by"):
+            for variable in variables:
+                row = self._told(variable, place)
+                report.untold.append(replace(row, source=f"{why} {row.source}"))
+        for name, reason in told.untold:
+            value = self._request.headers.get(name.lower()) or b""
+            report.untold.append(Told(_text(name), _text(value), f"not passed: {reason}"))
+
+    def _told(self, variable: Variable, place: str) -> Told:
+        name, value = _text(variable.name), _text(variable.value)
+        if variable.origin == Origin.LINE:
+            return Told(name, value, self._lines.directive(variable.place), variable.place)
+        if variable.origin == Origin.FIELD:
+            return Told(name, value, f"request header {_text(variable.field)}")
+        if name == "SCRIPT_FILENAME":
+            return Told(name, value, self._lines.directive(place), place)
+        own = self._route.host.places.get(_SETTINGS.get(name, ""), "")
+        return Told(name, value, self._lines.directive(own) or "server", own)
+
+
+#: Variables of the server that a directive sets, and its field.
+_SETTINGS = {
+    "SERVER_ADMIN": "admin",
+    "DOCUMENT_ROOT": "documentRoot",
+    "CONTEXT_DOCUMENT_ROOT": "documentRoot",
+}
+
+
+def _pathOf(url: bytes) -> bytes:
+    """The path of an application's URL in the configuration."""
+    slash = url.find(b"/", url.find(b"://") + 3)
+    return url[slash:] if slash >= 0 else b""
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")

@@ -14,6 +14,7 @@ from twisted_fcgi.config import (
     directives_http,
     directives_overriding,
     directives_proxy,
+    directives_proxying,
     directives_reading,
     directives_sections,
 )
@@ -38,6 +39,7 @@ REGISTRY = Registry(
         directives_env.rows,
         directives_env.setenvif,
         directives_proxy.rows,
+        directives_proxying.rows,
         directives_fcgi.rows,
         directives_errors.rows,
         directives_errors.proxy,

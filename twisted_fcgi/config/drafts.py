@@ -195,6 +195,8 @@ class ServerDraft:
     :ivar limits: fields of :class:`Limits`.
     :ivar aliases: Alias and AliasMatch outside all sections.
     :ivar redirects: Redirect and its like, likewise.
+    :ivar blocked: ProxyBlock.
+    :ivar inherits: ProxyPassInherit and BalancerInherit, as far as they were said.
     :ivar directory: what else stands outside all sections.
     """
 
@@ -203,6 +205,8 @@ class ServerDraft:
         self.values = Values()
         self.aliases: list[Alias] = []
         self.redirects: list[Redirect] = []
+        self.blocked: list[str] = []
+        self.inherits: dict[str, bool] = {}
         self.limits: dict[str, Any] = {}
         self.directory = SectionDraft()
         self.sections: list[SectionDraft] = []
@@ -222,6 +226,7 @@ class ServerDraft:
             balancers=tuple(serving.balancers.values()),
             pathAliases=tuple(self.aliases),
             redirects=tuple(self.redirects),
+            blocked=tuple(self.blocked),
             readAccessFile=reading and reading(serving),
             places=self.values.places,
             **self.values,
@@ -250,18 +255,20 @@ class FinishedServer:
 
     def virtual(self, own: ServerDraft, reading: Reading | None = None) -> VirtualHost:
         """A virtual host."""
-        serving = Serving(own.members, self._serving)
+        inherits = {**self._draft.inherits, **own.inherits}
+        alone = len(inherits) == 2 and not any(inherits.values())
+        serving = Serving(own.members, None if alone else self._serving)
         changes = serving.changes
         main, draft = self.host, self._draft
         base = main.directory
-        if changes(draft.directory.asked()):
+        if alone or changes(draft.directory.asked()):
             base = draft.directory.directory(serving)
         mappings = [
-            mapping.finish(serving) if changes(asked) else done
+            mapping.finish(serving) if alone or changes(asked) else done
             for mapping, asked, done in self._mappings
         ]
         sections = [
-            section.finish(serving) if changes(asked) else done
+            section.finish(serving) if alone or changes(asked) else done
             for section, asked, done in self._sections
         ]
         values = {name: value for name, value in draft.values.items() if name not in _OWN}
@@ -277,6 +284,7 @@ class FinishedServer:
             balancers=tuple(serving.balancers.values()),
             pathAliases=(*own.aliases, *main.pathAliases),
             redirects=(*own.redirects, *main.redirects),
+            blocked=(*main.blocked, *own.blocked),
             readAccessFile=reading and reading(serving),
             places={**places, **own.values.places},
             **values,

@@ -51,9 +51,9 @@ _MODULES = {
         mod_log_debug: LogMessage
         mod_log_forensic: ForensicLog
         mod_logio: LogIOTrackTTFB
-        mod_proxy: <Proxy <ProxyMatch ProxyRequests ProxyRemote ProxyRemoteMatch
-            ProxyPassInterpolateEnv ProxyPass ProxyPassMatch ProxyPassReverse
-            ProxyPassReverseCookiePath ProxyPassReverseCookieDomain ProxyBlock
+        mod_proxy: <Proxy <ProxyMatch ProxyRequests ProxyPassInterpolateEnv ProxyPass
+            ProxyPassMatch ProxyPassReverse ProxyPassReverseCookiePath
+            ProxyPassReverseCookieDomain ProxyBlock
             ProxyReceiveBufferSize ProxyIOBufferSize ProxyMaxForwards NoProxy ProxyDomain
             ProxyVia ProxyErrorOverride ProxyPreserveHost ProxyTimeout ProxyBadHeader
             BalancerMember BalancerGrowth BalancerPersist BalancerInherit ProxyPassInherit
@@ -278,6 +278,9 @@ _MODULES = {
             ListenTCPDeferAccept StartServers ServerLimit MinSpareThreads MaxSpareThreads
             MaxClients MaxRequestWorkers ThreadsPerChild ThreadLimit
             AsyncRequestWorkerFactor GracefulShutdownTimeout MinSpareServers MaxSpareServers
+    """,
+    "requests are not passed on to another proxy": """
+        mod_proxy: ProxyRemote ProxyRemoteMatch
     """,
     "only FastCGI applications are proxied to": """
         mod_proxy_connect: AllowCONNECT

@@ -227,9 +227,7 @@ class Mappings:
         self._names = names or Names()
         self._encoded = encoded
         self._lines = [
-            _Line(mapping, self._names)
-            for mapping in mappings
-            if bool(mapping.mapping) is encoded
+            _Line(mapping, self._names) for mapping in mappings if bool(mapping.mapping) is encoded
         ]
         self._prefixes = Prefixes()
         #: Those that have to be tried one by one.

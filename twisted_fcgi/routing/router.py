@@ -298,9 +298,12 @@ class Router:
             member, defined = destination.memberFor(look.filename[len(b"proxy:") :])
             if member is None:
                 raise RequestError(f"nobody speaks the protocol of {look.filename!r}", 500)
+            _allow(member, site.host)
             route.members = (member,)
             if not defined:
                 route.environment[b"proxy-nokeepalive"] = b"1"
+        if hops is None and site.host.maxForwards >= 0:
+            route.environment[b"HTTP_MAX_FORWARDS"] = b"%d" % site.host.maxForwards
         route.kind = RouteKind.FASTCGI
         route.filename = look.filename
         route.script = look.script
@@ -320,6 +323,7 @@ class Router:
         :returns: another route, with the filename, script and PATH_INFO for that member.
         :raises RequestError: when the URL is not allowed.
         """
+        _allow(member, route.host)
         site = self._sites[id(route.host)]
         rest = route.filename[len(b"proxy:balancer://") :]
         destination = self._destinations.get(id(member))
@@ -409,6 +413,17 @@ def _refuse(route: Route, error: RequestError) -> None:
     route.kind = RouteKind.REFUSE
     route.status = error.status
     route.reason = error.reason
+
+
+def _allow(member: MemberSettings, host: VirtualHost) -> None:
+    """
+    Hold to ProxyBlock (``ap_proxy_checkproxyblock2``).
+
+    :raises RequestError: when the member must not be asked.
+    """
+    for text in host.blocked:
+        if text in member.host or text.startswith("*"):
+            raise RequestError(f"ProxyBlock {text} is for {member.address}", 403)
 
 
 def _allowed(route: Route) -> bytes:

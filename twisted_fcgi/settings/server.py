@@ -67,6 +67,8 @@ class VirtualHost:
     :ivar scheme: ServerName's scheme, or empty.
     :ivar conditions: SetEnvIf and its like outside sections: before the path is mapped.
     :ivar mergeSlashes: MergeSlashes: ``//`` in a path counts as one.
+    :ivar maxForwards: ProxyMaxForwards: of requests without one; negative for none.
+    :ivar blocked: ProxyBlock: texts of hosts that are never asked; ``*`` for all.
     :ivar members: the defined members, those of the main server first.
     :ivar balancers: likewise.
     :ivar errorLog: as of :class:`Settings`; ``None``: that one.
@@ -102,6 +104,8 @@ class VirtualHost:
     scheme: str = ""
     conditions: tuple[VariableCondition, ...] = ()
     mergeSlashes: bool = True
+    maxForwards: int = -1
+    blocked: tuple[str, ...] = ()
     members: tuple[MemberSettings, ...] = ()
     balancers: tuple[BalancerSettings, ...] = ()
     errorLog: str | None = None

@@ -9,6 +9,7 @@ and then only read; what the configuration decides for it goes into its
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DROPS_CONNECTION",
+    "METHODS",
     "REASONS",
     "Address",
     "Authority",
@@ -27,6 +29,7 @@ __all__ = [
     "ResponseHead",
     "Route",
     "RouteKind",
+    "Source",
 ]
 
 #: Reason phrases, as httpd 2.4 spells them; 418 and 425 are not among them.
@@ -92,6 +95,13 @@ REASONS = {
     510: b"Not Extended",
     511: b"Network Authentication Required",
 }
+
+#: Methods that httpd knows.
+METHODS = frozenset(
+    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK "
+    b"UNLOCK VERSION-CONTROL CHECKOUT UNCHECKOUT CHECKIN UPDATE LABEL REPORT MKWORKSPACE "
+    b"MKACTIVITY BASELINE-CONTROL MERGE".split()
+)
 
 #: After a response with one of these, httpd closes the client's connection
 #: (``ap_status_drops_connection``).
@@ -302,6 +312,8 @@ class Route:
         named, not encoded anew.
     :ivar fields: header fields of a refusal or an answer, such as Allow; what else an
         ErrorDocument leads to has those of the error's response (``err_headers_out``).
+    :ivar early: response fields that the configuration set beforehand
+        (:class:`twisted_fcgi.routing.fields.Early`), or ``None``.
     :ivar initial: whether no internal redirect led to it (``ap_is_initial_req``).
     :ivar body: of an answer.
     :ivar request: the request in the form that the configuration gave it (RequestHeader,
@@ -333,9 +345,23 @@ class Route:
     fields: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
     request: Request | None = None
+    early: Any = None
     initial: bool = True
     aliased: tuple[bytes, bytes] | None = None
     told: Any = field(default=None, compare=False, repr=False)
+
+
+class Source(enum.Enum):
+    """
+    Who made a response.
+
+    ``SERVER``: a file or an answer of ours; ``ERROR``: our own page about an error, or a
+    redirect of ours.
+    """
+
+    APPLICATION = "application"
+    SERVER = "server"
+    ERROR = "error"
 
 
 @dataclass(slots=True)
@@ -353,6 +379,7 @@ class ResponseHead:
     :ivar close: whether the client's connection ends after it: the application
         asked for that, or the status is one of :data:`DROPS_CONNECTION`.
     :ivar statusGiven: whether the application named the status itself.
+    :ivar source: who made it.
     """
 
     status: int
@@ -361,6 +388,7 @@ class ResponseHead:
     contentLength: int | None = None
     close: bool = False
     statusGiven: bool = False
+    source: Source = Source.SERVER
 
     def copy(self) -> ResponseHead:
         """The same head, to be changed by itself."""
@@ -371,4 +399,5 @@ class ResponseHead:
             self.contentLength,
             self.close,
             self.statusGiven,
+            self.source,
         )

@@ -57,6 +57,12 @@ class Names:
     def __init__(self) -> None:
         self._spellings = {name.lower(): name for name in (*_LOWER_CASE, *_UPPER_CASE)}
 
+    def copy(self) -> Names:
+        """Others that begin as these are: for what does not stay."""
+        names = Names()
+        names._spellings.update(self._spellings)
+        return names
+
     def __call__(self, name: bytes) -> bytes:
         lower = name.lower()
         first = name.upper() if lower.startswith(b"http_") else name

@@ -18,12 +18,13 @@ import os
 from dataclasses import replace
 
 from twisted_fcgi.errors import BadRequest, RequestError
-from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
+from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.files import FILE, concealed
 from twisted_fcgi.routing.hosts import Hosts
 from twisted_fcgi.routing.mapping import Destination
 from twisted_fcgi.routing.notes import Notes
+from twisted_fcgi.routing.sections import AccessFiles
 from twisted_fcgi.routing.site import Look, Site
 from twisted_fcgi.settings import MemberSettings, Settings, VirtualHost
 from twisted_fcgi.uri import Target, parseAuthority, parseTarget
@@ -44,25 +45,21 @@ MAX_REDIRECTS = 10
 #: Methods that make no difference where an application is asked.
 _ALIKE = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH"))
 
-#: Methods that httpd knows; any other is 501 where no application is asked.
-_METHODS = frozenset(
-    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK "
-    b"UNLOCK VERSION-CONTROL CHECKOUT UNCHECKOUT CHECKIN UPDATE LABEL REPORT MKWORKSPACE "
-    b"MKACTIVITY BASELINE-CONTROL MERGE".split()
-)
-
 
 class Router:
     """
     Decides about requests as a configuration says.
 
     :param settings: the configuration.
+    :param accessFiles: finds ``.htaccess`` files; without, there are none.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, accessFiles: AccessFiles | None = None) -> None:
         self._main = settings.main
         self._hosts = Hosts(settings)
-        self._sites = {id(host): Site(host) for host in (settings.main, *settings.hosts)}
+        self._sites = {
+            id(host): Site(host, accessFiles) for host in (settings.main, *settings.hosts)
+        }
         self._authorities: dict[tuple[object, ...], Authority] = {}
         self._routes: dict[tuple[object, ...], Route] = {}
         #: Of balancers' members, by the identity of their settings.
@@ -368,7 +365,7 @@ class Router:
         if method == b"OPTIONS":
             self._answer(route, _allowed(route))
         elif method not in (b"GET", b"HEAD", b"POST"):
-            status = 405 if method in _METHODS else 501
+            status = 405 if method in METHODS else 501
             self._refuse(route, status, "a file has no such method", _allowed(route))
         elif look.kind != FILE or look.pathInfo:
             raise RequestError(f"file does not exist: {os.fsdecode(look.filename)}", 404)

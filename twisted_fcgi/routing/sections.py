@@ -5,7 +5,7 @@ httpd merges, the later over the earlier: what stands outside of sections,
 ``<Directory>`` from the root downwards, ``<DirectoryMatch>``, ``<Files>`` (those
 outside of directories first) and last ``<Location>``; each kind in the order of
 the files.  For what a ProxyPass claimed, ``<Proxy>`` stands in the place of
-directories and files.
+directories and files.  A ``.htaccess`` comes right after the sections of its directory.
 
 A plain prefix is looked up for each segment of the path, so that the number of
 sections costs nothing; only expressions are tried one after the other.
@@ -14,13 +14,25 @@ sections costs nothing; only expressions are tried one after the other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 from twisted_fcgi.pcre import Pattern
 from twisted_fcgi.routing.environment import Environment
-from twisted_fcgi.settings import DirectorySettings, Section, SectionKind
+from twisted_fcgi.settings import (
+    AllowOverride,
+    DirectorySettings,
+    Section,
+    SectionKind,
+    VirtualHost,
+)
 
-__all__ = ["Prefixes", "Sections"]
+__all__ = ["AccessFiles", "AccessSection", "FindAccessFile", "Place", "Prefixes", "Sections"]
+
+_P = TypeVar("_P")
+
+_NOTHING = AllowOverride()
+_NONE: frozenset[str] = frozenset()
 
 #: Up to so many prefixes are tried one after the other.
 FEW = 6
@@ -75,21 +87,21 @@ class Prefixes:
         return found
 
 
-class _Expressions:
+class _Expressions(Generic[_P]):
     """Sections that are matched by an expression."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, Pattern, list[tuple[bytes, str]]]] = []
+        self._rows: list[tuple[_P, Pattern, list[tuple[bytes, str]]]] = []
 
     def __bool__(self) -> bool:
         return bool(self._rows)
 
-    def add(self, place: int, pattern: Pattern) -> None:
+    def add(self, place: _P, pattern: Pattern) -> None:
         # httpd's name for a named group's variable (ap_regname).
         groups = [(b"MATCH_" + name.upper().encode("ascii"), name) for name in pattern.groupindex]
         self._rows.append((place, pattern, groups))
 
-    def find(self, text: bytes, environment: Environment) -> Iterator[int]:
+    def find(self, text: bytes, environment: Environment) -> Iterator[_P]:
         """The places of those that match; named groups become variables."""
         for place, pattern, groups in self._rows:
             match = pattern.search(text)
@@ -100,8 +112,56 @@ class _Expressions:
                 yield place
 
 
+class AccessSection:
+    """
+    A ``.htaccess``, or a ``<Files>`` in it: a section that comes and goes.
+
+    Among the places of the others it stands for itself.
+
+    :param section: what was read.
+    """
+
+    __slots__ = ("files", "section")
+
+    def __init__(self, section: Section) -> None:
+        self.section = section
+        self.files = [_fileRow(AccessSection(inner), inner) for inner in section.sections]
+
+
+#: The number of a section in the configuration's order, or what stands for itself.
+Place = int | AccessSection
+
 #: A ``<Files>``: its place, and the file's name or an expression.
-_FileRow = tuple[int, bytes | None, _Expressions]
+_FileRow = tuple[Place, bytes | None, _Expressions[Place]]
+
+#: :meth:`AccessFiles.find` for one virtual host.
+FindAccessFile = Callable[[bytes, AllowOverride, frozenset[str]], AccessSection | None]
+
+
+class AccessFiles(Protocol):
+    """
+    The ``.htaccess`` files of all directories.
+
+    :ivar generation: another number after one that was found before is not valid any more.
+    """
+
+    generation: int
+
+    def find(
+        self,
+        host: VirtualHost,
+        directory: bytes,
+        allow: AllowOverride,
+        directives: frozenset[str],
+    ) -> AccessSection | None:
+        """
+        The file of a directory, as long as it is the same: the same object.
+
+        :param directory: without a slash at the end.
+        :param allow: AllowOverride.
+        :param directives: AllowOverrideList.
+        :raises RequestError: when it can't be read, or there is a mistake in it.
+        """
 
 
 class Sections:
@@ -113,6 +173,7 @@ class Sections:
     :ivar hasEncoded: whether a ``<Location>`` has a ProxyPass for paths as they are sent.
     :ivar hasLocations: whether there is any ``<Location>``.
     :ivar hasProxies: whether there is any ``<Proxy>``.
+    :ivar hasAccessFiles: whether there may be any ``.htaccess``.
     """
 
     def __init__(self, base: DirectorySettings, sections: Iterable[Section]) -> None:
@@ -120,14 +181,15 @@ class Sections:
         self._all: list[Section] = []
         self.hasEncoded = False
         self._locations = Prefixes()
-        self._locationPatterns = _Expressions()
+        self._locationPatterns: _Expressions[int] = _Expressions()
         self._directories: dict[bytes, list[int]] = {}
         self._directoryWildcards: list[tuple[int, Pattern]] = []
-        self._directoryPatterns = _Expressions()
+        self._directoryPatterns: _Expressions[int] = _Expressions()
         self._files: list[_FileRow] = []
         self._filesIn: dict[int, list[_FileRow]] = {}
         self._proxies: list[tuple[int, Section]] = []
-        self._proxyPatterns = _Expressions()
+        self._proxyPatterns: _Expressions[int] = _Expressions()
+        self.hasAccessFiles = False
         for section in sections:
             self._add(section)
         self.hasLocations = bool(self._locations or self._locationPatterns)
@@ -151,6 +213,8 @@ class Sections:
             if pattern is not None:
                 self._directoryPatterns.add(place, pattern)
         elif kind is SectionKind.DIRECTORY:
+            said = section.settings
+            self.hasAccessFiles |= bool(said.allowOverride or said.allowOverrideList)
             if pattern is not None:
                 self._directoryWildcards.append((place, pattern))
             elif path is not None:
@@ -190,15 +254,22 @@ class Sections:
         return tuple(found)
 
     def directories(
-        self, filename: bytes, isDirectory: bool, environment: Environment
-    ) -> tuple[int, ...]:
+        self,
+        filename: bytes,
+        isDirectory: bool,
+        environment: Environment,
+        accessFile: FindAccessFile | None = None,
+    ) -> tuple[Place, ...]:
         """
         The ``<Directory>`` and ``<Files>`` sections for a file.
 
         :param filename: its absolute path.
         :param isDirectory: whether it is one, or what it names is in it.
+        :param accessFile: finds ``.htaccess`` files.
+        :raises RequestError: when one of them is broken.
         """
-        found: list[int] = []
+        found: list[Place] = []
+        allow, directives = _NOTHING, _NONE
         directory, _, name = filename.rpartition(b"/")
         if self._directories or self._directoryWildcards:
             for level in _levels(filename if isDirectory and name else directory):
@@ -207,33 +278,49 @@ class Sections:
                     if pattern.match(level) or pattern.match(level + b"/"):
                         places.append(place)
                 found += sorted(places)
+                if accessFile is None:
+                    continue
+                for place in sorted(places):
+                    said = self._all[place].settings
+                    allow = allow if said.allowOverride is None else said.allowOverride
+                    listed = said.allowOverrideList
+                    directives = directives if listed is None else listed
+                if allow or directives:
+                    access = accessFile(level, allow, directives)
+                    if access is not None:
+                        found.append(access)
         if self._directoryPatterns:
             found += self._directoryPatterns.find(filename, environment)
         files = self._files
-        for place in found:
-            if place in self._filesIn:
-                files = files + self._filesIn[place]
-        for place, path, expression in files:
+        for around in found:
+            if isinstance(around, AccessSection):
+                files = files + around.files
+            elif around in self._filesIn:
+                files = files + self._filesIn[around]
+        for inner, path, expression in files:
             if path is None:
                 found += expression.find(name, environment)
             elif path == name:
-                found.append(place)
+                found.append(inner)
         return tuple(found)
 
-    def merged(self, places: Iterable[int]) -> DirectorySettings:
+    def merged(self, places: Iterable[Place]) -> DirectorySettings:
         """What the sections at some places say together, the later over the earlier."""
         settings = self._base
-        for place in places:
-            settings = settings.merged(self._all[place].settings)
+        for section in self.at(places):
+            settings = settings.merged(section.settings)
         return settings
 
-    def at(self, places: Iterable[int]) -> tuple[Section, ...]:
+    def at(self, places: Iterable[Place]) -> tuple[Section, ...]:
         """The sections themselves."""
-        return tuple(self._all[place] for place in places)
+        return tuple(
+            place.section if isinstance(place, AccessSection) else self._all[place]
+            for place in places
+        )
 
 
-def _fileRow(place: int, section: Section) -> _FileRow:
-    expression = _Expressions()
+def _fileRow(place: Place, section: Section) -> _FileRow:
+    expression: _Expressions[Place] = _Expressions()
     if section.pattern is not None:
         expression.add(place, section.pattern)
     return place, section.path if section.pattern is None else None, expression

@@ -12,6 +12,7 @@ and what is missing mod_dir.
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request
@@ -20,7 +21,13 @@ from twisted_fcgi.routing.environment import Environment, Names, changed, prepar
 from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, locate
 from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
 from twisted_fcgi.routing.notes import Notes
-from twisted_fcgi.routing.sections import Sections
+from twisted_fcgi.routing.sections import (
+    AccessFiles,
+    AccessSection,
+    FindAccessFile,
+    Place,
+    Sections,
+)
 from twisted_fcgi.settings import (
     BackendType,
     DirectorySettings,
@@ -52,6 +59,7 @@ class Rules:
     """The settings of the sections that apply, and what follows from them."""
 
     __slots__ = (
+        "_byExtension",
         "conditions",
         "destination",
         "environment",
@@ -68,14 +76,15 @@ class Rules:
         self.redirects: Redirects | None = None
         if settings.redirect is not None or settings.redirects is not None:
             self.redirects = Redirects(settings.redirects or ())
-        self.destination: Destination | None = None
-        if self.handler[:6].lower() == b"proxy:":
-            self.destination = Destination(
-                _urlOfHandler(self.handler[6:]),
-                settings.member,
-                settings.balancer,
-                settings.candidates or (),
-            )
+        self.destination = _destination(self.handler, settings)
+        self._byExtension: dict[int, Destination | None] = {}
+
+    def destinationOf(self, extension: ExtensionSettings) -> Destination | None:
+        """The application that an AddHandler names."""
+        key = id(extension)  # one of these settings, which keep it alive
+        if key not in self._byExtension:
+            self._byExtension[key] = _destination(extension.handler or b"", extension)
+        return self._byExtension[key]
 
 
 class Look:
@@ -85,11 +94,15 @@ class Look:
     :ivar request: what is being answered.
     :ivar authority: who was asked.
     :ivar sent: the target as it was sent, or the local URL that is looked up.
+    :ivar early: fields that the response has already (Header with ``early``), or ``None``.
     :ivar depth: 0 for the request itself, more for a look-up.
     :ivar previous: of an internal redirect, what led to it.
     :ivar rules: the settings that apply.
     :ivar aliased: of a path that an Alias claims: its path, and its directory.
     :ivar mapped: what a ProxyPass made of the path.
+    :ivar described: what the name says, where AddType and its like may add to it.
+    :ivar handler: SetHandler's or AddHandler's; empty for none (``handler``).
+    :ivar destination: the application that it names.
     :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
     :ivar location: where the client is redirected to.
     :ivar status: of that redirect.
@@ -103,8 +116,12 @@ class Look:
         "aliased",
         "authority",
         "depth",
+        "described",
+        "destination",
+        "early",
         "environment",
         "filename",
+        "handler",
         "internal",
         "kind",
         "location",
@@ -149,10 +166,14 @@ class Look:
         self.script: bytes | None = None
         self.kind = MISSING
         self.mapped: Mapped | None = None
+        self.described: Described | None = None
+        self.handler = b""
+        self.destination: Destination | None = None
+        self.early: Early | None = None
         self.location: bytes | None = None
         self.status = 301
         self.internal: bytes | None = None
-        self.places: tuple[int, ...] = ()
+        self.places: tuple[Place, ...] = ()
         self.notes: Notes | None = None
 
     @property
@@ -166,7 +187,19 @@ class Look:
         depth = self.depth + 1
         look = Look(self.request, self.authority, uri, query, sent, environment, depth)
         look.notes = self.notes
+        look.early = self.early
         return look
+
+    def changeRequest(self, request: Request) -> None:
+        """From now on, this is the request."""
+        field = request.headers.get(b"host")
+        if field != self.request.headers.get(b"host"):
+            # The name that was asked for stays what it is; the application sees the field.
+            it = self.authority
+            self.authority = Authority(
+                it.host, it.hostname, it.port, field, it.server, it.secure
+            )
+        self.request = request
 
     def adopt(self, other: Look) -> None:
         """Become another one (``ap_internal_fast_redirect``): its variables are the weaker."""
@@ -181,9 +214,10 @@ class Site:
     A virtual host, prepared.
 
     :param host: its settings.
+    :param accessFiles: finds its ``.htaccess`` files; without, there are none.
     """
 
-    def __init__(self, host: VirtualHost) -> None:
+    def __init__(self, host: VirtualHost, accessFiles: AccessFiles | None = None) -> None:
         self.host = host
         self._names = Names()
         self.conditions = prepared(host.conditions, self._names)
@@ -194,7 +228,12 @@ class Site:
         self._encoded = encoded if encoded or self._sections.hasEncoded else None
         self._redirects = Redirects(host.redirects)
         self._aliases = Aliases(host.pathAliases)
-        self._rules: dict[tuple[int, ...], Rules] = {}
+        self._accessFiles = accessFiles if self._sections.hasAccessFiles else None
+        self._generation = 0
+        self._findAccessFile: FindAccessFile | None = None
+        if self._accessFiles is not None:
+            self._findAccessFile = partial(self._accessFiles.find, host)
+        self._rules: dict[tuple[Place, ...], Rules] = {}
         self.rules = self._rulesFor(())
         self._root: bytes | None = None
         if host.documentRoot is not None:
@@ -206,12 +245,20 @@ class Site:
             return path
         return decodePath(path, self.encodedSlashes, self.host.mergeSlashes)
 
-    def _rulesFor(self, places: tuple[int, ...]) -> Rules:
+    def _rulesFor(self, places: tuple[Place, ...]) -> Rules:
         rules = self._rules.get(places)
         if rules is None:
+            files, names = self._accessFiles, self._names
+            if files is not None:
+                # What comes from .htaccess files goes with them.
+                if files.generation != self._generation:
+                    self._generation = files.generation
+                    self._rules.clear()
+                if any(isinstance(place, AccessSection) for place in places):
+                    names = names.copy()
             if len(self._rules) >= MAX_RULES:
                 self._rules.clear()
-            rules = self._rules[places] = Rules(self._sections.merged(places), self._names)
+            rules = self._rules[places] = Rules(self._sections.merged(places), names)
         return rules
 
     def sections(self, look: Look) -> tuple[Section, ...]:
@@ -285,7 +332,7 @@ class Site:
         sections = self._sections
         uri = look.uri
         environment = look.environment
-        locations: tuple[int, ...] = ()
+        locations: tuple[Place, ...] = ()
         if sections.hasLocations:
             locations = look.places = sections.locations(uri, environment)
             look.rules = self._rulesFor(locations)
@@ -304,15 +351,20 @@ class Site:
                 return look
             self._translate(look)
             places = (
-                sections.directories(look.filename, look.kind == DIRECTORY, environment)
+                sections.directories(
+                    look.filename, look.kind == DIRECTORY, environment, self._findAccessFile
+                )
                 + locations
             )
         look.places = places
         look.rules = rules = self._rulesFor(places)
+        look.handler, look.destination = rules.handler, rules.destination
         if rules.conditions is not None and not look.depth:
             rules.conditions.apply(environment, look.request, look.authority, uri, look.notes)
         if mapped is not None:
             self.proxy(look, mapped.destination, mapped.path, mapped.raw, rules.settings)
+        if rules.settings.extensions is not None:
+            self._describe(look)
         if rules.redirects is not None and _redirect(look, rules.redirects):
             return look
         if rules.environment:
@@ -341,6 +393,24 @@ class Site:
             raise RequestError("path too long for a file", 403)
         look.filename = self._root + path
         look.filename, look.pathInfo, look.kind = locate(self._root, path)
+
+    def _describe(self, look: Look) -> None:
+        """AddType, AddHandler and their like; SetHandler comes before them."""
+        look.described = described(look, self.host.types)
+        extension = look.described.extension
+        if extension is not None and not look.handler and look.mapped is None:
+            look.handler = extension.handler or b""
+            look.destination = look.rules.destinationOf(extension)
+
+    def action(self, look: Look) -> bytes | None:
+        """The local URL that an Action or Script leads to."""
+        settings = look.rules.settings
+        if settings.actions is None and settings.scripts is None:
+            return None
+        for other in (look.location, look.mapped, look.destination):
+            if other is not None:
+                return None
+        return None if look.request.method == b"TRACE" else actionUrl(look, self.host.types)
 
     # The application's URL.
 
@@ -396,19 +466,21 @@ class Site:
         settings = look.rules.settings
         if look.kind == DIRECTORY:
             status = concealed(look.uri)
-            if status and look.rules.destination is None:
+            if status and look.destination is None:
                 raise RequestError("a directory with a dot at its beginning", status)
             if look.uri.endswith(b"/"):
+                if settings.handlerBeforeIndex and look.handler:
+                    return
                 names = settings.directoryIndex
                 self._tryEach(look, _DEFAULT_INDEX if names is None else names)
-            elif (
+            elif settings.directorySlash is not False and (
                 look.request.method in (b"GET", b"HEAD")
                 or b"redirect-carefully" not in look.environment
             ):
                 look.location = _urlWithSlash(look)
                 if look.notes is not None:
                     look.notes.moved("", look.uri, look.uri + b"/", "DirectorySlash")
-        elif look.kind == MISSING and not look.rules.handler and settings.fallbackResource:
+        elif look.kind == MISSING and not look.handler and settings.fallbackResource:
             self._tryEach(look, (settings.fallbackResource,))
 
     def _tryEach(self, look: Look, urls: tuple[bytes, ...]) -> None:
@@ -491,9 +563,9 @@ def _finalPath(path: bytes, raw: bool, settings: DirectorySettings) -> bytes:
     """
     if not raw:
         path = encodeForProxy(path, settings.encodedSlashes is EncodedSlashes.NODECODE)
-    elif (
-        _CONTROL if settings.backendType is BackendType.GENERIC else _CONTROL_OR_QUERY
-    ).search(path):
+    elif (_CONTROL if settings.backendType is BackendType.GENERIC else _CONTROL_OR_QUERY).search(
+        path
+    ):
         raise RequestError("control character or '?' in a path that is passed raw", 403)
     return path or b"/"
 
@@ -514,6 +586,16 @@ def _splitPathInfo(path: bytes, mode: bytes) -> bytes | None:
         slash = path.find(b"/", dot) if dot >= 0 else -1
         return unescape(path[slash:]) if slash >= 0 else None
     return unescape(path) if mode == b"unescape" else path
+
+
+def _destination(
+    handler: bytes, settings: DirectorySettings | ExtensionSettings
+) -> Destination | None:
+    """The application that a handler names."""
+    if handler[:6].lower() != b"proxy:":
+        return None
+    url = _urlOfHandler(handler[6:])
+    return Destination(url, settings.member, settings.balancer, settings.candidates or ())
 
 
 def _urlOfHandler(text: bytes) -> bytes:

@@ -34,6 +34,7 @@ from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IRespon
 from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.web.accessfiles import AccessFileCache
 from twisted_fcgi.web.attempts import BalancedAttempts
 from twisted_fcgi.web.errorpage import ANSWERED, Refusal, errorDocument, writeErrorPage
 from twisted_fcgi.web.relay import Exchange
@@ -62,7 +63,7 @@ class Gateway:
     ) -> None:
         self.settings = settings
         self._reactor = reactor
-        self._router = Router(settings)
+        self._router = Router(settings, AccessFileCache(reactor.seconds))
         self._makeMember = makeMember
         # Hosts that inherit a balancer share its state.
         live: dict[int, Balancer] = {}

@@ -379,6 +379,7 @@ class ResponseHead:
     :ivar close: whether the client's connection ends after it: the application
         asked for that, or the status is one of :data:`DROPS_CONNECTION`.
     :ivar statusGiven: whether the application named the status itself.
+    :ivar unchunked: whether the end of a body of unknown length is the connection's.
     :ivar source: who made it.
     """
 
@@ -388,6 +389,7 @@ class ResponseHead:
     contentLength: int | None = None
     close: bool = False
     statusGiven: bool = False
+    unchunked: bool = False
     source: Source = Source.SERVER
 
     def copy(self) -> ResponseHead:
@@ -399,5 +401,6 @@ class ResponseHead:
             self.contentLength,
             self.close,
             self.statusGiven,
+            self.unchunked,
             self.source,
         )

@@ -41,7 +41,14 @@ _VARIABLE = re.compile(rb"\$\{([^}]*)\}")
 _PIECE = re.compile(rb"\$([0-9])|\\(.)|([^$\\]+|[$\\])", re.S)
 
 #: Names that mean something to the gateway, or that an application expects in capitals.
-_LOWER_CASE = (b"no-proxy", b"proxy-fcgi-pathinfo", b"redirect-carefully")
+_LOWER_CASE = (
+    b"downgrade-1.0",
+    b"force-no-vary",
+    b"no-proxy",
+    b"nokeepalive",
+    b"proxy-fcgi-pathinfo",
+    b"redirect-carefully",
+)
 _UPPER_CASE = (
     b"AUTH_TYPE CONTENT_LENGTH CONTENT_TYPE CONTEXT_DOCUMENT_ROOT CONTEXT_PREFIX DOCUMENT_ROOT "
     b"GATEWAY_INTERFACE HTTPS PATH PATH_INFO PATH_TRANSLATED QUERY_STRING REMOTE_ADDR REMOTE_HOST "

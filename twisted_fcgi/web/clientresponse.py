@@ -179,7 +179,7 @@ class ClientResponse:
             pass
         elif last:
             framing = b"Content-Length: 0\r\n"
-        elif self._current:
+        elif self._current and not head.unchunked:
             self._chunked = True
             framing = b"Transfer-Encoding: chunked\r\n"
         else:

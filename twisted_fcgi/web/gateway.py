@@ -39,6 +39,7 @@ from twisted_fcgi.web.attempts import BalancedAttempts
 from twisted_fcgi.web.errorpage import ANSWERED, Refusal, errorDocument, writeErrorPage
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
+from twisted_fcgi.web.steering import SteeredResponse, isSteered
 
 __all__ = ["Gateway"]
 
@@ -84,6 +85,8 @@ class Gateway:
             log.failure("while routing {request!r}", request=request)
             main = self.settings.main
             route = Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
+        if route.environment and isSteered(route.environment):
+            response = SteeredResponse(response, route.environment)
         return self._answer(route.request or request, route, body, response)
 
     def _answer(

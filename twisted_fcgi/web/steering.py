@@ -1,0 +1,52 @@
+"""
+Variables that steer how a client is answered: ``nokeepalive``, ``downgrade-1.0`` and
+``force-no-vary`` (httpd: ``ap_set_keepalive``, ``ap_basic_http_header``).
+
+They are set for clients that can't do what they say they can, so they hold for every
+response, also for pages about errors.
+"""
+
+from __future__ import annotations
+
+from zope.interface import implementer
+
+from twisted_fcgi.interfaces import IResponse
+from twisted_fcgi.message import ResponseHead
+from twisted_fcgi.routing.environment import Environment
+
+__all__ = ["SteeredResponse", "isSteered"]
+
+#: Those that mean HTTP/1.0: no chunks.
+_DOWNGRADING = frozenset((b"downgrade-1.0", b"force-no-vary"))
+
+_STEERING = _DOWNGRADING | {b"nokeepalive"}
+
+
+def isSteered(environment: Environment) -> bool:
+    """Whether one of the variables is set."""
+    return not _STEERING.isdisjoint(environment)
+
+
+@implementer(IResponse)
+class SteeredResponse:
+    """
+    A response that ends its connection.
+
+    :param response: the front's.
+    :param environment: the variables of the request.
+    """
+
+    def __init__(self, response: IResponse, environment: Environment) -> None:
+        self._environment = environment
+        self._response = response
+        self.write = response.write
+        self.flush = response.flush
+        self.finish = response.finish
+        self.abort = response.abort
+
+    def writeHead(self, head: ResponseHead) -> None:
+        head.close = True
+        head.unchunked = not _DOWNGRADING.isdisjoint(self._environment)
+        if b"force-no-vary" in self._environment:
+            head.headers.remove(b"Vary")
+        self._response.writeHead(head)

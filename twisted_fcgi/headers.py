@@ -9,7 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, KeysView
 
-__all__ = ["Headers"]
+__all__ = ["SUCCESS_FIELDS", "Headers", "joinedNames"]
+
+#: Of an application's fields those that hold for its own response only (httpd: in
+#: ``headers_out``); all others are for an error page in its place, too (``err_headers_out``).
+#: Of several of a name the last one counts.
+SUCCESS_FIELDS = frozenset(
+    (b"content-type", b"location", b"content-range", b"etag", b"last-modified")
+)
+
+
+def joinedNames(values: Iterable[bytes]) -> bytes:
+    """One list of several that hold names, each name once (httpd: ``fixup_vary``)."""
+    names: dict[bytes, bytes] = {}
+    for value in values:
+        for name in value.replace(b",", b" ").split():
+            names.setdefault(name.lower(), name)
+    return b",".join(names.values())
 
 
 class Headers:
@@ -143,6 +159,10 @@ class Headers:
             rest = [pair for pair in self.pairs[place + 1 :] if pair[0].lower() != lower]
             self.pairs = [*self.pairs[:place], (name, value), *rest]
         self._index = self._lines = None
+
+    def vary(self, names: Iterable[bytes]) -> None:
+        """Add names of request fields to those that the response varies with."""
+        self.set(b"Vary", joinedNames([*self.getAll(b"vary"), *names]))
 
     def remove(self, name: bytes) -> None:
         """Remove all fields of that name, if any."""

@@ -175,7 +175,7 @@ def encodedVariables(request: Request, route: Route, member: MemberSettings) -> 
     if overrides is None:
         return b"".join(parts)
     table = dict(decodePairs(b"".join(parts)))
-    request.vary = override(table, overrides, request, route)
+    request.vary = (*request.vary, *override(table, overrides, request, route))
     return encodePairs(table.items())
 
 

@@ -21,8 +21,8 @@ from __future__ import annotations
 import re
 
 from twisted_fcgi.errors import BrokenResponse
-from twisted_fcgi.headers import Headers
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, ResponseHead
+from twisted_fcgi.headers import SUCCESS_FIELDS, Headers
+from twisted_fcgi.message import DROPS_CONNECTION, REASONS, ResponseHead, Source
 
 __all__ = ["MAX_HEAD", "MAX_HEADS", "ResponseParser", "fieldsForError"]
 
@@ -48,8 +48,6 @@ _isControl = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _length = re.compile(rb"\d{1,18}").fullmatch
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive"})
-# httpd sets these in a table (the last one wins) where it merges all others.
-_LAST_WINS = frozenset({b"content-type", b"location", b"content-range", b"etag", b"last-modified"})
 
 
 def fieldsForError(head: ResponseHead) -> Headers:
@@ -57,7 +55,7 @@ def fieldsForError(head: ResponseHead) -> Headers:
     Of a script's fields those that also hold for an error page in place of its body
     (httpd: ``err_headers_out``): all but those that describe the body.
     """
-    return Headers(pair for pair in head.headers if pair[0].lower() not in _LAST_WINS)
+    return Headers(pair for pair in head.headers if pair[0].lower() not in SUCCESS_FIELDS)
 
 
 class ResponseParser:
@@ -176,6 +174,7 @@ def _readHead(block: bytes) -> ResponseHead:
         status, reason = 302, b"Found"
     head = ResponseHead(status, reason, Headers.indexed(pairs, index))
     head.statusGiven = given is not None
+    head.source = Source.APPLICATION
     head.close = status in DROPS_CONNECTION
     if framed:
         _takeFraming(head, index)
@@ -231,7 +230,7 @@ def _merged(
             merged += [(name, cookie) for cookie in values]  # can't be joined: RFC 6265, 3
             continue
         if len(values) > 1:
-            if lower in _LAST_WINS:
+            if lower in SUCCESS_FIELDS:
                 value = values[-1]
             else:
                 # httpd takes Vary apart and joins it again without blanks (fixup_vary).

@@ -7,10 +7,17 @@ from typing import TypeVar
 
 from twisted_fcgi.config.source import decode, encode
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.expr import Condition, ExpressionError, compileCondition, compileString
+from twisted_fcgi.expr import (
+    Condition,
+    ExpressionError,
+    Operand,
+    compileCondition,
+    compileFormat,
+    compileString,
+)
 from twisted_fcgi.expr import Word as Text
 
-__all__ = ["condition", "text"]
+__all__ = ["condition", "format", "text"]
 
 Compiled = TypeVar("Compiled")
 
@@ -31,6 +38,15 @@ def text(word: Word) -> Text:
     :raises ConfigurationError: at the place of the mistake.
     """
     return _compiled(compileString, word).evaluate
+
+
+def format(word: Word) -> Operand:
+    """
+    A text with mod_headers' formats.
+
+    :raises ConfigurationError: at the place of the mistake.
+    """
+    return _compiled(compileFormat, word)
 
 
 def _compiled(compile: Callable[[bytes], Compiled], word: Word) -> Compiled:

@@ -5,6 +5,7 @@ Pure: an expression is compiled once, to a function of a :class:`Context`.
 """
 
 from twisted_fcgi.expr.context import Condition, Context, EvaluationError, Operand, Word
+from twisted_fcgi.expr.formats import compileFormat
 from twisted_fcgi.expr.lexer import ExpressionError
 from twisted_fcgi.expr.parser import compileCondition, compileString
 from twisted_fcgi.expr.request import RequestContext, RequestState, spelled
@@ -19,6 +20,7 @@ __all__ = [
     "RequestState",
     "Word",
     "compileCondition",
+    "compileFormat",
     "compileString",
     "spelled",
 ]

@@ -17,7 +17,14 @@ from zope.interface import implementer
 from twisted_fcgi.expr import EvaluationError, RequestContext
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IResponse
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
+from twisted_fcgi.message import (
+    DROPS_CONNECTION,
+    REASONS,
+    Request,
+    ResponseHead,
+    Route,
+    Source,
+)
 
 __all__ = ["ANSWERED", "Document", "Refusal", "errorDocument", "errorPage", "writeErrorPage"]
 
@@ -158,10 +165,13 @@ def writeErrorPage(response: IResponse, refusal: Refusal, text: bytes | None = N
         page = text
     phrase = refusal.reason or reason
     if status in (204, 304):  # by a Redirect
-        response.writeHead(ResponseHead(status, phrase, fields))
+        response.writeHead(ResponseHead(status, phrase, fields, source=Source.ERROR))
         response.finish()
         return
     fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")  # httpd's
-    response.writeHead(ResponseHead(status, phrase, fields, len(page), refusal.close))
+    length, close = len(page), refusal.close
+    response.writeHead(
+        ResponseHead(status, phrase, fields, length, close, source=Source.ERROR)
+    )
     response.write(page)
     response.finish()

@@ -37,6 +37,7 @@ from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
 from twisted_fcgi.web.attempts import BalancedAttempts
 from twisted_fcgi.web.errorpage import ANSWERED, Refusal, errorDocument, writeErrorPage
+from twisted_fcgi.web.outgoing import ChangedResponse
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
 from twisted_fcgi.web.steering import SteeredResponse, isSteered
@@ -93,6 +94,9 @@ class Gateway:
         self, request: Request, route: Route, body: IBody | None, response: IResponse
     ) -> IExchange:
         """Do what a route says."""
+        changed = None
+        if route.directory.responseFields is not None or route.early is not None:
+            response = changed = ChangedResponse(request, route, response)
         if route.kind == RouteKind.FASTCGI:
             exchange = Exchange(
                 request,
@@ -112,6 +116,8 @@ class Gateway:
                 self._refuse,
                 self._reactor,
             )
+            if changed is not None:
+                changed.told = exchange.told
             exchange.start()
             return exchange
         if route.kind in (RouteKind.REFUSE, RouteKind.REDIRECT):
@@ -165,6 +171,8 @@ class Gateway:
                 )
                 if page.kind in (RouteKind.FASTCGI, RouteKind.STATIC):
                     page.fields = tuple(refusal.fields)
+                    if isinstance(response, ChangedResponse):
+                        response = response.original  # the page has settings of its own
                     return self._answer(page.request or request, page, body, response)
                 self._reportRefusal(request, page)
             elif document.url:

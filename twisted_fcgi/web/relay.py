@@ -177,6 +177,12 @@ class Exchange:
             if self._paused:
                 stream.pauseProducing()
 
+    def told(self) -> dict[bytes, bytes]:
+        """The variables that the application was told that has answered."""
+        if self._member is None or not self._received:
+            return {}
+        return dict(variables(self._request, self._route, self._member))
+
     # The application's side.
 
     def stdoutReceived(self, data: bytes) -> None:
@@ -233,8 +239,7 @@ class Exchange:
         if not self._bodyless:
             self._remaining = head.contentLength
         if self._request.vary:
-            named = [*head.headers.getAll(b"vary"), *self._request.vary]
-            head.headers.set(b"Vary", b",".join(named))
+            head.headers.vary(self._request.vary)
         flush = member.flush
         if flush is not _OFF:
             if flush is Flush.ON:
@@ -248,8 +253,7 @@ class Exchange:
     def _answerInstead(self, head: ResponseHead) -> None:
         """ProxyErrorOverride: our page, in place of the application's."""
         assert self._member is not None
-        told = dict(variables(self._request, self._route, self._member))
-        self._answer(Refusal(head.status, fieldsForError(head), head.reason, told))
+        self._answer(Refusal(head.status, fieldsForError(head), head.reason, self.told()))
 
     def _begin(self, head: ResponseHead) -> None:
         """Write the head; from now on a failure can't be told to the client any more."""

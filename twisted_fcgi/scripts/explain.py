@@ -215,7 +215,8 @@ class _Page:
             if len(text) + len(remark) + HEADING <= WIDTH:
                 yield from self._row(heading, text + remark)
             else:
-                yield from self._row(heading, text, " " * self._places + "  " + remark)
+                more = [" " * self._places + remark] if remark else []
+                yield from self._row(heading, text, *more)
             heading = ""
 
     def _variables(self, heading: str, variables: list[Told]) -> Iterator[str]:

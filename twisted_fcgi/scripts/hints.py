@@ -71,7 +71,7 @@ def answerHints(explanation: Explanation) -> Iterator[Hint]:
         yield Hint(
             "The script's source is sent to the client: no handler is set for it. Write "
             r'<FilesMatch "\.php$"> with SetHandler "proxy:..." in it.',
-            host.place,
+            host.places.get("documentRoot", ""),
         )
     if route.kind != RouteKind.REFUSE:
         return
@@ -81,8 +81,6 @@ def answerHints(explanation: Explanation) -> Iterator[Hint]:
         yield Hint(f"A slash is missing behind host and port in {target}.", mapping.place)
     elif route.status == 404 and mapping is None and root is None:
         yield Hint("No ProxyPass claims the path, and no DocumentRoot is set.", host.place)
-    elif route.status == 404 and root is not None and not os.path.isdir(root):
-        yield Hint(f"{root} is no directory.", host.places.get("documentRoot", ""))
     elif (
         route.status == 404
         and root is not None

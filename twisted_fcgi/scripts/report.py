@@ -273,6 +273,7 @@ class _Reporter:
                         member,
                         route.directory.backendType,
                         variable.place or place,
+                        bool(variable.place),
                         os.fsencode(route.host.documentRoot or ""),
                         route.host.places.get("documentRoot", ""),
                         route.uri,

@@ -53,6 +53,7 @@ class Asked:
     What an application is asked to run.
 
     :ivar place: of the line that made SCRIPT_FILENAME: a mapping, a handler, or an override.
+    :ivar overridden: whether that is a ProxyFCGISetEnvIf.
     :ivar root: DocumentRoot, or empty.
     :ivar rootPlace: of its line.
     :ivar uri: the request's path.
@@ -64,6 +65,7 @@ class Asked:
     member: MemberSettings
     backendType: BackendType | None
     place: str = ""
+    overridden: bool = False
     root: bytes = b""
     rootPlace: str = ""
     uri: bytes = b""
@@ -204,8 +206,9 @@ def _missingHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
         return
     if asked.expression and b"$" not in asked.written and asked.written.strip(b"/"):
         yield Hint(
-            "No $1 is in the URL, so the whole path of the request is put behind it: "
-            f"write {_text(asked.written.rstrip(b'/'))}/$1.",
+            "No $1 is in the URL, so the whole path of the request is put behind it: end the URL "
+            "with the site's directory and $1, and let a group of the expression match the rest: "
+            r"^/(.*\.php)$.",
             asked.place,
         )
         return
@@ -231,13 +234,15 @@ def _elsewhereHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
     if not asked.local:
         yield Hint(
             f"{name} is not on this machine, which means nothing if {asked.member.address} is "
-            "another one, or a container: look there. A path that differs there is told by "
-            f'ProxyFCGISetEnvIf "true" SCRIPT_FILENAME "/path/there%{{reqenv:SCRIPT_NAME}}".',
+            "another one, or a container: look there."
+            + (
+                ""
+                if asked.overridden
+                else " A path that differs there is told by ProxyFCGISetEnvIf "
+                '"true" SCRIPT_FILENAME "/path/there%{reqenv:SCRIPT_NAME}".'
+            ),
             asked.place,
         )
-        return
-    if asked.root and not os.path.isdir(asked.root):
-        yield Hint(f"DocumentRoot {_text(asked.root)} is no directory here.", asked.rootPlace)
         return
     yield Hint(
         f'{_text(script.missing)} does not exist, so PHP-FPM says "Primary script unknown" '

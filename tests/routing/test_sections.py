@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.routing.making import read
+from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING
 from twisted_fcgi.routing.sections import FEW, Prefixes, Sections
 
 SEGMENTS = st.lists(st.sampled_from([b"a", b"b", b"ab", b"c"]), max_size=4)
@@ -98,17 +99,19 @@ class SectionsTests(SynchronousTestCase):
             "<Directory />\nSetEnv W root\n</Directory>\n"
             "<Directory /srv>\nSetEnv W srv\n</Directory>\n"
         )
-        for filename, isDirectory, expected in [
-            (b"/srv/a.php", False, "root srv files"),
-            (b"/srv/c/a.php", False, "root srv wild c match files infiles"),
-            (b"/srv/c/d/b.php", False, "root srv wild c d match infiles"),
-            (b"/srv/c", True, "root srv wild c match"),
-            (b"/srv/c", False, "root srv match"),
-            (b"/srv/c/", True, "root srv wild c match"),
-            (b"/x", False, "root"),
-            (b"/", True, "root"),
+        for filename, kind, expected in [
+            (b"/srv/a.php", FILE, "root srv files"),
+            (b"/srv/c/a.php", FILE, "root srv wild c match files infiles"),
+            (b"/srv/c/d/b.php", FILE, "root srv wild c d match infiles"),
+            (b"/srv/c", DIRECTORY, "root srv wild c match"),
+            (b"/srv/c", MISSING, "root srv match"),
+            (b"/srv/c/", DIRECTORY, "root srv wild c match"),
+            (b"/x", FILE, "root"),
+            (b"/a/c", FILE, "root wild match"),
+            (b"/a/c", MISSING, "root match"),
+            (b"/", DIRECTORY, "root"),
         ]:
-            found = sections.directories(filename, isDirectory, {})
+            found = sections.directories(filename, kind, {})
             self.assertEqual(expected, self.said(sections, found), filename)
 
     def test_proxies(self) -> None:

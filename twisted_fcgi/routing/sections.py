@@ -19,6 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 from twisted_fcgi.pcre import Pattern
 from twisted_fcgi.routing.environment import Environment
+from twisted_fcgi.routing.files import FILE, MISSING
 from twisted_fcgi.settings import (
     AllowOverride,
     DirectorySettings,
@@ -256,7 +257,7 @@ class Sections:
     def directories(
         self,
         filename: bytes,
-        isDirectory: bool,
+        kind: str,
         environment: Environment,
         accessFile: FindAccessFile | None = None,
     ) -> tuple[Place, ...]:
@@ -264,7 +265,7 @@ class Sections:
         The ``<Directory>`` and ``<Files>`` sections for a file.
 
         :param filename: its absolute path.
-        :param isDirectory: whether it is one, or what it names is in it.
+        :param kind: one of :mod:`twisted_fcgi.routing.files`.
         :param accessFile: finds ``.htaccess`` files.
         :raises RequestError: when one of them is broken.
         """
@@ -272,13 +273,14 @@ class Sections:
         allow, directives = _NOTHING, _NONE
         directory, _, name = filename.rpartition(b"/")
         if self._directories or self._directoryWildcards:
-            for level in _levels(filename if isDirectory and name else directory):
+            # A file that is there counts as a level, but has no .htaccess.
+            for level in _levels(directory if kind == MISSING or not name else filename):
                 places = list(self._directories.get(level, ()))
                 for place, pattern in self._directoryWildcards:
-                    if pattern.match(level) or pattern.match(level + b"/"):
+                    if pattern.match(level):
                         places.append(place)
                 found += sorted(places)
-                if accessFile is None:
+                if accessFile is None or (kind == FILE and level == filename):
                     continue
                 for place in sorted(places):
                     said = self._all[place].settings

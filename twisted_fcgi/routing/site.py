@@ -351,9 +351,7 @@ class Site:
                 return look
             self._translate(look)
             places = (
-                sections.directories(
-                    look.filename, look.kind == DIRECTORY, environment, self._findAccessFile
-                )
+                sections.directories(look.filename, look.kind, environment, self._findAccessFile)
                 + locations
             )
         look.places = places

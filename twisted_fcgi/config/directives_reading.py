@@ -29,7 +29,7 @@ MODULES = frozenset(
     (
         *("core", "http", "so", "unixd", "version", "watchdog", "slotmem_shm"),
         *("mime", "dir", "alias", "env", "setenvif", "reqtimeout", "authn_core", "authz_core"),
-        *("proxy", "proxy_fcgi", "proxy_balancer", "mpm_event"),
+        *("headers", "proxy", "proxy_fcgi", "proxy_balancer", "mpm_event"),
         *("lbmethod_byrequests", "lbmethod_bytraffic", "lbmethod_bybusyness"),
     )
 )

@@ -167,7 +167,6 @@ _MODULES = {
     """,
     "headers are passed on as they are": """
         mod_expires: ExpiresActive ExpiresByType ExpiresDefault
-        mod_headers: Header RequestHeader
     """,
     "it was another module; name the application's socket with SetHandler": """
         mod_fastcgi: FastCgiServer FastCgiExternalServer FastCgiConfig FastCgiIpcDir

@@ -166,6 +166,9 @@ class Router:
             return False
         site = self._sites[id(authority.host)]
         if target.path == b"*":
+            if authority.host.directory.earlyFields is not None:
+                route.early = site.start(request, authority, target.path, {}).early
+            _leaveFields(route)
             self._answer(route)
             return False
         sent = target.path if target.query is None else target.path + b"?" + target.query
@@ -181,6 +184,8 @@ class Router:
             and look.previous is None
             and site.conditions is None
             and look.rules.conditions is None
+            and look.directory.requestFields is None
+            and look.early is None
         )
 
     def redirected(
@@ -201,6 +206,7 @@ class Router:
         assert authority is not None
         site = self._sites[id(authority.host)]
         before = Look(request, authority, route.uri, route.query, request.target, told)
+        before.early = route.early
         page = Route(
             RouteKind.REFUSE,
             route.host,
@@ -241,6 +247,10 @@ class Router:
                 route.environment = look.environment
                 route.uri = look.uri
                 route.query = look.query
+                if look.early is not None or look.directory.requestFields is not None:
+                    route.request = look.request
+                    route.authority = look.authority
+                    route.early = look.early
             if look.internal is None:
                 break
             look = self._next(look, site, look.internal, route)
@@ -389,6 +399,7 @@ class Router:
                 for name, value in request.headers
                 if name.lower() not in (b"authorization", b"proxy-authorization", b"cookie")
             ]
+            _leaveFields(route)
             self._answer(route)
             route.fields = ((b"Content-Type", b"message/http"),)
             route.body = b"".join([request.line, b"\r\n", *fields, b"\r\n"])
@@ -404,6 +415,11 @@ class Router:
         route.status = status
         route.reason = reason
         route.fields = ((b"Allow", allowed),)
+
+
+def _leaveFields(route: Route) -> None:
+    """What httpd answers without its filters: OPTIONS of the whole server, and TRACE."""
+    route.directory = replace(route.directory, responseFields=None)
 
 
 def _refuse(route: Route, error: RequestError) -> None:

@@ -18,6 +18,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.routing.aliases import Aliases, Redirects, constructUrl
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
+from twisted_fcgi.routing.fields import Early, changedEarly, changedRequest
 from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, locate
 from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
 from twisted_fcgi.routing.notes import Notes
@@ -116,6 +117,7 @@ class Look:
         "aliased",
         "authority",
         "depth",
+        "early",
         "described",
         "destination",
         "early",
@@ -289,8 +291,6 @@ class Site:
         :param notes: to be written, when somebody asks why.
         """
         path, mark, query = sent.partition(b"?")
-        if self.conditions is not None:
-            self.conditions.apply(environment, request, authority, path, notes)
         look = Look(
             request,
             authority,
@@ -302,6 +302,13 @@ class Site:
         )
         look.notes = notes
         look.rules = self.rules
+        early = self.host.directory.earlyFields
+        if early is not None:
+            before = None if previous is None else previous.early
+            request, look.early = changedEarly(early, request, look, before)
+            look.changeRequest(request)
+        if self.conditions is not None:
+            self.conditions.apply(environment, request, authority, path, notes)
         self.read(look, path)
         return look
 
@@ -369,8 +376,12 @@ class Site:
             environment.update(rules.environment)
             if look.notes is not None:
                 look.notes.changed(rules.settings.environment)
+        outermost = not look.depth
         if mapped is None:
             self._fixDirectory(look)
+        fields = look.directory.requestFields
+        if fields is not None and outermost and look.location is None:
+            look.changeRequest(changedRequest(fields, look.request, look))
         return look
 
     def _translate(self, look: Look) -> None:

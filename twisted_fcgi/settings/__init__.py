@@ -31,6 +31,7 @@ from twisted_fcgi.settings.directory import (
     Section,
     SectionKind,
 )
+from twisted_fcgi.settings.fields import FieldAction, FieldChange, FieldTable
 from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSettings
 from twisted_fcgi.settings.overriding import AllowOverride, Override
 from twisted_fcgi.settings.server import Limits, Listener, Settings, VirtualHost
@@ -46,6 +47,9 @@ __all__ = [
     "DirectorySettings",
     "EncodedSlashes",
     "ErrorDocument",
+    "FieldAction",
+    "FieldChange",
+    "FieldTable",
     "Flush",
     "Limits",
     "Listener",

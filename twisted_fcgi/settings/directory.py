@@ -17,6 +17,7 @@ from twisted_fcgi.pcre import Pattern
 from twisted_fcgi.settings.access import AccessSettings
 from twisted_fcgi.settings.aliases import Alias, Redirect
 from twisted_fcgi.settings.answers import ErrorDocument
+from twisted_fcgi.settings.fields import FieldChange
 from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
 from twisted_fcgi.settings.overriding import AllowOverride
 from twisted_fcgi.settings.variables import VariableChange, VariableCondition, VariableOverride
@@ -139,6 +140,9 @@ class DirectorySettings:
     :ivar access: Require and AuthMerging.
     :ivar branches: ``<If>``, ``<ElseIf>`` and ``<Else>``; those of a more specific section
         come after.
+    :ivar requestFields: RequestHeader; those of a more specific section come after.
+    :ivar responseFields: Header, likewise.
+    :ivar earlyFields: both with ``early``; only outside of sections.
     :ivar places: of the lines that set these: file and number, by the field's name; what
         is a list has them in its items.
     """
@@ -171,6 +175,9 @@ class DirectorySettings:
     allowOverrideList: frozenset[str] | None = None
     access: AccessSettings | None = _merged(AccessSettings.merged)
     branches: tuple[Branch, ...] | None = _merged(_after)
+    requestFields: tuple[FieldChange, ...] | None = _merged(_after)
+    responseFields: tuple[FieldChange, ...] | None = _merged(_after)
+    earlyFields: tuple[FieldChange, ...] | None = _merged(_after)
     places: dict[str, str] | None = field(default=None, compare=False, metadata={"merged": _over})
 
     def merged(self, over: DirectorySettings) -> DirectorySettings:

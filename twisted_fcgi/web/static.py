@@ -101,6 +101,8 @@ def serveFile(
     length = None if answer.status == 304 else answer.length
     status = route.status or answer.status
     answer.headers.merge(route.fields)
+    if request.vary:
+        answer.headers.vary(request.vary)
     response.writeHead(
         ResponseHead(
             status, REASONS[status], answer.headers, length, status in DROPS_CONNECTION

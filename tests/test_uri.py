@@ -13,6 +13,7 @@ from twisted_fcgi.uri import (
     decodePath,
     encodeForProxy,
     encodePath,
+    normalizePath,
     parseAuthority,
     parseTarget,
     unescape,
@@ -193,3 +194,25 @@ class EncodeTests(SynchronousTestCase):
     def test_unescapeUndoesEncoding(self, path: bytes) -> None:
         """What was encoded for an application is the same when it is decoded."""
         self.assertEqual(path, unescape(encodeForProxy(path)))
+
+
+class NormalizePathTests(SynchronousTestCase):
+    """Tests for :func:`normalizePath`."""
+
+    def test_unreserved(self) -> None:
+        """Only what is unreserved is decoded, and dots are taken out after that."""
+        self.assertEqual(b"/e/~tilde-_.aZ9", normalizePath(b"/e/%7Etilde%2D%5F%2E%61%5a%39"))
+        self.assertEqual(b"/e/a%20b%2F%3b%00%0A", normalizePath(b"/e/a%20b%2F%3b%00%0A"))
+        self.assertEqual(b"/x", normalizePath(b"/e/%2e%2E//x"))
+        self.assertEqual(b"/e/..%2fx", normalizePath(b"/e/./..%2fx"))
+
+    def test_slashes(self) -> None:
+        """Doubled slashes stay where MergeSlashes is off."""
+        self.assertEqual(b"/e//x", normalizePath(b"/e//x", mergeSlashes=False))
+
+    def test_refused(self) -> None:
+        """A bad escape is refused, and a path above the root."""
+        for path in [b"/a%zz", b"/a%2", b"/../x", b"/%2e%2e/x"]:
+            with self.assertRaises(BadRequest) as caught:
+                normalizePath(path)
+            self.assertEqual(400, caught.exception.status)

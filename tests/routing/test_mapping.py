@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.routing.making import read
-from twisted_fcgi.errors import RequestError
+from twisted_fcgi.errors import ConfigurationErrors, RequestError
+from twisted_fcgi.routing.environment import Environment, Names
 from twisted_fcgi.routing.mapping import Mapped, Mappings, matchPrefix
 
 
@@ -154,6 +155,103 @@ class MappingsTests(SynchronousTestCase):
         )
 
 
+class InterpolationTests(SynchronousTestCase):
+    """Variables in a ProxyPass."""
+
+    def find(
+        self, text: str, path: bytes, environment: Environment | None
+    ) -> tuple[bytes, bytes] | None:
+        """The application's server and path."""
+        names = Names()
+        for name in environment or ():
+            names(name)
+        mapped = Mappings(read(text).main.mappings, names).find(path, path, None, environment)
+        return mapped and (mapped.destination.authority, mapped.path)
+
+    def test_path(self) -> None:
+        """A variable's value takes its place, whatever the case of the name; none is empty."""
+        text = 'ProxyPass "/a/" "fcgi://h/${SITE}/${NONE}x${site}${" interpolate'
+        self.assertEqual((b"fcgi://h", b"/s/xs${y"), self.find(text, b"/a/y", {b"SITE": b"s"}))
+
+    def test_off(self) -> None:
+        """Without the word, or where ProxyPassInterpolateEnv is off, the text stays."""
+        text = 'ProxyPass "/a/" "fcgi://h/${SITE}/"'
+        expected = (b"fcgi://h", b"/${SITE}/y")
+        self.assertEqual(expected, self.find(text, b"/a/y", {b"SITE": b"s"}))
+        self.assertEqual(expected, self.find(text + " interpolate", b"/a/y", None))
+
+    def test_prefix(self) -> None:
+        """The prefix may have one; an empty one, or one that leaves nothing, is for no path."""
+        text = 'ProxyPass "/a${V}" "fcgi://h/s" interpolate\nProxyPass "${V}" fcgi://i/ interpolate'
+        for path, value, expected in [
+            (b"/a/x", b"/", (b"fcgi://h", b"/sx")),
+            (b"/a/b/x", b"//b", (b"fcgi://h", b"/s/x")),
+            (b"/ab/x", b"b", (b"fcgi://h", b"/s/x")),
+            (b"/ac", b"b", None),
+            (b"/b", b"", None),
+        ]:
+            self.assertEqual(expected, self.find(text, path, {b"V": value}), path)
+
+    def test_expression(self) -> None:
+        """Groups are put in after variables; where there are none, the path follows."""
+        text = (
+            'ProxyPassMatch "^/a/(.*)" "fcgi://h/${V}/$1" interpolate\n'
+            'ProxyPassMatch "^/b/" "fcgi://h/${V}" interpolate'
+        )
+        for path, value, expected in [
+            (b"/a/x", b"v", b"/v/x"),
+            (b"/a/x", b"$1", b"/x/x"),
+            (b"/b/x", b"v", b"/v/b/x"),
+        ]:
+            self.assertEqual((b"fcgi://h", expected), self.find(text, path, {b"V": value}))
+
+    def test_neverTheAddress(self) -> None:
+        """No variable and no group makes, or adds to, the application's address."""
+        for target, value in [
+            ("fcgi://${V}/srv/", b"evil.example:9000"),
+            ("fcgi://${V}/srv/", b"/evil.example"),
+            ("fcgi://h${V}/srv/", b".evil.example"),
+            ("fcgi://h${V}/srv/", b":22"),
+            ("fcgi://h${V}/srv/", b"@evil.example"),
+            ("fcgi://h:9000${V}", b"0"),
+        ]:
+            for directive in ("ProxyPass", "ProxyPassMatch"):
+                try:
+                    lines = read(f'{directive} "/" "{target}" interpolate').main.mappings
+                except ConfigurationErrors:
+                    continue  # httpd refuses a port with a variable, too
+                with self.assertRaises(RequestError) as caught:
+                    Mappings(lines, Names()).find(b"/x", b"/x", None, {b"V": value})
+                self.assertEqual(500, caught.exception.status)
+
+
+class EncodedTests(SynchronousTestCase):
+    """Lines that see a path before it is decoded."""
+
+    def test_apart(self) -> None:
+        """They are a table of their own, in which only they and their exclusions count."""
+        lines = read(
+            "ProxyPass /e/x/ ! mapping=encoded\nProxyPass /e/y/ !\n"
+            "ProxyPass /e/ fcgi://h/ mapping=encoded\nProxyPass / fcgi://rest/"
+        ).main.mappings
+        encoded, others = Mappings(lines, encoded=True), Mappings(lines)
+        for path, first, second in [
+            (b"/e/x/z", None, b"fcgi://rest/e/x/z"),
+            (b"/e/y/z", b"fcgi://h/y/z", None),
+            (b"/e/%20", b"fcgi://h/%20", b"fcgi://rest/e/%20"),
+        ]:
+            for table, url in [(encoded, first), (others, second)]:
+                mapped = table.find(path, path)
+                self.assertEqual(url, mapped and mapped.url)
+
+    def test_raw(self) -> None:
+        """Their paths are passed as they are; servlet's are for all others what it made of them."""
+        lines = read("ProxyPass /a/ fcgi://h/ mapping=servlet").main.mappings
+        mapped = Mappings(lines, encoded=True).find(b"/a;b/c%20;d", b"/a;b/c%20;d")
+        assert mapped is not None
+        self.assertEqual((b"/c%20;d", True, b"/a/c%20"), (mapped.path, mapped.raw, mapped.uri))
+
+
 class DestinationTests(SynchronousTestCase):
     """Tests for :class:`Destination`."""
 
@@ -197,5 +295,7 @@ class MatchPrefixTests(SynchronousTestCase):
         for prefix in [b"/", b"/a", b"/a/", b"/a/b", b"/a/b/"]:
             size = matchPrefix(path, prefix)
             self.assertEqual(bool(size), bool(matchPrefix(single, prefix)))
-            self.assertEqual(single[matchPrefix(single, prefix) :].lstrip(b"/"),
-                             re.sub(rb"/+", b"/", path[size:]).lstrip(b"/"))
+            self.assertEqual(
+                single[matchPrefix(single, prefix) :].lstrip(b"/"),
+                re.sub(rb"/+", b"/", path[size:]).lstrip(b"/"),
+            )

@@ -53,8 +53,15 @@ class ProxyPassTests(SynchronousTestCase):
             ],
             self.filenames(
                 "ProxyPass /a/ fcgi://h:9000/srv/",
-                "/a/a.php?q", "/a/a%20b%3Fc%25%2B.php", "/a/%61bc%252F", "//a//./x/..",
-                "/a/caf\xc3\xa9", "/a/x%2Fy", "/a/%0a", "/a/../../x", "/b",
+                "/a/a.php?q",
+                "/a/a%20b%3Fc%25%2B.php",
+                "/a/%61bc%252F",
+                "//a//./x/..",
+                "/a/caf\xc3\xa9",
+                "/a/x%2Fy",
+                "/a/%0a",
+                "/a/../../x",
+                "/b",
             ),
         )
 
@@ -130,6 +137,87 @@ class ProxyPassTests(SynchronousTestCase):
             {b"SENT": b"/a/./b%20c", b"DECODED": b"/a/b c"},
             routeOf(text, "/a/./b%20c").environment,
         )
+
+
+class EncodedMappingTests(SynchronousTestCase):
+    """``mapping=encoded`` and ``servlet``."""
+
+    def route(self, text: str, target: str) -> Route:
+        """What is decided for a request."""
+        return routeOf(text, target)
+
+    def test_notDecoded(self) -> None:
+        """The path stays as it was sent for the application and for sections."""
+        text = (
+            "ProxyPass /e/ fcgi://h/app/ mapping=encoded\n"
+            '<Location "/e/a%20b">\nSetEnv ENCODED 1\n</Location>\n'
+            '<Location "/e/a b">\nSetEnv DECODED 1\n</Location>\n'
+        )
+        route = self.route(text, "/e/a%20b/%2F%61?q")
+        self.assertEqual(b"proxy:fcgi://h/app/a%20b/%2Fa", route.filename)
+        self.assertEqual(b"/e/a%20b/%2Fa", route.uri)
+        self.assertEqual({b"ENCODED": b"1"}, route.environment)
+
+    def test_decodedElsewhere(self) -> None:
+        """What no such line claims is decoded as ever."""
+        text = "ProxyPass /e/ fcgi://h/app/ mapping=encoded\nProxyPass / fcgi://i/"
+        self.assertEqual(404, self.route(text, "/f%2Fx").status)
+        self.assertEqual(b"/f x", self.route(text, "/f%20x").uri)
+
+    def test_inLocation(self) -> None:
+        """A Location may have one, which is the same for all paths of the Location."""
+        text = "<Location /q/>\nProxyPass fcgi://h/qq/ mapping=servlet\n</Location>"
+        self.assertEqual(b"proxy:fcgi://h/qq/a;b/c", self.route(text, "/q/a;b/c").filename)
+        self.assertEqual(404, self.route(text, "/q;s/a").status)
+
+    def test_servlet(self) -> None:
+        """Sections and SCRIPT_NAME see the path without parameters."""
+        text = (
+            "ProxyPass /a/ fcgi://h/s/ mapping=servlet\n<Location /a/x>\nSetEnv IN 1\n</Location>"
+        )
+        route = self.route(text, "/a;b/x;c/y")
+        self.assertEqual((b"/a/x/y", {b"IN": b"1"}), (route.uri, route.environment))
+        self.assertEqual(b"proxy:fcgi://h/s/x;c/y", route.filename)
+
+    def test_noProxy(self) -> None:
+        """no-proxy keeps a path from such a line, too."""
+        text = "SetEnvIf Request_URI x no-proxy\nProxyPass /e/ fcgi://h/ mapping=encoded"
+        self.assertEqual(404, self.route(text, "/e/x").status)
+
+
+class ProxyTests(SynchronousTestCase):
+    """mod_proxy's other directives."""
+
+    def test_interpolated(self) -> None:
+        """What SetEnvIf found is put into a path, and no decision about it is kept."""
+        text = (
+            "ProxyPassInterpolateEnv On\n"
+            'SetEnvIf X-Site "(.*)" SITE=$1\n'
+            'ProxyPass /a/ "fcgi://h/srv/${SITE}/" interpolate\n'
+            "<Location /a/off/>\nProxyPassInterpolateEnv Off\n</Location>"
+        )
+        router = Router(read(text))
+        for site, target, expected in [
+            (b"one", "/a/x", b"/srv/one/x"),
+            (b"t w?", "/a/x", b"/srv/t%20w%3F/x"),
+            (b"one", "/a/off/x", b"/srv/$%7BSITE%7D/off/x"),
+        ]:
+            request = makeRequest(target, (b"X-Site", site))
+            self.assertEqual(b"proxy:fcgi://h" + expected, router.route(request).filename)
+
+    def test_blocked(self) -> None:
+        """ProxyBlock is a 403 for a member whose host has the text in it."""
+        text = "ProxyBlock {}\nProxyPass / fcgi://app.example/"
+        for words, status in [("other app", 403), ("*", 403), ("other", 0)]:
+            self.assertEqual(status, routeOf(text.format(words), "/x").status, words)
+
+    def test_maxForwards(self) -> None:
+        """ProxyMaxForwards is told where the client said nothing."""
+        settings = read("ProxyMaxForwards 5\nProxyPass / fcgi://h/")
+        router = Router(settings)
+        requests = makeRequest("/"), makeRequest("/", (b"Max-Forwards", b"3"))
+        told = [router.route(request).environment for request in requests]
+        self.assertEqual([{b"HTTP_MAX_FORWARDS": b"5"}, {}], told)
 
 
 class BalancerTests(SynchronousTestCase):
@@ -343,9 +431,7 @@ class FilesTests(SynchronousTestCase):
             (makeRequest("/php", method=b"PUT"), b"http://www.test/php/"),
         ]:
             route = self.route(request)
-            self.assertEqual(
-                (REDIRECT, 301, location), (route.kind, route.status, route.location)
-            )
+            self.assertEqual((REDIRECT, 301, location), (route.kind, route.status, route.location))
 
     def test_index(self) -> None:
         """The first name of DirectoryIndex that is a file takes the directory's place."""
@@ -377,9 +463,7 @@ class FilesTests(SynchronousTestCase):
         text = "DirectoryIndex disabled\n"
         self.assertEqual(404, self.route("/", text).status)
         text += "<Location /php/>\nSetHandler proxy:fcgi://h\n</Location>"
-        self.assertEqual(
-            b"proxy:fcgi://h" + self.below("php/"), self.route("/php/", text).filename
-        )
+        self.assertEqual(b"proxy:fcgi://h" + self.below("php/"), self.route("/php/", text).filename)
 
     def test_indexThatIsRefused(self) -> None:
         """An index that is forbidden is told, one that is concealed counts as missing."""
@@ -452,8 +536,14 @@ class MethodsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.text = f"DocumentRoot {makeTree(self)}\nProxyPass /a/ fcgi://h/\n"
 
-    def route(self, method: bytes, target: str, *fields: tuple[bytes, bytes], text: str = "",
-              contentLength: int = 0) -> Route:
+    def route(
+        self,
+        method: bytes,
+        target: str,
+        *fields: tuple[bytes, bytes],
+        text: str = "",
+        contentLength: int = 0,
+    ) -> Route:
         """The route of a request with a method."""
         request = makeRequest(target, *fields, method=method, contentLength=contentLength)
         return routeOf(self.text + text, request)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twisted_fcgi.headers import Headers
 
 if TYPE_CHECKING:
+    from twisted_fcgi.mediatypes import Described
     from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
 
 __all__ = [
@@ -320,6 +321,9 @@ class Route:
         ErrorDocument), where that is another one.
     :ivar aliased: of a path that an Alias claimed: its path and its directory
         (``context_prefix``, ``context_document_root``).
+    :ivar described: what the file's name says, where AddType and its like may add to it.
+    :ivar site: the virtual host, prepared (:class:`twisted_fcgi.routing.site.Site`).
+    :ivar complaints: what could not be evaluated on the way, for the log.
     :ivar told: what :mod:`twisted_fcgi.cgi.params` made of it, and keeps in it.
     """
 
@@ -348,7 +352,15 @@ class Route:
     early: Any = None
     initial: bool = True
     aliased: tuple[bytes, bytes] | None = None
+    described: Described | None = None
+    site: Any = field(default=None, compare=False, repr=False)
+    complaints: Sequence[str] = ()
     told: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def isLookup(self) -> bool:
+        """It never is: a look-up has no route."""
+        return False
 
 
 class Source(enum.Enum):

@@ -190,7 +190,7 @@ ERRORS = [
     ("'a' =~ /a", "has no closing '/'", 8),
     ("'a' in 'b'", "expected '{'", 8),
     ("'a' in split('b')", "no function that makes a list", 8),
-    ("-R '10.0.0.0/99'", "is no subnet or address", 4),
+    ("-R '10.0.0.0/99'", "the mask of '10.0.0.0/99' is wrong", 4),
     ("-R %{HTTP_HOST}", "a subnet has to be constant", 4),
     ("'a' == \"\\400\"", "a character escape is", 9),
     ("'a' == 'b' ; true", "unexpected ';'", 12),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
+from twisted_fcgi.config.expressions import condition
 from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import pattern
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.settings import VariableChange, VariableCondition
+from twisted_fcgi.settings import VariableChange, VariableCondition, VariableExpression
 
 __all__ = ["rows", "setenvif"]
 
@@ -135,5 +136,34 @@ conditional(
     "Request_Protocol, Request_URI, or a variable.",
 )
 conditional("SetEnvIfNoCase", True, False, "As SetEnvIf, whatever the case.")
+
+
+@setenvif.directive(
+    "SetEnvIfExpr",
+    Shape.WORDS,
+    Context.ANYWHERE,
+    syntax="condition [!]variable[=value] ...",
+    example="SetEnvIfExpr \"%{QUERY_STRING} =~ /(?:^|&)lang=([a-z]+)/\" LANGUAGE=$1",
+    override=Override.FILE_INFO,
+)
+def setEnvIfExpr(scope: Scope, words: list[Word]) -> None:
+    """
+    Sets variables when a condition is true.
+
+    ``$0`` to ``$9`` are what the condition's last regular expression with groups matched.
+    """
+    if not words or not words[0]:
+        raise scope.error("SetEnvIfExpr needs a condition")
+    changes = list(takewhile(len, words[1:]))
+    if not changes:
+        raise scope.error("SetEnvIfExpr needs a variable")
+    scope.section.append(
+        "conditions",
+        VariableExpression(
+            str(words[0]), condition(words[0]), tuple(change(word) for word in changes)
+        ),
+    )
+
+
 conditional("BrowserMatch", False, True, "As SetEnvIf with User-Agent.")
 conditional("BrowserMatchNoCase", True, True, "As SetEnvIfNoCase with User-Agent.")

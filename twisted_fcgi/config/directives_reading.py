@@ -28,7 +28,9 @@ rows = Rows("core")
 MODULES = frozenset(
     (
         *("core", "http", "so", "unixd", "version", "watchdog", "slotmem_shm"),
-        *("mime", "dir", "alias", "env", "setenvif", "reqtimeout", "authn_core", "authz_core"),
+        *("mime", "dir", "alias", "rewrite", "env", "setenvif", "reqtimeout"),
+        *("authn_core", "authz_core"),
+        *("authz_host",),
         *("headers", "proxy", "proxy_fcgi", "proxy_balancer", "mpm_event"),
         *("lbmethod_byrequests", "lbmethod_bytraffic", "lbmethod_bybusyness"),
     )

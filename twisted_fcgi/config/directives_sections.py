@@ -74,6 +74,8 @@ def section(
     def apply(scope: Scope, words: list[Word]) -> Scope:
         draft = drafted(scope, words, *kinds)
         files = kinds[1] is SectionKind.FILES_MATCH and scope.inSection
+        if scope.section.kind is SectionKind.IF:
+            scope.warn(words[0], "files are looked for before <If>: this has no effect")
         (scope.section.sections if files else scope.server.sections).append(draft)
         return scope.inside(inside, draft)
 

@@ -15,10 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from twisted_fcgi.config.access import AccessDraft
+from twisted_fcgi.config.extensions import ExtensionsDraft
 from twisted_fcgi.config.members import Members
 from twisted_fcgi.config.overriding import Overriding
 from twisted_fcgi.config.registry import Registry
+from twisted_fcgi.config.rewriting import RewritingDraft
 from twisted_fcgi.config.serving import Serving
+from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationError
@@ -32,6 +35,7 @@ from twisted_fcgi.settings import (
     MemberSettings,
     ProxyMapping,
     Redirect,
+    Rewriting,
     Section,
     SectionKind,
     Settings,
@@ -109,7 +113,9 @@ class SectionDraft:
     :ivar target: who serves it, when a ``proxy:`` handler names a server.
     :ivar balancer: likewise, a balancer.
     :ivar branches: ``<If>`` and its like in it.
+    :ivar extensions: what it says of files' extensions.
     :ivar access: what it says of access.
+    :ivar rewriting: what it says of mod_rewrite.
     :ivar place: the file and number of its line.
     """
 
@@ -124,7 +130,9 @@ class SectionDraft:
     lists: dict[str, list[Any]] = field(default_factory=dict)
     sections: list[SectionDraft] = field(default_factory=list)
     branches: list[BranchDraft] = field(default_factory=list)
+    extensions: ExtensionsDraft | None = None
     access: AccessDraft | None = None
+    rewriting: RewritingDraft | None = None
     place: str = ""
 
     def append(self, name: str, item: object) -> None:
@@ -138,6 +146,10 @@ class SectionDraft:
         asked = _asked(self.target, self.balancer)
         if self.mapping is not None:
             asked |= self.mapping.asked()
+        if self.rewriting is not None:
+            asked |= self.rewriting.asked()
+        if self.extensions is not None:
+            asked |= self.extensions.asked
         inner = (*self.sections, *(branch.section for branch in self.branches))
         return asked.union(*(section.asked() for section in inner))
 
@@ -150,8 +162,14 @@ class SectionDraft:
             values.pop("conditions", None)  # these come before the sections: VirtualHost has them
         if self.mapping is not None:
             values["mapping"] = self.mapping.finish(serving)
+        if self.extensions is not None:
+            values["extensions"] = self.extensions.finish(serving, self.kind is None)
         if self.access is not None:
             values["access"] = self.access.finish()
+        if self.rewriting is not None:
+            outside = self.kind is None and self.word is None
+            path = self.path if self.path is not None else encode(self.word or "*If")
+            values["rewriting"] = self.rewriting.directory(serving, None if outside else path)
         if self.branches:
             values["branches"] = tuple(branch.finish(serving) for branch in self.branches)
         return DirectorySettings(**values, **serving.fields(self.target, self.balancer, "/"))
@@ -213,9 +231,15 @@ class ServerDraft:
         self.mappings: list[MappingDraft] = []
         self.members = Members()
 
+    def rewriting(self, serving: Serving) -> Rewriting | None:
+        """What it says of mod_rewrite, even if only in its sections: else nothing is inherited."""
+        draft = self.directory.rewriting
+        return None if draft is None else draft.server(serving)
+
     def finish(self, reading: Reading | None = None) -> FinishedServer:
         """The main server."""
         serving = Serving(self.members)
+        rewriting = self.rewriting(serving)
         host = VirtualHost(
             mappings=tuple(mapping.finish(serving) for mapping in self.mappings),
             directory=self.directory.directory(serving),
@@ -226,6 +250,8 @@ class ServerDraft:
             balancers=tuple(serving.balancers.values()),
             pathAliases=tuple(self.aliases),
             redirects=tuple(self.redirects),
+            rewriting=rewriting,
+            rewriteMaps={} if rewriting is None else rewriting.maps,
             blocked=tuple(self.blocked),
             readAccessFile=reading and reading(serving),
             places=self.values.places,
@@ -274,6 +300,9 @@ class FinishedServer:
         values = {name: value for name, value in draft.values.items() if name not in _OWN}
         values.update(own.values)
         places = {name: place for name, place in draft.values.places.items() if name not in _OWN}
+        rewriting = own.rewriting(serving)
+        if rewriting is not None:
+            rewriting = (main.rewriting or Rewriting()).merged(rewriting)
         return VirtualHost(
             mappings=(*mappings, *(mapping.finish(serving) for mapping in own.mappings)),
             directory=base.merged(own.directory.directory(serving)),
@@ -284,6 +313,8 @@ class FinishedServer:
             balancers=tuple(serving.balancers.values()),
             pathAliases=(*own.aliases, *main.pathAliases),
             redirects=(*own.redirects, *main.redirects),
+            rewriting=rewriting,
+            rewriteMaps=main.rewriteMaps if rewriting is None else rewriting.maps,
             blocked=(*main.blocked, *own.blocked),
             readAccessFile=reading and reading(serving),
             places={**places, **own.values.places},
@@ -301,6 +332,7 @@ class ConfigurationDraft:
     :ivar ignored: names of directives that have no meaning here.
     :ivar absent: names of modules that an ``<IfModule>`` did not find.
     :ivar registry: the directives there are.
+    :ivar methods: those that a ``<Limit>`` named.
     :ivar allowsOverrides: whether an AllowOverride asks for ``.htaccess`` files.
     :ivar overriding: when it is one that is being read, what it may say.
     """
@@ -318,6 +350,7 @@ class ConfigurationDraft:
         self.absent: dict[str, None] = {}
         self.errors: list[ConfigurationError] = []
         self.registry: Registry | None = None
+        self.methods: set[bytes] = set()
         self.allowsOverrides = False
         self.overriding: Overriding | None = None
 

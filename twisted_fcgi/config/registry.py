@@ -44,6 +44,8 @@ class Context(enum.Flag):
     LOCATION = enum.auto()
     FILES = enum.auto()
     PROXY = enum.auto()
+    #: Between ``<RequireAll>`` and its like, where only what is about access may stand.
+    REQUIRE = enum.auto()
 
     SERVER = MAIN | VIRTUAL_HOST
     SECTIONS = DIRECTORY | LOCATION | FILES | PROXY
@@ -60,6 +62,7 @@ class Context(enum.Flag):
             Context.LOCATION: "location",
             Context.FILES: "files",
             Context.PROXY: "proxy section",
+            Context.REQUIRE: "Require block",
         }
         return ", ".join(text for context, text in names.items() if context in self)
 

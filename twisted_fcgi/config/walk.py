@@ -101,6 +101,11 @@ class Walk:
 
         :raises ConfigurationError: when it stands in another one.
         """
+        access = scope.section.access
+        if access is not None and access.enclosed and not _mayBeLimited(row):
+            raise scope.error(
+                f"{scope.node.title} may not stand in <Limit>, <LimitExcept> or a Require block"
+            )
         wrong = scope.contexts & ~row.contexts
         if wrong:
             raise scope.error(
@@ -120,6 +125,11 @@ class Walk:
             )
         title = f"{name}>" if name.startswith("<") else str(name)
         return name.error(f"{title} is no directive", self.registry.suggestion(name))
+
+
+def _mayBeLimited(row: Directive) -> bool:
+    """Whether it may stand in a ``<Limit>``: what may be in any section, and is none of these."""
+    return Context.SECTIONS in row.contexts and row.inside in (None, Context.REQUIRE)
 
 
 def argumentsOf(row: Directive, scope: Scope) -> list[tuple[Any, ...]]:

@@ -7,7 +7,6 @@ compared with their case, those of binary ones without, as httpd does.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import stat
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 from twisted_fcgi.expr.context import Condition, Context, Operand, Word, fileStatus
 from twisted_fcgi.pcre import compileWildcards
+from twisted_fcgi.subnets import Subnet, parseSubnet
 
 __all__ = ["BINARY", "UNARY", "Operator"]
 
@@ -33,41 +33,21 @@ class Operator:
     doc: str
 
 
-def _network(operand: Operand) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """A constant subnet, as ``10.0.0.0/8``, ``10.0.0.0/255.0.0.0``, ``10.1`` or an address."""
+def _subnet(operand: Operand) -> Subnet:
+    """A constant subnet."""
     if operand.constant is None:
         raise ValueError("a subnet has to be constant")
-    text = operand.constant.decode("latin-1")
-    address, slash, mask = text.partition("/")
-    if not slash and ":" not in address and 0 < address.count(".") < 3:
-        # apr_ipsubnet_create: fewer than four numbers name the network that begins so.
-        numbers = address.rstrip(".").split(".")
-        address, mask = ".".join(numbers + ["0"] * (4 - len(numbers))), str(8 * len(numbers))
-        slash = "/"
-    try:
-        return ipaddress.ip_network(address + slash + mask, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is no subnet or address") from None
-
-
-def _within(network: ipaddress.IPv4Network | ipaddress.IPv6Network, word: bytes) -> bool:
-    try:
-        address = ipaddress.ip_address(word.decode("ascii"))
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address in network
+    return parseSubnet(operand.constant.decode("latin-1"))
 
 
 def _prepareClient(operand: Operand) -> Condition:
-    network = _network(operand)
-    return lambda context: _within(network, context.variable(b"REMOTE_ADDR") or b"")
+    subnet = _subnet(operand)
+    return lambda context: subnet.contains(context.variable(b"REMOTE_ADDR") or b"")
 
 
 def _prepareAddress(operand: Operand, left: Word) -> Condition:
-    network = _network(operand)
-    return lambda context: _within(network, left(context))
+    subnet = _subnet(operand)
+    return lambda context: subnet.contains(left(context))
 
 
 def _prepareWildcard(slashes: bool, caseless: bool) -> Callable[[Operand, Word], Condition]:

@@ -7,10 +7,15 @@ time, so that what one of them matched or read is not the next one's.
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from twisted_fcgi import __version__
+from twisted_fcgi.expr.context import fileStatus
 from twisted_fcgi.message import Authority, Request, ResponseHead
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.settings import DirectorySettings
@@ -23,6 +28,9 @@ class RequestState(Protocol):
     What the configuration made of a request so far; names as of :class:`Route`.
 
     :ivar directory: the settings of the sections that are known to apply.
+    :ivar site: who can tell whether another request would be served
+        (:meth:`twisted_fcgi.routing.site.Site.isServed`), or ``None``.
+    :ivar isLookup: whether it is not the request itself, but a look-up on its behalf.
     """
 
     @property
@@ -37,6 +45,10 @@ class RequestState(Protocol):
     def environment(self) -> dict[bytes, bytes]: ...
     @property
     def directory(self) -> DirectorySettings: ...
+    @property
+    def site(self) -> Any: ...
+    @property
+    def isLookup(self) -> bool: ...
     @property
     def authority(self) -> Authority | None: ...
 
@@ -64,8 +76,10 @@ class RequestContext:
         request, state = self.request, self.state
         if name in (b"REQUEST_FILENAME", b"SCRIPT_FILENAME"):
             return state.filename
-        if name in (b"REQUEST_URI", b"DOCUMENT_URI"):
+        if name == b"REQUEST_URI":
             return state.uri
+        if name == b"DOCUMENT_URI":
+            return self.environment(name) or state.uri
         if name in (b"REMOTE_ADDR", b"REMOTE_HOST", b"CONN_REMOTE_ADDR"):
             return request.client.host
         if name == b"REMOTE_PORT":
@@ -94,6 +108,14 @@ class RequestContext:
             return b"%d" % (self.head.status if self.head is not None else 200)
         if name == b"CONTENT_TYPE":
             return self.responseHeader(b"content-type")
+        if name == b"IS_SUBREQ":
+            return b"true" if state.isLookup else b"false"
+        if name == b"LAST_MODIFIED":  # httpd only knows it when it sends the file
+            return time.strftime("%Y%m%d%H%M%S", time.localtime(0)).encode("ascii")
+        if name == b"SCRIPT_USER":
+            return self._owner(pwd.getpwuid, lambda status: status.st_uid)
+        if name == b"SCRIPT_GROUP":
+            return self._owner(grp.getgrgid, lambda status: status.st_gid)
         constant = _CONSTANTS.get(name)
         return self._serverVariable(name) if constant is None else constant
 
@@ -137,13 +159,31 @@ class RequestContext:
         return None
 
     def reachable(self, target: bytes, isFile: bool) -> bool:
-        return False
+        site = self.state.site
+        return site is not None and bool(site.isServed(self.request, self.state, target, isFile))
+
+    def _owner(self, database: Callable[[int], Any], id: Callable[[os.stat_result], int]) -> bytes:
+        """The name of a file's user or group; empty when there is no file or no name."""
+        status = fileStatus(self._file())
+        try:
+            name: str = "" if status is None else database(id(status))[0]
+        except KeyError:
+            return b""
+        return os.fsencode(name)
+
+    def _file(self) -> bytes:
+        """The file that the request leads to, also where an application runs it."""
+        filename = self.state.filename
+        if filename[:6] != b"proxy:":
+            return filename
+        if (self.state.directory.handler or b"")[:6].lower() != b"proxy:":
+            return b""
+        # SetHandler: behind the application's host stands the file's path.
+        return filename[filename.find(b"/", filename.find(b"://") + 3) :]
 
 
 #: What does not depend on the request.
 _CONSTANTS = {
-    b"IS_SUBREQ": b"false",
-    b"LAST_MODIFIED": b"19700101000000",
     b"SERVER_SOFTWARE": b"twisted_fcgi/" + __version__.encode("ascii"),
     b"API_VERSION": b"20120211",
 }

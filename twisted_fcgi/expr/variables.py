@@ -51,7 +51,7 @@ VARIABLES: dict[bytes, Variable] = {
                 (b"SCRIPT_GROUP", "the name of the file's group"),
                 (b"PATH_INFO", "the path behind the script"),
                 (b"QUERY_STRING", "the query, as sent"),
-                (b"IS_SUBREQ", "false: there are no subrequests"),
+                (b"IS_SUBREQ", "true in what an expression, an index or a fallback looks up"),
                 (b"THE_REQUEST", "the whole request line"),
                 (b"REMOTE_ADDR", "the client's address"),
                 (b"REMOTE_PORT", "the client's port"),

@@ -13,12 +13,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.routing.notes import Notes
-from twisted_fcgi.settings import VariableChange, VariableCondition
+from twisted_fcgi.settings import VariableChange, VariableCondition, VariableExpression
+
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.site import Look
 
 __all__ = [
     "Conditions",
@@ -78,19 +82,20 @@ class Names:
 
 class Conditions:
     """
-    SetEnvIf lines, prepared.
+    SetEnvIf lines and their like, prepared.
 
     :param conditions: in their order.
     :param names: the spelling of variables.
     """
 
-    def __init__(self, conditions: Iterable[VariableCondition], names: Names) -> None:
+    def __init__(
+        self, conditions: Iterable[VariableCondition | VariableExpression], names: Names
+    ) -> None:
         self._rows = [
             (
-                condition.attribute.lower(),
-                names(condition.attribute),
-                condition,
+                condition if isinstance(condition, VariableExpression) else _Line(condition, names),
                 [(names(change.name), change.value) for change in condition.changes],
+                condition.place,
             )
             for condition in conditions
         ]
@@ -102,38 +107,70 @@ class Conditions:
         authority: Authority,
         uri: bytes,
         notes: Notes | None = None,
+        look: Look | None = None,
     ) -> None:
         """
         Set and remove variables for a request.
 
         :param uri: what ``Request_URI`` is: the path, decoded if the request was mapped.
+        :param look: what SetEnvIfExpr sees.
         """
-        for attribute, variable, condition, changes in self._rows:
-            if condition.names is not None:
-                value = _namedField(request, condition)
-            elif attribute == b"request_uri":
-                value = uri
-            elif attribute in (b"remote_addr", b"remote_host"):  # names are never looked up
-                value = request.client.host
-            elif attribute == b"server_addr":
-                value = request.server.host
-            elif attribute == b"request_method":
-                value = request.method
-            elif attribute == b"request_protocol":
-                value = request.protocol
+        for condition, changes, place in self._rows:
+            match: Match | None
+            if isinstance(condition, _Line):
+                match = condition.search(environment, request, authority, uri)
+                if match is None:
+                    continue
+                plain = condition.plain
             else:
-                field = authority.field if attribute == b"host" else request.headers.get(attribute)
-                value = field if field is not None else environment.get(variable, b"")
-            match = condition.pattern.search(value)
-            if match is None:
-                continue
+                held = None if look is None else look.holds(condition.condition, place)
+                if held is None:
+                    continue
+                # Without a match there is nothing to put in: the text stays (httpd puts in
+                # what is in its memory).
+                match = held.match
+                plain = match is None
             for name, text in changes:
                 if text is None:
                     environment.pop(name, None)
                 else:
-                    environment[name] = text if condition.plain else substitute(text, match)
+                    environment[name] = (
+                        text if plain or match is None else substitute(text, match)
+                    )
                     if notes is not None:
-                        notes.variable(name, environment[name], condition.place)
+                        notes.variable(name, environment[name], place)
+
+
+class _Line:
+    """SetEnvIf, SetEnvIfNoCase or BrowserMatch, prepared."""
+
+    def __init__(self, condition: VariableCondition, names: Names) -> None:
+        self._condition = condition
+        self._attribute = condition.attribute.lower()
+        self._variable = names(condition.attribute)
+        self.plain = condition.plain
+
+    def search(
+        self, environment: Environment, request: Request, authority: Authority, uri: bytes
+    ) -> Match | None:
+        """What the expression finds in the attribute's value."""
+        attribute = self._attribute
+        if self._condition.names is not None:
+            value = _namedField(request, self._condition)
+        elif attribute == b"request_uri":
+            value = uri
+        elif attribute in (b"remote_addr", b"remote_host"):  # names are never looked up
+            value = request.client.host
+        elif attribute == b"server_addr":
+            value = request.server.host
+        elif attribute == b"request_method":
+            value = request.method
+        elif attribute == b"request_protocol":
+            value = request.protocol
+        else:
+            field = authority.field if attribute == b"host" else request.headers.get(attribute)
+            value = field if field is not None else environment.get(self._variable, b"")
+        return self._condition.pattern.search(value)
 
 
 class Interpolation:
@@ -155,7 +192,9 @@ class Interpolation:
         return b"".join(pieces)
 
 
-def prepared(conditions: Sequence[VariableCondition] | None, names: Names) -> Conditions | None:
+def prepared(
+    conditions: Sequence[VariableCondition | VariableExpression] | None, names: Names
+) -> Conditions | None:
     """The conditions, or ``None`` where there are none."""
     return Conditions(conditions, names) if conditions else None
 

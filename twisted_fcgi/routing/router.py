@@ -164,7 +164,7 @@ class Router:
         if request.method == b"CONNECT":
             self._refuse(route, 405, "CONNECT is for forward proxies", _allowed(route))
             return False
-        site = self._sites[id(authority.host)]
+        site = route.site = self._sites[id(authority.host)]
         if target.path == b"*":
             if authority.host.directory.earlyFields is not None:
                 route.early = site.start(request, authority, target.path, {}).early
@@ -183,7 +183,7 @@ class Router:
             and not look.depth
             and look.previous is None
             and site.conditions is None
-            and look.rules.conditions is None
+            and not look.rules.inspects
             and look.directory.requestFields is None
             and look.early is None
         )
@@ -215,7 +215,10 @@ class Router:
             authority=authority,
             hostname=route.hostname,
             request=request.changed(method=b"GET"),
+            site=site,
         )
+        assert page.request is not None
+        page.request.vary = ()  # of its own: another answer's fields are gone
         try:
             self._follow(self._next(before, site, url, page), site, page)
         except RequestError as error:
@@ -232,7 +235,9 @@ class Router:
         environment = {b"REDIRECT_" + name: value for name, value in look.environment.items()}
         environment[b"REDIRECT_STATUS"] = b"%d" % (route.status or 200)
         asked = route.request or look.request
-        return site.start(asked, look.authority, url, environment, look, look.notes)
+        found = site.start(asked, look.authority, url, environment, look, look.notes)
+        found.settled = route.directory
+        return found
 
     def _follow(self, look: Look, site: Site, route: Route) -> Look:
         """Look, follow internal redirects, and fill in a route with what is found."""
@@ -245,12 +250,15 @@ class Router:
                 # Also of what is refused, for its ErrorDocument.
                 route.directory = look.directory
                 route.environment = look.environment
+                route.complaints = look.complaints
                 route.uri = look.uri
                 route.query = look.query
                 if look.early is not None or look.directory.requestFields is not None:
                     route.request = look.request
                     route.authority = look.authority
                     route.early = look.early
+            if look.internal is None:
+                look.internal = site.action(look)
             if look.internal is None:
                 break
             look = self._next(look, site, look.internal, route)
@@ -268,6 +276,7 @@ class Router:
         """Who serves what a look found."""
         rules = look.rules
         route.aliased = look.aliased
+        route.described = look.described
         if look.location is not None:
             route.kind = RouteKind.REDIRECT
             route.status = look.status
@@ -276,13 +285,13 @@ class Router:
             self._ask(look.mapped.destination, look.mapped.raw, look, site, route)
         elif look.request.method == b"TRACE":
             self._trace(look, route)
-        elif rules.destination is not None:
-            path = rules.destination.path + look.filename
-            site.proxy(look, rules.destination, path, True, rules.settings)
-            self._ask(rules.destination, True, look, site, route)
-        elif rules.handler not in (b"", b"default-handler"):
+        elif look.destination is not None:
+            path = look.destination.path + look.filename
+            site.proxy(look, look.destination, path, True, rules.settings)
+            self._ask(look.destination, True, look, site, route)
+        elif look.handler not in (b"", b"default-handler"):
             # A file that somebody else was to run must not be shown as it is.
-            raise RequestError(f"no handler {rules.handler!r} here", 500)
+            raise RequestError(f"no handler {look.handler!r} here", 500)
         else:
             self._serve(look, route)
 
@@ -341,6 +350,7 @@ class Router:
         look = Look(
             request, route.authority, route.uri, route.query, request.target, route.environment
         )
+        look.rules = site.rules
         look.pathInfo = route.pathInfo
         path = destination.path + rest[rest.index(b"/") :]
         site.proxy(look, destination, path, route.raw, route.directory)
@@ -377,7 +387,7 @@ class Router:
         elif method not in (b"GET", b"HEAD", b"POST"):
             status = 405 if method in METHODS else 501
             self._refuse(route, status, "a file has no such method", _allowed(route))
-        elif look.kind != FILE or look.pathInfo:
+        elif look.kind != FILE or (look.pathInfo and not look.directory.acceptsPathInfo):
             raise RequestError(f"file does not exist: {os.fsdecode(look.filename)}", 404)
         else:
             status = concealed(look.uri)

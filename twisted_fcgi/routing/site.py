@@ -12,16 +12,24 @@ and what is missing mod_dir.
 from __future__ import annotations
 
 import re
-from functools import partial
+from collections.abc import Sequence
+from functools import partial, reduce
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.expr import Condition, EvaluationError, RequestContext
+from twisted_fcgi.mediatypes import Described
+from twisted_fcgi.message import Authority, Request, Route
+from twisted_fcgi.routing.access import admit, effective
 from twisted_fcgi.routing.aliases import Aliases, Redirects, constructUrl
+from twisted_fcgi.routing.branches import chosen
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
 from twisted_fcgi.routing.fields import Early, changedEarly, changedRequest
 from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, locate
+from twisted_fcgi.routing.lookups import Account, isFileServed, isUrlServed
 from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
 from twisted_fcgi.routing.notes import Notes
+from twisted_fcgi.routing.rewrite import Rewriter
+from twisted_fcgi.routing.rewrites import Forced, Rewrites
 from twisted_fcgi.routing.sections import (
     AccessFiles,
     AccessSection,
@@ -29,10 +37,13 @@ from twisted_fcgi.routing.sections import (
     Place,
     Sections,
 )
+from twisted_fcgi.routing.types import actionUrl, described
 from twisted_fcgi.settings import (
     BackendType,
+    Branch,
     DirectorySettings,
     EncodedSlashes,
+    ExtensionSettings,
     ProxyMapping,
     Section,
     VirtualHost,
@@ -43,6 +54,9 @@ __all__ = ["Look", "Site"]
 
 #: Sets of sections of which the merged settings are remembered.
 MAX_RULES = 4096
+
+#: Of these, those that a choice of ``<If>`` leads to.
+MAX_CHOICES = 64
 
 #: The longest path of a file (APR_PATH_MAX).
 MAX_PATH = 4096
@@ -61,22 +75,46 @@ class Rules:
 
     __slots__ = (
         "_byExtension",
+        "_choices",
+        "_names",
+        "_rewrites",
+        "access",
+        "branches",
         "conditions",
         "destination",
         "environment",
         "handler",
+        "inspects",
         "redirects",
+        "rewriter",
+        "rewrites",
         "settings",
     )
 
-    def __init__(self, settings: DirectorySettings, names: Names) -> None:
+    def __init__(
+        self, settings: DirectorySettings, names: Names, rewrites: Rewrites | None = None
+    ) -> None:
         self.settings = settings
         self.environment = changed(settings.environment or (), names)
         self.conditions = prepared(settings.conditions, names)
+        self.access = effective(settings.access)
+        self.branches = settings.branches
+        #: Whether something about the request itself decides.
+        self.inspects = (
+            self.branches is not None or self.conditions is not None or self.access is not None
+        )
+        self._names = names
+        self._rewrites = rewrites
+        self._choices: dict[tuple[int, ...], Rules] = {}
         self.handler = settings.handler or b""
         self.redirects: Redirects | None = None
         if settings.redirect is not None or settings.redirects is not None:
             self.redirects = Redirects(settings.redirects or ())
+        rewriting = settings.rewriting
+        self.rewrites = rewriting is not None and bool(rewriting.enabled)
+        self.rewriter: Rewriter | None = None
+        if rewrites is not None and rewriting is not None and self.rewrites and rewriting.rules:
+            self.rewriter = rewrites.prepared(rewriting)
         self.destination = _destination(self.handler, settings)
         self._byExtension: dict[int, Destination | None] = {}
 
@@ -86,6 +124,20 @@ class Rules:
         if key not in self._byExtension:
             self._byExtension[key] = _destination(extension.handler or b"", extension)
         return self._byExtension[key]
+
+
+    def choosing(self, branches: tuple[Branch, ...]) -> Rules:
+        """These rules with what some branches say laid over them."""
+        key = tuple(map(id, branches))  # the settings keep them
+        rules = self._choices.get(key)
+        if rules is None:
+            if len(self._choices) >= MAX_CHOICES:
+                self._choices.clear()
+            over = reduce(DirectorySettings.merged, (branch.settings for branch in branches))
+            rules = self._choices[key] = Rules(
+                self.settings.merged(over), self._names, self._rewrites
+            )
+        return rules
 
 
 class Look:
@@ -109,24 +161,35 @@ class Look:
     :ivar status: of that redirect.
     :ivar internal: a local URL that is to be looked at in place of this one
         (``ap_internal_redirect``).
+    :ivar ended: no rule may rewrite it any more.
+    :ivar forced: what rules say of the file.
     :ivar places: the numbers of the sections that apply, in the order of their merging.
+    :ivar main: of a look-up, on whose behalf it is.
+    :ivar site: the virtual host, prepared; ``None`` where nothing is to be looked up.
+    :ivar settled: of an internal redirect or a look-up, the settings of what it comes from:
+        when they are its own as well, access was decided already.
+    :ivar branches: the ``<If>`` and its like that hold, in the order of their merging.
     :ivar notes: what is written down for who asks why, or ``None``.
     """
 
     __slots__ = (
+        "_account",
         "aliased",
         "authority",
+        "branches",
         "depth",
-        "early",
         "described",
         "destination",
         "early",
+        "ended",
         "environment",
         "filename",
+        "forced",
         "handler",
         "internal",
         "kind",
         "location",
+        "main",
         "mapped",
         "notes",
         "pathInfo",
@@ -137,6 +200,8 @@ class Look:
         "rules",
         "script",
         "sent",
+        "settled",
+        "site",
         "status",
         "uri",
     )
@@ -175,8 +240,53 @@ class Look:
         self.location: bytes | None = None
         self.status = 301
         self.internal: bytes | None = None
+        self.ended: bool = previous is not None and previous.ended
+        self.forced: Forced | None = None
         self.places: tuple[Place, ...] = ()
+        self.branches: tuple[Branch, ...] = ()
         self.notes: Notes | None = None
+        self.site: Site | None = None
+        self.main: Look | None = None
+        self.settled: DirectorySettings | None = None
+        self._account: Account | None = None
+
+    @property
+    def isLookup(self) -> bool:
+        """Whether it is on behalf of another one."""
+        return self.main is not None
+
+    @property
+    def account(self) -> Account:
+        """What the request and its look-ups have together."""
+        if self._account is None:
+            self._account = Account() if self.main is None else self.main.account
+        return self._account
+
+    @property
+    def complaints(self) -> Sequence[str]:
+        """What could not be evaluated."""
+        return () if self._account is None else self._account.complaints
+
+    def holds(self, condition: Condition, place: str) -> RequestContext | None:
+        """
+        Evaluate a condition; one that fails does not hold, and is complained about.
+
+        :param place: of its line.
+        :returns: what it was evaluated in, with its match; ``None`` when it does not hold.
+        """
+        context = RequestContext(self.request, self)
+        try:
+            held = condition(context)
+        except EvaluationError as error:
+            self.account.complaints.append(f"{place}: {error}")
+            held = False
+        self.varies(context)
+        return context if held else None
+
+    def varies(self, context: RequestContext) -> None:
+        """Note that the answer depends on the fields that a condition read."""
+        if context.vary:
+            self.request.vary = list(dict.fromkeys([*self.request.vary, *context.vary]))
 
     @property
     def directory(self) -> DirectorySettings:
@@ -190,6 +300,9 @@ class Look:
         look = Look(self.request, self.authority, uri, query, sent, environment, depth)
         look.notes = self.notes
         look.early = self.early
+        look.site = self.site
+        look.main = self
+        look.settled = self.rules.settings
         return look
 
     def changeRequest(self, request: Request) -> None:
@@ -206,9 +319,10 @@ class Look:
     def adopt(self, other: Look) -> None:
         """Become another one (``ap_internal_fast_redirect``): its variables are the weaker."""
         environment = {**other.environment, **self.environment}
+        main, settled = self.main, self.settled
         for name in Look.__slots__:
             setattr(self, name, getattr(other, name))
-        self.environment = environment
+        self.environment, self.main, self.settled = environment, main, settled
 
 
 class Site:
@@ -229,6 +343,7 @@ class Site:
         encoded = Mappings(host.mappings, self._names, encoded=True)
         self._encoded = encoded if encoded or self._sections.hasEncoded else None
         self._redirects = Redirects(host.redirects)
+        self.rewrites = Rewrites(self)
         self._aliases = Aliases(host.pathAliases)
         self._accessFiles = accessFiles if self._sections.hasAccessFiles else None
         self._generation = 0
@@ -260,7 +375,9 @@ class Site:
                     names = names.copy()
             if len(self._rules) >= MAX_RULES:
                 self._rules.clear()
-            rules = self._rules[places] = Rules(self._sections.merged(places), names)
+            rules = self._rules[places] = Rules(
+                self._sections.merged(places), names, self.rewrites
+            )
         return rules
 
     def sections(self, look: Look) -> tuple[Section, ...]:
@@ -301,6 +418,7 @@ class Site:
             previous=previous,
         )
         look.notes = notes
+        look.site = self
         look.rules = self.rules
         early = self.host.directory.earlyFields
         if early is not None:
@@ -308,7 +426,7 @@ class Site:
             request, look.early = changedEarly(early, request, look, before)
             look.changeRequest(request)
         if self.conditions is not None:
-            self.conditions.apply(environment, request, authority, path, notes)
+            self.conditions.apply(environment, request, authority, path, notes, look)
         self.read(look, path)
         return look
 
@@ -344,7 +462,17 @@ class Site:
             locations = look.places = sections.locations(uri, environment)
             look.rules = self._rulesFor(locations)
         mapped = look.mapped
-        if mapped is None and b"no-proxy" not in environment:
+        located = False
+        if mapped is None and look.rules.rewrites:
+            located = self.rewrites.target(look)
+            if look.location is not None:
+                return look
+            mapped, environment = look.mapped, look.environment
+            if look.uri is not uri:
+                uri = look.uri
+                if sections.hasLocations:
+                    locations = look.places = sections.locations(uri, environment)
+        if mapped is None and not located and b"no-proxy" not in environment:
             settings = look.rules.settings
             told = environment if settings.interpolates else None
             mapped = self._mappings.find(uri, look.sent, settings.mapping, told)
@@ -354,28 +482,35 @@ class Site:
             if sections.hasProxies:
                 places = sections.proxies(mapped.url, environment) + locations
         else:
-            if _redirect(look, self._redirects):
-                return look
-            self._translate(look)
+            if not located:
+                if _redirect(look, self._redirects):
+                    return look
+                self._translate(look)
             places = (
                 sections.directories(look.filename, look.kind, environment, self._findAccessFile)
                 + locations
             )
         look.places = places
         look.rules = rules = self._rulesFor(places)
+        if rules.inspects:
+            rules = self._inspect(look)
         look.handler, look.destination = rules.handler, rules.destination
-        if rules.conditions is not None and not look.depth:
-            rules.conditions.apply(environment, look.request, look.authority, uri, look.notes)
-        if mapped is not None:
-            self.proxy(look, mapped.destination, mapped.path, mapped.raw, rules.settings)
         if rules.settings.extensions is not None:
             self._describe(look)
+        if rules.rewriter is not None:
+            if self.rewrites.file(look, rules.rewriter):
+                return look
+            mapped, environment = look.mapped, look.environment
+        if mapped is not None:
+            self.proxy(look, mapped.destination, mapped.path, mapped.raw, rules.settings)
         if rules.redirects is not None and _redirect(look, rules.redirects):
             return look
         if rules.environment:
             environment.update(rules.environment)
             if look.notes is not None:
                 look.notes.changed(rules.settings.environment)
+        if look.forced is not None:
+            self.rewrites.force(look, look.forced)
         outermost = not look.depth
         if mapped is None:
             self._fixDirectory(look)
@@ -383,6 +518,73 @@ class Site:
         if fields is not None and outermost and look.location is None:
             look.changeRequest(changedRequest(fields, look.request, look))
         return look
+
+    def lookAtFile(self, look: Look) -> None:
+        """
+        Find out which sections hold for a file that was located, and whether it may be
+        had (``ap_sub_req_lookup_file``).
+
+        :raises RequestError: when it is refused.
+        """
+        look.rules = self.rules
+        look.places = self._sections.directories(
+            look.filename, look.kind, look.environment, self._findAccessFile
+        )
+        if self._sections.hasLocations:
+            look.places += self._sections.locations(look.uri, look.environment)
+        look.rules = self._rulesFor(look.places)
+        if look.rules.inspects:
+            self._inspect(look)
+
+    def _inspect(self, look: Look) -> Rules:
+        """
+        What looks at the request itself: <If>, SetEnvIf in sections, Require.
+
+        :returns: the rules that apply.
+        :raises RequestError: when it is refused.
+        """
+        rules = look.rules
+        if look.mapped is not None:
+            look.filename = b"proxy:" + look.mapped.url
+        level = rules.branches
+        while level and (taken := chosen(level, look.holds)):
+            look.branches += taken
+            look.rules = rules = rules.choosing(taken)
+            level = tuple(inner for branch in taken for inner in branch.settings.branches or ())
+        if rules.conditions is not None and not look.depth:
+            rules.conditions.apply(
+                look.environment, look.request, look.authority, look.uri, look.notes, look
+            )
+        # TRACE is answered before access is looked at, unless an application does it.
+        asked = look.request.method != b"TRACE" or look.mapped is not None
+        if rules.access is not None and asked and rules.settings is not look.settled:
+            context = RequestContext(look.request, look)
+            try:
+                admit(rules.access, context, look.filename or look.uri)
+            except RequestError:
+                if look.notes is not None:
+                    look.notes.refused = (rules.settings.places or {}).get("access", "")
+                raise
+            look.varies(context)
+        return rules
+
+    def isServed(
+        self, request: Request, state: Look | Route, target: bytes, isFile: bool
+    ) -> bool:
+        """
+        Whether another request would be served: ``-U`` and ``-F`` of an expression.
+
+        :param state: of the request that asks.
+        """
+        if isinstance(state, Look):
+            look = state
+        else:
+            assert state.authority is not None
+            look = Look(
+                request, state.authority, state.uri, state.query, request.target, state.environment
+            )
+            look.filename, look.site, look.rules = state.filename, self, self.rules
+        return (isFileServed if isFile else isUrlServed)(self, look, target)
 
     def _translate(self, look: Look) -> None:
         """Alias or DocumentRoot, and the walk below it."""
@@ -486,11 +688,12 @@ class Site:
                 look.request.method in (b"GET", b"HEAD")
                 or b"redirect-carefully" not in look.environment
             ):
-                look.location = _urlWithSlash(look)
+                look.location, look.internal = _urlWithSlash(look), None
                 if look.notes is not None:
                     look.notes.moved("", look.uri, look.uri + b"/", "DirectorySlash")
-        elif look.kind == MISSING and not look.handler and settings.fallbackResource:
-            self._tryEach(look, (settings.fallbackResource,))
+        elif look.kind == MISSING and settings.fallbackResource:
+            if not (look.handler or look.internal):
+                self._tryEach(look, (settings.fallbackResource,))
 
     def _tryEach(self, look: Look, urls: tuple[bytes, ...]) -> None:
         """Become the first of some local URLs that is a file or proxied, or redirect with it."""
@@ -515,8 +718,11 @@ class Site:
                 continue
             if look.notes is not None:
                 look.notes.moved(self._placeOf(look), look.uri, inner.uri, "DirectoryIndex")
+            status = look.directory.indexRedirect if look.kind == DIRECTORY else 0
             if inner.location is not None:
-                look.location, look.status = inner.location, inner.status
+                look.location, look.status, look.internal = inner.location, inner.status, None
+            elif status:
+                look.location, look.status = constructUrl(look, encodePath(inner.uri)), status
             else:
                 look.adopt(inner)
             return

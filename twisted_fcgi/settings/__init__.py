@@ -32,21 +32,31 @@ from twisted_fcgi.settings.directory import (
     SectionKind,
 )
 from twisted_fcgi.settings.fields import FieldAction, FieldChange, FieldTable
-from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSettings
+from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSettings, Multiplex
 from twisted_fcgi.settings.overriding import AllowOverride, Override
+from twisted_fcgi.settings.rewriting import RewriteCondition, RewriteMap, RewriteRule, Rewriting
 from twisted_fcgi.settings.server import Limits, Listener, Settings, VirtualHost
-from twisted_fcgi.settings.variables import VariableChange, VariableCondition, VariableOverride
+from twisted_fcgi.settings.types import Action, Extensions, ExtensionSettings
+from twisted_fcgi.settings.variables import (
+    VariableChange,
+    VariableCondition,
+    VariableExpression,
+    VariableOverride,
+)
 
 __all__ = [
+    "Action",
     "AccessSettings",
-    "AllowOverride",
     "Alias",
+    "AllowOverride",
     "BackendType",
     "BalancerSettings",
     "Branch",
     "DirectorySettings",
     "EncodedSlashes",
     "ErrorDocument",
+    "ExtensionSettings",
+    "Extensions",
     "FieldAction",
     "FieldChange",
     "FieldTable",
@@ -56,16 +66,22 @@ __all__ = [
     "MemberSettings",
     "Merging",
     "Methods",
+    "Multiplex",
     "Override",
     "ProxyMapping",
     "Redirect",
     "Requirement",
     "Requirements",
+    "RewriteCondition",
+    "RewriteMap",
+    "RewriteRule",
+    "Rewriting",
     "Section",
     "SectionKind",
     "Settings",
     "VariableChange",
     "VariableCondition",
+    "VariableExpression",
     "VariableOverride",
     "VirtualHost",
 ]

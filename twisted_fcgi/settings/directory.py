@@ -20,7 +20,14 @@ from twisted_fcgi.settings.answers import ErrorDocument
 from twisted_fcgi.settings.fields import FieldChange
 from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
 from twisted_fcgi.settings.overriding import AllowOverride
-from twisted_fcgi.settings.variables import VariableChange, VariableCondition, VariableOverride
+from twisted_fcgi.settings.rewriting import Rewriting
+from twisted_fcgi.settings.types import Action, Extensions
+from twisted_fcgi.settings.variables import (
+    VariableChange,
+    VariableCondition,
+    VariableExpression,
+    VariableOverride,
+)
 
 __all__ = [
     "BackendType",
@@ -135,9 +142,25 @@ class DirectorySettings:
     :ivar redirect: a Redirect without a path: of all that a section holds for.
     :ivar redirects: the others inside of sections; those of a more specific one first.
     :ivar relativeRedirects: RedirectRelative.
+    :ivar extensions: AddType, AddHandler and their like.
+    :ivar defaultLanguage: DefaultLanguage.
+    :ivar pathInfoHasType: ModMimeUsePathInfo.
+    :ivar forcedType: ForceType; empty for ``none``.
+    :ivar defaultCharset: AddDefaultCharset; empty for ``Off``.
+    :ivar actions: Action, by handler or type.
+    :ivar scripts: Script's local URLs, by method.
+    :ivar directorySlash: DirectorySlash.
+    :ivar indexRedirect: DirectoryIndexRedirect's status; 0 for ``off``.
+    :ivar handlerBeforeIndex: DirectoryCheckHandler.
+    :ivar acceptsPathInfo: AcceptPathInfo, for files; ``default`` is ``False``.
+    :ivar currentUri: CGIVar REQUEST_URI current-uri.
+    :ivar wholeRedirectUrl: QualifyRedirectURL.
+    :ivar methods: AllowMethods; empty for all.
+    :ivar physicalPort: UseCanonicalPhysicalPort.
     :ivar allowOverride: AllowOverride.
     :ivar allowOverrideList: AllowOverrideList's directives, in lower case.
     :ivar access: Require and AuthMerging.
+    :ivar rewriting: mod_rewrite's rules for the files of a section.
     :ivar branches: ``<If>``, ``<ElseIf>`` and ``<Else>``; those of a more specific section
         come after.
     :ivar requestFields: RequestHeader; those of a more specific section come after.
@@ -158,7 +181,7 @@ class DirectorySettings:
     balancer: BalancerSettings | None = None
     environment: tuple[VariableChange, ...] | None = _merged(_after)
     overrides: tuple[VariableOverride, ...] | None = _merged(_after)
-    conditions: tuple[VariableCondition, ...] | None = _merged(_after)
+    conditions: tuple[VariableCondition | VariableExpression, ...] | None = _merged(_after)
     limitBody: int | None = None
     encodedSlashes: EncodedSlashes | None = None
     canonicalName: bool | None = None
@@ -171,9 +194,25 @@ class DirectorySettings:
     redirect: Redirect | None = None
     redirects: tuple[Redirect, ...] | None = _merged(_before)
     relativeRedirects: bool | None = None
+    extensions: Extensions | None = _merged(Extensions.merged)
+    defaultLanguage: bytes | None = None
+    pathInfoHasType: bool | None = None
+    forcedType: bytes | None = None
+    defaultCharset: bytes | None = None
+    actions: dict[bytes, Action] | None = _merged(_over)
+    scripts: dict[bytes, bytes] | None = _merged(_over)
+    directorySlash: bool | None = None
+    indexRedirect: int | None = None
+    handlerBeforeIndex: bool | None = None
+    acceptsPathInfo: bool | None = None
+    currentUri: bool | None = None
+    wholeRedirectUrl: bool | None = None
+    methods: frozenset[bytes] | None = None
+    physicalPort: bool | None = None
     allowOverride: AllowOverride | None = None
     allowOverrideList: frozenset[str] | None = None
     access: AccessSettings | None = _merged(AccessSettings.merged)
+    rewriting: Rewriting | None = _merged(Rewriting.merged)
     branches: tuple[Branch, ...] | None = _merged(_after)
     requestFields: tuple[FieldChange, ...] | None = _merged(_after)
     responseFields: tuple[FieldChange, ...] | None = _merged(_after)

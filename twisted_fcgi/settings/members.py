@@ -7,7 +7,20 @@ from dataclasses import dataclass, field
 
 from twisted_fcgi.pcre import Pattern
 
-__all__ = ["BalancerSettings", "Flush", "MemberSettings"]
+__all__ = ["BalancerSettings", "Flush", "MemberSettings", "Multiplex"]
+
+
+class Multiplex(enum.Enum):
+    """
+    ``multiplex``: whether a connection takes several requests at a time.
+
+    The application is asked with FCGI_GET_VALUES.  With ``auto`` it has to say that it
+    can, with ``on`` it must not say that it can't.
+    """
+
+    OFF = "off"
+    AUTO = "auto"
+    ON = "on"
 
 
 class Flush(enum.Enum):
@@ -43,11 +56,24 @@ class MemberSettings:
     :ivar timeout: silence that is borne in either direction; ``None``: ProxyTimeout.
     :ivar connectTimeout: for a connection to come about; ``None``: ``timeout``.
     :ivar ttl: how long an idle connection is kept; ``None``: for ever.
+    :ivar keepalive: whether TCP looks after idle connections.
+    :ivar readSize: bytes that are read at once.
+    :ivar receiveBuffer: the kernel's buffer of a TCP connection; 0 for its own choice.
+    :ivar addressTtl: how long a name's address is remembered; infinity for until a
+        connect fails.
     :ivar maxQueue: extension: how many requests may wait for a free connection.
+    :ivar maxRequests: extension: requests after which a connection is closed;
+        ``None`` for no limit.
+    :ivar patience: extension: how long connects are repeated that are refused by an
+        application that took them before; it may be restarting.
+    :ivar multiplex: extension: a :class:`Multiplex`.
+    :ivar maxStreams: extension: most requests at a time on one connection.
     :ivar abortGrace: extension: after ABORT_REQUEST, how long the application may
         take to end the request before its connection is closed.
     :ivar maxResponseHead: extension: most bytes of a response's head.
     :ivar maxStreamBuffer: most bytes held for a client that does not read.
+    :ivar maxSpool: extension: with several requests on a connection, most bytes held in
+        files for all clients that do not read.
     :ivar status: the letters that ``status=`` set: D, S, I, R, H, N, C, E.
     :ivar parameters: all that was written for it, as written.
     :ivar pattern: what URLs it serves, when its own has back-references (a
@@ -72,6 +98,9 @@ class MemberSettings:
     connectTimeout: float | None = None
     retry: float = 60.0
     keepalive: bool = False
+    readSize: int = 65536
+    receiveBuffer: int = 0
+    addressTtl: float = 60.0
     flush: Flush = Flush.OFF
     flushWait: float = 0.010
     route: str = ""
@@ -79,9 +108,14 @@ class MemberSettings:
     loadFactor: int = 100
     lbset: int = 0
     maxQueue: int = 1024
+    maxRequests: int | None = None
+    patience: float = 3.0
+    multiplex: Multiplex = Multiplex.OFF
+    maxStreams: int = 256
     abortGrace: float = 1.0
     maxResponseHead: int = 65536
     maxStreamBuffer: int = 65536
+    maxSpool: int = 268435456
     parameters: tuple[tuple[str, str], ...] = ()
     status: frozenset[str] = frozenset()
     pattern: Pattern | None = None

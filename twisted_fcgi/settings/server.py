@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from twisted_fcgi.settings.aliases import Alias, Redirect
 from twisted_fcgi.settings.directory import DirectorySettings, ProxyMapping, Section
 from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
-from twisted_fcgi.settings.variables import VariableCondition
+from twisted_fcgi.settings.rewriting import RewriteMap, Rewriting
+from twisted_fcgi.settings.variables import VariableCondition, VariableExpression
 
 __all__ = ["Limits", "Listener", "Settings", "VirtualHost"]
 
@@ -76,12 +77,16 @@ class VirtualHost:
     :ivar pathAliases: Alias and AliasMatch outside of sections; its own before the main
         server's.
     :ivar redirects: Redirect and its like outside of sections, likewise.
+    :ivar rewriting: mod_rewrite's rules for the paths of URLs; ``None`` when it says nothing
+        of them.
+    :ivar rewriteMaps: RewriteMap, by name.
     :ivar accessFileNames: AccessFileName.
     :ivar allowOverrideProxy: AllowOverrideProxy: a ``.htaccess`` may name any application.
     :ivar readAccessFile: reads the text of one; ``None`` when no AllowOverride asks for any.
         It is given this host, the text, the file's name for messages, its directory,
         AllowOverride and AllowOverrideList, and returns a section for that directory, and
         notices; it raises :class:`~twisted_fcgi.errors.ConfigurationErrors`.
+    :ivar types: TypesConfig's types by extension; ``None`` for the usual ones.
     :ivar place: the file and number of its line; empty for the main server.
     :ivar places: as of :class:`DirectorySettings`.
     """
@@ -102,7 +107,7 @@ class VirtualHost:
     limits: Limits = field(default_factory=Limits)
     traceExtended: bool = False
     scheme: str = ""
-    conditions: tuple[VariableCondition, ...] = ()
+    conditions: tuple[VariableCondition | VariableExpression, ...] = ()
     mergeSlashes: bool = True
     maxForwards: int = -1
     blocked: tuple[str, ...] = ()
@@ -112,6 +117,9 @@ class VirtualHost:
     logLevel: str | None = None
     pathAliases: tuple[Alias, ...] = ()
     redirects: tuple[Redirect, ...] = ()
+    types: Mapping[bytes, bytes] | None = None
+    rewriting: Rewriting | None = None
+    rewriteMaps: Mapping[bytes, RewriteMap] = field(default_factory=dict)
     accessFileNames: tuple[str, ...] = (".htaccess",)
     allowOverrideProxy: bool = False
     readAccessFile: Callable[..., tuple[Section, tuple[str, ...]]] | None = field(

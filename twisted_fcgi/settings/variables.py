@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted_fcgi.pcre import Pattern
 
-__all__ = ["VariableChange", "VariableCondition", "VariableOverride"]
+__all__ = ["VariableChange", "VariableCondition", "VariableExpression", "VariableOverride"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,23 @@ class VariableCondition:
     pattern: Pattern
     plain: bool
     changes: tuple[VariableChange, ...]
+    place: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class VariableExpression:
+    """
+    SetEnvIfExpr.
+
+    :ivar text: the condition, as written.
+    :ivar condition: the same, compiled (:data:`twisted_fcgi.expr.Condition`).
+    :ivar changes: what happens when it is true, in order.
+    :ivar place: the line's file and number.
+    """
+
+    text: str
+    condition: Callable[[Any], bool] = field(compare=False)
+    changes: tuple[VariableChange, ...] = ()
     place: str = field(default="", compare=False)
 
 

@@ -88,6 +88,8 @@ class Gateway:
             route = Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
         if route.environment and isSteered(route.environment):
             response = SteeredResponse(response, route.environment)
+        if route.complaints:
+            self._reportComplaints(request, route)
         return self._answer(route.request or request, route, body, response)
 
     def _answer(
@@ -184,6 +186,10 @@ class Gateway:
             body.discard()
         writeErrorPage(response, refusal, text)
         return ANSWERED
+
+    def _reportComplaints(self, request: Request, route: Route) -> None:
+        for complaint in route.complaints:
+            log.error("{request!r}: {complaint}", request=request, complaint=complaint)
 
     def _reportRefusal(self, request: Request, route: Route) -> None:
         log.info(

@@ -1,0 +1,102 @@
+"""
+Whether a request may have what it asks for (httpd: ``modules/aaa/mod_authz_core.c``).
+
+A requirement is granted, denied or neutral; a block puts those of its members
+together, and what is neutral at the end is denied.  Nobody is authenticated here, so
+what only a user could fulfil fails as it does in httpd without an AuthType: 500.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from twisted_fcgi.errors import RequestError
+from twisted_fcgi.expr import EvaluationError, RequestContext
+from twisted_fcgi.settings import AccessSettings, Methods, Requirement, Requirements
+
+__all__ = ["Decision", "admit", "decide", "effective"]
+
+
+class Decision(enum.Enum):
+    """What a requirement or a block comes to."""
+
+    GRANTED = "granted"
+    DENIED = "denied"
+    NEUTRAL = "neutral"
+    UNKNOWN = "denied until there is a user"
+
+
+def decide(
+    required: Requirement | Requirements, context: RequestContext, inAll: bool = True
+) -> Decision:
+    """
+    What a requirement or a block comes to (``apply_authz_sections``).
+
+    :param inAll: whether all members of the block around it have to hold.
+    :raises EvaluationError: when an expression can't be evaluated.
+    """
+    if context.request.method not in required.methods:
+        return Decision.GRANTED if inAll else Decision.NEUTRAL
+    if isinstance(required, Requirement):
+        decision = _asked(required, context)
+    else:
+        decision = _together(required, context)
+    if not required.negated:
+        return decision
+    return Decision.DENIED if decision is Decision.GRANTED else Decision.NEUTRAL
+
+
+def _asked(required: Requirement, context: RequestContext) -> Decision:
+    context.match = None
+    holds = required.holds
+    if holds if isinstance(holds, bool) else holds(context):
+        return Decision.GRANTED
+    return Decision.UNKNOWN if required.asksUser else Decision.DENIED
+
+
+def _together(block: Requirements, context: RequestContext) -> Decision:
+    # One of the first kind decides; the second kind gives way to what a user might change.
+    final, weak = Decision.GRANTED, Decision.DENIED
+    if block.all:
+        final, weak = weak, final
+    together = Decision.NEUTRAL
+    for member in block.members:
+        decision = decide(member, context, block.all)
+        if decision is final:
+            return decision
+        if together is Decision.NEUTRAL or (decision is Decision.UNKNOWN and together is weak):
+            together = decision
+    return together
+
+
+def effective(access: AccessSettings | None) -> Requirements | None:
+    """The requirements, or ``None`` where everybody may have everything."""
+    required = None if access is None else access.requirements
+    if required is None:
+        return None
+    first = required.members[0]
+    granted = (
+        not required.all
+        and isinstance(first, Requirement)
+        and first.holds is True
+        and first.methods == Methods()
+    )
+    return None if granted else required
+
+
+def admit(required: Requirements, context: RequestContext, asked: bytes) -> None:
+    """
+    Refuse what may not be had.
+
+    :param asked: the file or the application's URL, for the log.
+    :raises RequestError: 403; 500 when it can't be found out.
+    """
+    try:
+        decision = decide(required, context)
+    except EvaluationError as error:
+        raise RequestError(f"Require expr: {error}", 500) from None
+    if decision is Decision.UNKNOWN:
+        raise RequestError("access depends on a user, and nobody is authenticated here", 500)
+    if decision is not Decision.GRANTED:
+        name = asked.decode("utf-8", "backslashreplace")
+        raise RequestError(f"client denied by server configuration: {name}", 403)

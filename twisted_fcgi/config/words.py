@@ -31,6 +31,7 @@ _ESCAPED = {
     "double": re.compile(r'\\(["\\])'),
     "single": re.compile(r"\\(['\\])"),
     "plain": re.compile(r"\\(\\)"),
+    "raw": re.compile(r"(?!)"),
 }
 
 _W = TypeVar("_W", bound="Word")
@@ -43,7 +44,8 @@ class Word(str):
     :ivar line: the line that it stands in.
     :ivar start: the offset of its first character there, behind the quote.
     :ivar end: the offset behind its last character, before the quote.
-    :ivar kind: how it is quoted: ``double``, ``single`` or ``plain``.
+    :ivar kind: how it is quoted: ``double``, ``single``, ``plain``, or ``raw``, where a
+        backslash is nothing special.
     """
 
     __slots__ = ("end", "kind", "line", "start")

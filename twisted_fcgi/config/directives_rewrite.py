@@ -1,0 +1,470 @@
+"""Directives of mod_rewrite."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from twisted_fcgi.config.expressions import condition
+from twisted_fcgi.config.members import balancerName, isBalancerName
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
+from twisted_fcgi.config.rewriting import RewriteRuleDraft, RewritingDraft, flagsOf, rawWords
+from twisted_fcgi.config.scope import Scope
+from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.targets import Target
+from twisted_fcgi.config.values import looseInteger, pattern
+from twisted_fcgi.config.words import Word
+from twisted_fcgi.errors import ConfigurationError
+from twisted_fcgi.message import REASONS
+from twisted_fcgi.settings import RewriteCondition, RewriteMap, RewriteRule
+
+__all__ = ["rows"]
+
+rows = Rows("mod_rewrite")
+
+#: The largest file of a RewriteMap.
+MAX_MAP = 64 * 1024 * 1024
+
+
+def drafted(scope: Scope) -> RewritingDraft:
+    """What the section says of mod_rewrite; its server has something to say, too, from now on."""
+    for section in (scope.server.directory, scope.section):
+        if section.rewriting is None:
+            section.rewriting = RewritingDraft()
+    assert scope.section.rewriting is not None
+    return scope.section.rewriting
+
+
+def rest(scope: Scope) -> Word:
+    """All that follows the directive's name, as it stands in the file."""
+    node = scope.node
+    return Word.make(node.line.text[node.at : node.end], node.line, node.at, node.end, "raw")
+
+
+@rows.directive(
+    "RewriteEngine",
+    Shape.FLAG,
+    Context.ANYWHERE,
+    syntax="On|Off",
+    default="Off",
+    example="RewriteEngine On",
+    override=Override.FILE_INFO,
+)
+def rewriteEngine(scope: Scope, on: bool) -> None:
+    """Whether rules are applied, the server's too for the URLs of a ``<Location>``."""
+    drafted(scope).enabled = on
+
+
+_OPTIONS = frozenset(
+    "inherit inheritbefore inheritdown inheritdownbefore ignoreinherit allownoslash allowanyuri "
+    "mergebase ignorecontextinfo legacyprefixdocroot unsafeprefixstat".split()
+)
+
+
+@rows.directive(
+    "RewriteOptions",
+    Shape.ITERATE,
+    Context.ANYWHERE,
+    syntax="option ...",
+    example="RewriteOptions InheritBefore",
+    override=Override.FILE_INFO,
+)
+def rewriteOptions(scope: Scope, word: Word) -> None:
+    """
+    Whose rules are inherited, and how paths are read.
+
+    Inherit, InheritBefore, InheritDown, InheritDownBefore, IgnoreInherit; AllowNoSlash, MergeBase, LegacyPrefixDocRoot, UnsafePrefixStat.
+    """
+    option = word.lower()
+    draft = drafted(scope)
+    draft.options = draft.options or frozenset()
+    if option.startswith("maxredirects="):
+        scope.warn(word, "MaxRedirects is no option any more, LimitInternalRecursion is meant")
+    elif option not in _OPTIONS:
+        raise word.error(f"RewriteOptions: unknown option {str(word)!r}", "Inherit")
+    else:
+        if option == "allowanyuri":
+            scope.warn(word, "a target that is no path is never rewritten here")
+        draft.options |= {option}
+
+
+@rows.directive(
+    "RewriteBase",
+    Shape.TAKE1,
+    Context.SECTIONS,
+    syntax="path",
+    example="<Directory /srv/www/blog>\n    RewriteBase /blog/\n</Directory>",
+    override=Override.FILE_INFO,
+)
+def rewriteBase(scope: Scope, word: Word) -> None:
+    """The URL's path of the directory, which takes its place in what a rule makes."""
+    if not word.startswith("/"):
+        raise word.error("RewriteBase: argument is not a valid URL", "/blog/")
+    drafted(scope).base = encode(word)
+
+
+@rows.directive(
+    "RewriteMap",
+    Shape.TAKE23,
+    Context.SERVER,
+    syntax="name txt:file|rnd:file|int:function",
+    example="RewriteMap lower int:tolower",
+)
+def rewriteMap(scope: Scope, name: Word, source: Word, owner: Word | None) -> None:
+    """
+    A table for ``${name:key|default}`` in rules.
+
+    A file has a key and a value a line and is read when the configuration is; ``rnd:`` takes one
+    of the values between ``|``.  Functions: toupper, tolower, escape, unescape.
+    """
+    kind, colon, rest = source.partition(":")
+    kind = kind.lower()
+    draft = drafted(scope)
+    if colon and kind == "int":
+        if rest not in ("toupper", "tolower", "escape", "unescape"):
+            raise source.error(f"RewriteMap: internal map not found: {rest}", "int:tolower")
+        draft.maps[encode(name)] = RewriteMap(function=rest)
+        return
+    if kind == "prg" and colon:
+        raise source.error(
+            "RewriteMap prg: is not supported, because a program that answers one request at a "
+            "time would stop all others"
+        )
+    if (kind in ("dbd", "fastdbd", "dbm") and colon) or kind.startswith("dbm="):
+        raise source.error(f"RewriteMap {kind}: is not supported, because no database is read")
+    path = source.part(4) if colon and kind in ("txt", "rnd") else source
+    draft.maps[encode(name)] = RewriteMap(
+        entries=entriesOf(scope, path), random=bool(colon) and kind == "rnd"
+    )
+
+
+def entriesOf(scope: Scope, path: Word) -> dict[bytes, bytes]:
+    """The keys and values of a RewriteMap's file; of equal keys the first counts."""
+    entries: dict[bytes, bytes] = {}
+    try:
+        with open(scope.path(path), "rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_MAP:
+                raise path.error(f"RewriteMap: the file is larger than {MAX_MAP} bytes")
+            for line in file:
+                words = line.split(None, 2)
+                if len(words) > 1 and line[:1] != b"#" and not line[:1].isspace():
+                    entries.setdefault(words[0], words[1])
+    except OSError as error:
+        raise path.error(f"RewriteMap: {path}: {error.strerror}") from None
+    return entries
+
+
+# RewriteCond.
+
+_CONDITION_FLAGS = {
+    "nc": "NC",
+    "nocase": "NC",
+    "or": "OR",
+    "ornext": "OR",
+    "nv": "NV",
+    "novary": "NV",
+}
+_FILE_TESTS = {
+    "-f": "-f",
+    "-s": "-s",
+    "-d": "-d",
+    "-x": "-x",
+    "-h": "-l",
+    "-L": "-l",
+    "-l": "-l",
+    "-U": "-U",
+    "-F": "-F",
+}
+
+
+@rows.directive(
+    "RewriteCond",
+    Shape.WORDS,
+    Context.ANYWHERE,
+    syntax="text [!]test [flags]",
+    example="RewriteCond %{REQUEST_FILENAME} !-f\nRewriteRule ^ /index.php [L]",
+    override=Override.FILE_INFO,
+)
+def rewriteCond(scope: Scope, _: list[Word]) -> None:
+    """
+    A condition of the next RewriteRule.
+
+    The text may hold ``%{VARIABLE}``, ``%{HTTP:field}``, ``%{ENV:name}``, ``%{LA-U:name}``,
+    ``$1`` of the rule and ``%1`` of the condition before.  Tests: an expression, ``=``,
+    ``<``, ``>``, ``<=``, ``>=`` with a text, ``-eq``, ``-ne``, ``-lt``, ``-le``, ``-gt``, ``-ge``
+    with a number, ``-d -f -s -l -x -F -U``; or ``expr`` as the text and an ap_expr.  Flags: NC, OR,
+    NV (no Vary).
+    """
+    words = rawWords(rest(scope))
+    if len(words) < 2:
+        raise scope.error("RewriteCond: bad argument line", 'RewriteCond %{HTTPS} "=on"')
+    text, test = words[:2]
+    flags = frozenset(conditionFlag(name) for word in words[2:] for name, value in flagsOf(word))
+    made = conditionOf(text, test, flags)
+    if "NC" in flags and made.test not in ("regex", "=", "<", "<=", ">", ">="):
+        scope.warn(test, "the flag NC means nothing to this test")
+    drafted(scope).conditions.append(made)
+
+
+def conditionFlag(name: Word) -> str:
+    """A flag of RewriteCond, in its short form."""
+    flag = _CONDITION_FLAGS.get(name.lower())
+    if flag is None:
+        raise name.error(f"RewriteCond: unknown flag {str(name)!r}", "NC, OR or NV")
+    return flag
+
+
+def conditionOf(text: Word, test: Word, flags: frozenset[str]) -> RewriteCondition:
+    """A condition from its two words."""
+    negated = test.startswith("!")
+    if negated:
+        test = test.part(1)
+
+    def made(kind: str, operand: Word | str = "", **columns: Any) -> RewriteCondition:
+        fields = {"negated": negated, **columns}
+        return RewriteCondition(encode(text), kind, encode(operand), flags=flags, **fields)
+
+    if text.lower() == "expr":
+        return made("expr", test, holds=condition(test))
+    if test in _FILE_TESTS:
+        return made(_FILE_TESTS[test])
+    if len(test) > 3 and (number := re.match("-(?:eq|ne|lt|le|gt|ge)", test)) is not None:
+        if number[0] == "-ne":
+            return made("-eq", test.part(3), negated=not negated)
+        return made(number[0], test.part(3))
+    if len(test) > 1 and (order := re.match("[<>]=?|=", test)) is not None:
+        operand = test.part(order.end())
+        return made(order[0], "" if order[0] == "=" and operand == '""' else operand)
+    return made("regex", test, pattern=pattern(test, "NC" in flags))
+
+
+# RewriteRule.
+
+#: Flags without a value, by all their names.
+_RULE_FLAGS = {
+    "bnp": "BNP",
+    "backrefernoplus": "BNP",
+    "c": "C",
+    "chain": "C",
+    "d": "DPI",
+    "dpi": "DPI",
+    "discardpath": "DPI",
+    "end": "END",
+    "l": "L",
+    "last": "L",
+    "ne": "NE",
+    "noescape": "NE",
+    "ns": "NS",
+    "nosubreq": "NS",
+    "nc": "NC",
+    "nocase": "NC",
+    "p": "P",
+    "proxy": "P",
+    "pt": "PT",
+    "passthrough": "PT",
+    "qsa": "QSA",
+    "qsappend": "QSA",
+    "qsd": "QSD",
+    "qsdiscard": "QSD",
+    "qsl": "QSL",
+    "qslast": "QSL",
+    "unc": "UNC",
+    "unsafeprefixstat": "UNSAFEPREFIXSTAT",
+    "unsafeallow3f": "UNSAFEALLOW3F",
+}
+
+_REDIRECTS = {"permanent": 301, "temp": 302, "seeother": 303}
+
+
+class _Flags:
+    """
+    The flags of a RewriteRule.
+
+    :ivar fields: of :class:`RewriteRule`.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self.names: set[str] = set()
+        self.fields: dict[str, Any] = {}
+        self.handler: Word | None = None
+        self._withValue: dict[str, Callable[[Word], None]] = {
+            **dict.fromkeys(("b", "backrefescaping"), self._escapes),
+            "bne": self._spares,
+            "bctls": lambda value: self.names.update(("B", "BCTLS")),
+            **dict.fromkeys(("co", "cookie"), lambda value: self._add("cookies", value)),
+            **dict.fromkeys(("e", "env"), lambda value: self._add("variables", value)),
+            **dict.fromkeys(("f", "forbidden"), lambda value: self._refuse(403)),
+            **dict.fromkeys(("g", "gone"), lambda value: self._refuse(410)),
+            **dict.fromkeys(("h", "handler"), self._setHandler),
+            **dict.fromkeys(("n", "next"), self._again),
+            **dict.fromkeys(("r", "redirect"), self._redirect),
+            **dict.fromkeys(("s", "skip"), self._skip),
+            **dict.fromkeys(("t", "type"), self._setType),
+        }
+
+    def add(self, name: Word, value: Word) -> None:
+        """Take one flag."""
+        lower = name.lower()
+        if lower in _RULE_FLAGS:
+            self.names.add(_RULE_FLAGS[lower])
+        elif lower in self._withValue:
+            self._withValue[lower](value)
+        elif lower.startswith("d"):
+            self._scope.warn(name, f"{str(name)!r} is no flag")  # nor is it for httpd
+        else:
+            raise name.error(f"RewriteRule: unknown flag {str(name)!r}", "[L,QSA]")
+
+    def _add(self, field: str, value: Word) -> None:
+        self.fields[field] = (*self.fields.get(field, ()), encode(value))
+
+    def _escapes(self, value: Word) -> None:
+        self.names.add("B")
+        if value:
+            self.fields["escapes"] = encode(value)
+
+    def _spares(self, value: Word) -> None:
+        if not value:
+            raise value.error("RewriteRule: flag 'BNE' wants a list of characters", "[B,BNE=/]")
+        self.fields["spares"] = encode(value)
+
+    def _refuse(self, status: int) -> None:
+        self.fields.update(status=status, refuses=True)
+
+    def _setHandler(self, value: Word) -> None:
+        self.handler = value
+        self.fields["handler"] = encode(value)
+
+    def _setType(self, value: Word) -> None:
+        self.fields["mimeType"] = encode(value)
+
+    def _again(self, value: Word) -> None:
+        self.names.add("N")
+        if value:
+            self.fields["rounds"] = looseInteger(value, self._scope.warn)
+
+    def _skip(self, value: Word) -> None:
+        self.fields["skip"] = max(looseInteger(value, self._scope.warn), 0)
+
+    def _redirect(self, value: Word) -> None:
+        self.names.add("R")
+        if not value:
+            return
+        status = _REDIRECTS.get(value.lower(), 302)
+        if value[:1].isdigit():
+            status = looseInteger(value, self._scope.warn)
+            if status not in REASONS:
+                raise value.error(
+                    f"RewriteRule: invalid HTTP response code {str(value)!r} for flag 'R'"
+                )
+        elif value.lower() not in _REDIRECTS:
+            self._scope.warn(value, f"{str(value)!r} is no status and is read as 302")
+        self.fields["status"] = status
+        if not 300 <= status < 400:
+            self.fields["refuses"] = True
+
+
+@rows.directive(
+    "RewriteRule",
+    Shape.WORDS,
+    Context.ANYWHERE,
+    syntax="[!]expression substitution|- [flags]",
+    example='RewriteRule "^/blog/(.*)$" "/index.php?path=$1" [QSA,PT]',
+    override=Override.FILE_INFO,
+)
+def rewriteRule(scope: Scope, _: list[Word]) -> None:
+    """
+    Makes another path, a redirect or an application's URL of a path that matches.
+
+    Outside of sections it sees the path of the URL, in a ``<Directory>`` that of the file
+    without the directory.  Flags: L END N[=limit] S=number C NS, R[=status] F G P PT, QSA QSD
+    QSL, B BNP BNE BCTLS NE NC, E=[!]name[:value] CO=cookie H=handler T=type, DPI UNC
+    UnsafeAllow3F UnsafePrefixStat.  With P the server has to be named by the configuration: a URL
+    whose host comes from the request is refused unless a member has it.
+    """
+    words = rawWords(rest(scope))
+    if len(words) < 2:
+        raise scope.error("RewriteRule: bad argument line", "RewriteRule ^/old$ /new [R]")
+    expression, substitution = words[:2]
+    flags = _Flags(scope)
+    for word in words[2:]:
+        for name, value in flagsOf(word):
+            flags.add(name, value)
+    negated = expression.startswith("!")
+    if negated:
+        expression = expression.part(1)
+    compiled = pattern(expression, "NC" in flags.names)
+    text: bytes | None = encode(substitution)
+    if substitution.endswith("?"):
+        if "QSA" in flags.names:
+            flags.names.add("QSL")
+        else:
+            flags.names.add("QSNONE")
+            text = encode(substitution)[:-1]
+    elif "QSD" in flags.names and "?" not in substitution:
+        flags.names.add("QSNONE")
+    if substitution == "-" or flags.fields.get("refuses"):
+        text = None
+    draft = drafted(scope)
+    rule = RewriteRule(
+        compiled,
+        text,
+        negated,
+        tuple(draft.conditions),
+        frozenset(flags.names),
+        **flags.fields,
+        place=scope.section.values.place,
+    )
+    draft.conditions = []
+    draft.rules.append(served(scope, rule, substitution, flags.handler))
+
+
+#: The beginning of a text that is the same for all requests, when a server is named in it.
+_NAMED = re.compile(r"(?:unix:[^|$%\\?]*\|)?[A-Za-z][A-Za-z0-9+.-]*://[^$%\\?]+", re.IGNORECASE)
+
+
+def served(
+    scope: Scope, rule: RewriteRule, substitution: Word, handler: Word | None
+) -> RewriteRuleDraft:
+    """A rule, with the server that it names."""
+    if "P" in rule.flags and rule.substitution is not None:
+        word = substitution
+    elif handler is not None and handler[:6].lower() == "proxy:":
+        word = handler.part(6)
+    else:
+        return RewriteRuleDraft(rule)
+    named = _NAMED.match(word)
+    if named is None:
+        if not re.match(r"[$%\\]", word):
+            scope.warn(word, "no application server is named, such requests get a 500")
+        return RewriteRuleDraft(rule)
+    url = word.part(0, named.end())
+    if isBalancerName(url):
+        return RewriteRuleDraft(replace(rule, target=encode(url)), balancer=balancerName(url))
+    target = literal(scope, url, more=named.end() < len(word))
+    if target is None:
+        return RewriteRuleDraft(rule)
+    return RewriteRuleDraft(replace(rule, target=encode(target.url)), target)
+
+
+def literal(scope: Scope, url: Word, more: bool) -> Target | None:
+    """
+    The server that a text names, as far as it is the same for all requests.
+
+    :param more: whether something follows it that is not.
+    """
+    try:
+        target = scope.target(url)
+    except ConfigurationError as error:
+        # httpd reads it when a request comes, and answers with an error
+        scope.warn(url, f"{error.message}, such requests get a 500")
+        return None
+    if target.scheme != "fcgi":
+        scope.warn(url, f"{target.scheme}:// is not spoken here, such requests get a 500")
+    if more:
+        name = target.name + ("/$0" if target.name == target.authority else "$0")
+        target = replace(target, name=name)
+    return target

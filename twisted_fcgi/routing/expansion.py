@@ -1,0 +1,292 @@
+"""
+The texts of mod_rewrite: ``$1``, ``%1``, ``%{VARIABLE}``, ``${map:key|default}``, ``\\x``.
+
+A text is taken apart once, by the rules of httpd's ``do_expand``; for a request its pieces
+are put together in one pass, so that what comes from a client is never expanded itself.
+What comes out is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from twisted_fcgi.errors import RequestError
+from twisted_fcgi.expr import RequestContext, spelled
+from twisted_fcgi.pcre import Match
+from twisted_fcgi.settings import RewriteMap
+from twisted_fcgi.uri import encodePath
+
+__all__ = ["Escape", "Expansion", "Seen", "variable"]
+
+#: The longest text that is made; a variable may grow with each round of a rule.
+MAX_EXPANDED = 65536
+
+#: How a back-reference is escaped (flag B).
+Escape = Callable[[bytes], bytes]
+
+
+class Seen(Protocol):
+    """
+    What a text sees of a request that is being rewritten.
+
+    :ivar ruleMatch: of the rule's expression; ``None`` where it has to fail.
+    :ivar conditionMatch: of the last condition that matched.
+    """
+
+    ruleMatch: Match | None
+    conditionMatch: Match | None
+
+    def variable(self, name: bytes) -> bytes:
+        """The value of ``%{name}``; empty when there is none."""
+
+
+class _Piece(NamedTuple):
+    """
+    A part of a text.
+
+    :ivar text: it, when it is always the same.
+    :ivar make: makes it otherwise.
+    :ivar quoted: whether a backslash stood before it.
+    """
+
+    text: bytes
+    make: Callable[[Seen, Escape | None], bytes] | None = None
+    quoted: bool = False
+
+
+class Expansion:
+    """
+    A text, prepared.
+
+    :param text: as written.
+    :param maps: RewriteMap, by name.
+    """
+
+    __slots__ = ("_constant", "_pieces")
+
+    def __init__(self, text: bytes, maps: Mapping[bytes, RewriteMap]) -> None:
+        self._pieces = _pieces(text, maps)
+        self._constant: bytes | None = None
+        if all(piece.make is None for piece in self._pieces):
+            self._constant = b"".join(piece.text for piece in self._pieces)
+
+    def make(self, seen: Seen, escape: Escape | None = None) -> bytes:
+        """
+        The text for a request.
+
+        :raises RequestError: when it becomes too long.
+        """
+        if self._constant is not None:
+            return self._constant
+        return _joined(self._parts(seen, escape))
+
+    def substitute(self, seen: Seen, escape: Escape | None, last: bool) -> tuple[bytes, bool]:
+        """
+        The same, for a substitution, in which a ``?`` begins the query.
+
+        :param last: whether the last one does (QSL), not the first.
+        :returns: the text, and whether its ``?`` came from the request, where it was encoded
+            and no query was meant (CVE-2024-38474).
+        """
+        if self._constant is not None:
+            return self._constant, False
+        parts = self._parts(seen, escape)
+        unsafe = False
+        for piece, part in zip(self._pieces, parts):
+            if b"?" in part and not piece.quoted:
+                unsafe = piece.make is not None
+                if not last:
+                    break
+        return _joined(parts), unsafe
+
+    def _parts(self, seen: Seen, escape: Escape | None) -> list[bytes]:
+        return [
+            piece.text if piece.make is None else piece.make(seen, escape) for piece in self._pieces
+        ]
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    made = b"".join(parts)
+    if len(made) > MAX_EXPANDED:
+        raise RequestError("a rewrite rule makes too long a text", 500)
+    return made
+
+
+# Taking texts apart.
+
+_PLAIN = re.compile(rb"[^\\$%]+", re.S)
+
+
+def _pieces(text: bytes, maps: Mapping[bytes, RewriteMap]) -> list[_Piece]:
+    pieces: list[_Piece] = []
+    at = 0
+    while at < len(text):
+        plain = _PLAIN.match(text, at)
+        if plain is not None:
+            pieces.append(_Piece(plain[0]))
+            at = plain.end()
+            continue
+        sign, following = text[at : at + 1], text[at + 1 : at + 2]
+        if sign == b"\\":
+            pieces.append(_Piece(following or sign, quoted=True))
+            at += 2
+        elif following == b"{":
+            piece, at = _braces(text, at, maps)
+            pieces.append(piece)
+        elif following.isdigit():
+            pieces.append(_Piece(b"", _reference(sign == b"$", int(following))))
+            at += 2
+        else:
+            pieces.append(_Piece(sign, quoted=True))
+            at += 1
+    return pieces
+
+
+def _braces(text: bytes, at: int, maps: Mapping[bytes, RewriteMap]) -> tuple[_Piece, int]:
+    """The piece that begins with ``%{`` or ``${``, and where the next one begins."""
+    end = _find(text, at + 2, b"}")
+    if end >= 0 and text[at : at + 1] == b"%":
+        name = text[at + 2 : end]
+        return _Piece(b"", lambda seen, escape: seen.variable(name)), end + 1
+    colon = _find(text, at + 2, b":")
+    if end < 0 or colon < 0:
+        return _Piece(text[at : at + 2], quoted=True), at + 2
+    bar = _find(text[:end], colon + 1, b"|")
+    key = Expansion(text[colon + 1 : end if bar < 0 else bar], maps)
+    default = Expansion(b"" if bar < 0 else text[bar + 1 : end], maps)
+    found = maps.get(text[at + 2 : colon])
+
+    def lookUp(seen: Seen, escape: Escape | None) -> bytes:
+        value = None if found is None else _mapped(found, key.make(seen, escape))
+        return default.make(seen, escape) if value is None else value
+
+    return _Piece(b"", lookUp), end + 1
+
+
+def _find(text: bytes, at: int, sign: bytes) -> int:
+    """Where a sign stands that is not inside of inner braces; -1 when it does not."""
+    depth = 1
+    for place in range(at, len(text)):
+        character = text[place : place + 1]
+        if character == sign and depth == 1:
+            return place
+        if character == b"}":
+            depth -= 1
+            if not depth:
+                return -1
+        elif character == b"{":
+            depth += 1
+    return -1
+
+
+def _reference(ofRule: bool, number: int) -> Callable[[Seen, Escape | None], bytes]:
+    def refer(seen: Seen, escape: Escape | None) -> bytes:
+        match = seen.ruleMatch if ofRule else seen.conditionMatch
+        if match is None or number > match.re.groups:
+            return b""
+        found: bytes = match[number] or b""
+        return found if escape is None else escape(found)
+
+    return refer
+
+
+# Maps.
+
+
+def _unescape(key: bytes) -> bytes:
+    decoded = re.sub(
+        rb"%([0-9A-Fa-f]{2})", lambda match: bytes.fromhex(match[1].decode("ascii")), key
+    )
+    return decoded.partition(b"\0")[0]
+
+
+#: What ``int:`` names.
+FUNCTIONS: dict[str, Callable[[bytes], bytes]] = {
+    "toupper": bytes.upper,
+    "tolower": bytes.lower,
+    "escape": encodePath,
+    "unescape": _unescape,
+}
+
+
+def _mapped(found: RewriteMap, key: bytes) -> bytes | None:
+    if found.function:
+        return FUNCTIONS[found.function](key)
+    value = found.entries.get(key)
+    if value is not None and found.random:
+        value = random.choice(value.split(b"|"))
+    return value or None
+
+
+# Variables.
+
+#: Those that mean the same in an expression.
+_OF_EXPRESSIONS = frozenset(
+    b"IPV6 HTTPS IS_SUBREQ PATH_INFO SERVER_NAME REMOTE_ADDR THE_REQUEST SERVER_PORT REMOTE_HOST "
+    b"REMOTE_PORT REQUEST_URI QUERY_STRING SERVER_ADMIN DOCUMENT_ROOT REQUEST_METHOD "
+    b"REQUEST_SCHEME SERVER_PROTOCOL SERVER_SOFTWARE SCRIPT_FILENAME REQUEST_FILENAME "
+    b"CONN_REMOTE_ADDR CONTEXT_DOCUMENT_ROOT AUTH_TYPE REMOTE_USER CONTEXT_PREFIX".split()
+)
+
+_FIELDS = {
+    b"HTTP_HOST": b"Host",
+    b"HTTP_ACCEPT": b"Accept",
+    b"HTTP_COOKIE": b"Cookie",
+    b"HTTP_REFERER": b"Referer",
+    b"HTTP_FORWARDED": b"Forwarded",
+    b"HTTP_USER_AGENT": b"User-Agent",
+    b"HTTP_PROXY_CONNECTION": b"Proxy-Connection",
+}
+
+_TIMES = {
+    b"TIME": "%Y%m%d%H%M%S",
+    b"TIME_DAY": "%d",
+    b"TIME_SEC": "%S",
+    b"TIME_MIN": "%M",
+    b"TIME_MON": "%m",
+    b"TIME_WDAY": "%w",
+    b"TIME_YEAR": "%Y",
+    b"TIME_HOUR": "%H",
+}
+
+
+def variable(name: bytes, context: RequestContext) -> bytes:
+    """
+    The value of ``%{name}`` (``lookup_variable``), but for look-aheads.
+
+    Names of header fields that are there are noted in the context's ``vary``.
+    """
+    kind, colon, rest = name.partition(b":")
+    if colon:
+        kind = kind.upper()
+        if not rest:
+            return b""
+        if kind == b"ENV":
+            environment = context.state.environment
+            found = spelled(environment, rest)
+            return os.environb.get(rest, b"") if found is None else environment[found]
+        return _field(rest, context) if kind == b"HTTP" else b""
+    name = name.upper()
+    if name in _OF_EXPRESSIONS:
+        return context.variable(name) or b""
+    if name in _FIELDS:
+        return _field(_FIELDS[name], context)
+    if name == b"SERVER_ADDR":
+        return context.request.server.host
+    if name in _TIMES:
+        return time.strftime(_TIMES[name], time.localtime(context.now)).encode("ascii")
+    if name == b"API_VERSION":
+        return b"20120211:0"
+    return b"<unknown>" if name in (b"SCRIPT_USER", b"SCRIPT_GROUP") else b""
+
+
+def _field(name: bytes, context: RequestContext) -> bytes:
+    value = context.header(name, vary=False)
+    if value is not None and name.lower() != b"host":
+        context.vary.append(name)
+    return value or b""

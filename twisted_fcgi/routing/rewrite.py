@@ -1,0 +1,303 @@
+"""
+RewriteRule and RewriteCond: what becomes of a path (httpd: mod_rewrite).
+
+A :class:`Rewriter` holds the rules of a server, which see the path of a URL
+(``hook_uri2file``), or of a section, which see a file's name without the directory
+(``hook_fixup``).  It changes nothing: what it made is returned as a :class:`Rewritten`, and
+the site does it.
+
+Texts that rules make, paths and rounds are bounded; expressions are by their match limit.
+The first name of a path that a server's rule made is looked for on disk only as far as httpd
+2.4.60 and later do it (CVE-2024-38475), and a ``?`` that was encoded in the request
+never begins a query (CVE-2024-38474).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from twisted_fcgi.expr import RequestState
+from twisted_fcgi.message import Request
+from twisted_fcgi.routing.rewriterule import (
+    ESCAPED,
+    UNESCAPED,
+    Ahead,
+    Rule,
+    Run,
+    absolute,
+)
+from twisted_fcgi.settings import RewriteMap, Rewriting
+from twisted_fcgi.uri import encodePath
+
+__all__ = ["Outcome", "Rewriter", "Rewritten"]
+
+_NO_VISIBLE = re.compile(rb"[\x00-\x20\x7f]")
+
+
+class Outcome:
+    """
+    What is to be done with a request after its rules.
+
+    ``NOTHING``: as if there were none.  ``REFUSE``: answer with ``status``.  ``REDIRECT``: to
+    ``url``.  ``PROXY``: ask the application of ``url``.  ``PASS``: go on with ``url`` as the path.
+    ``FILE`` and ``BELOW``: ``url`` is a file's name, absolute or below DocumentRoot.
+    ``INTERNAL``: look at the local ``url`` instead.
+    """
+
+    NOTHING = "nothing"
+    REFUSE = "refuse"
+    REDIRECT = "redirect"
+    PROXY = "proxy"
+    PASS = "pass"
+    FILE = "file"
+    BELOW = "below"
+    INTERNAL = "internal"
+
+
+class Rewritten:
+    """
+    What rules made of a request.
+
+    :ivar outcome: one of :class:`Outcome`.
+    :ivar url: as that says; a file's name is not encoded, nor is an application's URL.
+    :ivar status: of a refusal or redirect.
+    :ivar reason: of a refusal.
+    :ivar raw: an application's URL is passed as it is (NE).
+    :ivar destination: who serves it, where the configuration spells that out.
+    :ivar query: the query string.
+    :ivar pathInfo: likewise.
+    :ivar environment: with the variables of the rules.
+    :ivar ended: no rule is looked at any more for this request (END).
+    :ivar handler: what was set with H, or empty.
+    :ivar mimeType: what was set with T, or empty.
+    :ivar named: whose handler it is, likewise.
+    :ivar vary: names of header fields that conditions read.
+    :ivar cookies: values of Set-Cookie.
+    :ivar place: of the line of the last rule.
+    """
+
+    __slots__ = (
+        "cookies",
+        "destination",
+        "ended",
+        "environment",
+        "handler",
+        "mimeType",
+        "named",
+        "outcome",
+        "pathInfo",
+        "place",
+        "query",
+        "raw",
+        "reason",
+        "status",
+        "url",
+        "vary",
+    )
+
+    def __init__(self, run: Run, outcome: str, url: bytes = b"") -> None:
+        self.outcome = outcome
+        self.url = url
+        self.status = run.status
+        self.reason = ""
+        self.raw = run.changed == UNESCAPED
+        self.destination = run.destination
+        self.query = run.query
+        self.pathInfo = run.pathInfo
+        self.environment = run.environment
+        self.ended = run.ended
+        self.handler = run.handler
+        self.mimeType = run.mimeType
+        self.named = run.named
+        self.vary = run.vary
+        self.cookies = run.cookies
+        self.place = run.place
+
+    @classmethod
+    def refusal(cls, run: Run, status: int, reason: str) -> Rewritten:
+        """Rules that refuse a request."""
+        self = cls(run, Outcome.REFUSE)
+        self.status = status
+        self.reason = reason
+        return self
+
+
+class Rewriter:
+    """
+    The rules of a server or of a section, prepared.
+
+    :param rewriting: the rules.
+    :param maps: RewriteMap of the server.
+    :param root: DocumentRoot, without a slash at its end.
+    :param limit: how long a path may become.
+    """
+
+    def __init__(
+        self,
+        rewriting: Rewriting,
+        maps: Mapping[bytes, RewriteMap],
+        root: bytes | None,
+        limit: int,
+    ) -> None:
+        self.directory = rewriting.directory
+        self.base = rewriting.base
+        self.options = rewriting.options or frozenset()
+        self.limit = limit
+        self._root = root
+        self._rules = [Rule(rule, maps) for rule in rewriting.rules]
+
+    def rewriteTarget(self, request: Request, state: RequestState, ahead: Ahead) -> Rewritten:
+        """
+        The server's rules (``hook_uri2file``).
+
+        :param state: whose filename is the path of the URL.
+        """
+        run = Run(request, state, ahead, self.directory, self.base)
+        asked = run.query
+        refused = self._apply(run)
+        if refused is not None or not run.changed:
+            return refused or Rewritten(run, Outcome.NOTHING)
+        path = run.filename
+        if path.startswith(b"proxy:"):
+            if run.pathInfo:
+                path += run.pathInfo
+            return _proxied(run, path)
+        if size := absolute(path):
+            return _redirected(run, path, size, asked)
+        if path.startswith(b"passthrough:"):
+            return Rewritten(run, Outcome.PASS, path[len(b"passthrough:") :])
+        if not path.startswith(b"/"):
+            return Rewritten.refusal(run, 400, f"rules made {path!r}, which is no path")
+        reduced = run.reduced and "legacyprefixdocroot" not in self.options
+        below = self._root is None or reduced or not self._isFile(run)
+        return Rewritten(run, Outcome.BELOW if below else Outcome.FILE, path)
+
+    def rewriteFile(self, request: Request, state: RequestState, ahead: Ahead) -> Rewritten:
+        """A section's rules (``hook_fixup``); ``state`` has a file's name, or ``proxy:...``."""
+        directory = self.directory
+        assert directory is not None
+        run = Run(request, state, ahead, self.directory, self.base)
+        before, asked = state.filename, state.query
+        if not run.proxied and "allownoslash" not in self.options and before == directory[:-1]:
+            return Rewritten(run, Outcome.NOTHING)
+        refused = self._apply(run)
+        if refused is not None or not run.changed:
+            return refused or Rewritten(run, Outcome.NOTHING)
+        path = run.filename
+        if path.startswith(b"proxy:"):
+            return _proxied(run, path)
+        if size := absolute(path):
+            slash = path.find(b"/", size)
+            if self.base is not None and 0 <= slash < len(path) - 1:
+                rest = _withPrefix(path[slash + 1 :], directory[1:], self.base[1:])
+                path = path[: slash + 1] + rest
+            return _redirected(run, path, size, asked)
+        path = path.removeprefix(b"passthrough:")
+        if not path.startswith(b"/"):
+            return Rewritten.refusal(run, 400, f"rules made {path!r}, which is no path")
+        if path == before:
+            return Rewritten(run, Outcome.NOTHING)
+        if self.base is not None:
+            path = _withPrefix(path, directory, self.base)
+        elif self._root is not None and path.startswith(self._root + b"/"):
+            path = path[len(self._root) :]
+        if run.query is not None:
+            path += b"?" + run.query
+        return Rewritten(run, Outcome.INTERNAL, path)
+
+    def _apply(self, run: Run) -> Rewritten | None:
+        """Apply all rules in their order (``apply_rewrite_list``); returns a refusal."""
+        rules = self._rules
+        place, rounds = 0, 1
+        while place < len(rules):
+            rule = rules[place]
+            place += 1
+            if run.isLookup and (rule.notInner or rule.redirects):
+                continue
+            if not run.matches(rule):
+                while rule.chained and place < len(rules):
+                    rule = rules[place]
+                    place += 1
+                continue
+            if not run.follow(rule):
+                return Rewritten.refusal(run, 403, "an encoded '?' begins a query (UnsafeAllow3F)")
+            if len(run.filename) > self.limit:
+                return Rewritten.refusal(run, 500, "rewrite rules make too long a path")
+            if rule.refuses:
+                if run.query is not None and _NO_VISIBLE.search(run.query):
+                    return Rewritten.refusal(run, 403, "a space or control character in the query")
+                return Rewritten.refusal(run, rule.status, "a rewrite rule says so")
+            if rule.substitution is not None:
+                run.changed = UNESCAPED if rule.unescaped else ESCAPED
+            if rule.passes:
+                run.filename = b"passthrough:" + run.filename
+                run.changed = ESCAPED
+                break
+            if rule.ends:
+                run.ended = True
+                break
+            if rule.proxies or rule.isLast:
+                break
+            if rule.again:
+                rounds += 1
+                if rounds >= rule.rounds:
+                    return Rewritten.refusal(run, 500, f"more than {rule.rounds} rounds")
+                place = 0
+            else:
+                place += rule.skip
+        escaped = absolute(run.filename) and run.changed != UNESCAPED
+        if run.changed and run.query and not escaped and _NO_VISIBLE.search(run.query):
+            return Rewritten.refusal(run, 403, "a space or control character in the query")
+        return None
+
+    def _isFile(self, run: Run) -> bool:
+        """Whether a path that rules made is the name of a file (``prefix_stat``)."""
+        path = run.filename
+        first = b"/" + path.lstrip(b"/").partition(b"/")[0]
+        if first == b"/.." or not os.path.exists(first):
+            return False
+        rule = run.last
+        if rule is None or rule.unsafePrefix or "unsafeprefixstat" in self.options:
+            return True
+        assert rule.substitution is not None and self._root is not None
+        return rule.written.startswith(first) or path.startswith(self._root)
+
+
+# What comes out.
+
+
+def _proxied(run: Run, path: bytes) -> Rewritten:
+    if run.changed == UNESCAPED and run.query is not None:
+        path += b"?" + run.query
+    return Rewritten(run, Outcome.PROXY, path[len(b"proxy:") :])
+
+
+def _redirected(run: Run, url: bytes, size: int, asked: bytes | None) -> Rewritten:
+    """
+    A redirect, encoded unless a rule says otherwise.
+
+    :param size: of its scheme.
+    :param asked: the query that the request came with; it is encoded already.
+    """
+    if run.changed != UNESCAPED:
+        if url[size - 1 : size] == b"/":
+            slash = url.find(b"/", size)
+            size = len(url) if slash < 0 else slash + 1
+        url = url[:size] + encodePath(url[size:])
+    if run.query is not None:
+        same = run.changed == UNESCAPED or run.query == asked
+        url += b"?" + (run.query if same else encodePath(run.query))
+    made = Rewritten(run, Outcome.REDIRECT, url)
+    if not 300 <= made.status < 400:
+        made.status = 302
+    return made
+
+
+def _withPrefix(path: bytes, prefix: bytes, base: bytes) -> bytes:
+    """A path with RewriteBase in the place of the directory (``subst_prefix_path``)."""
+    start = prefix.removesuffix(b"/") + b"/"
+    if not path.startswith(start):
+        return path
+    return (base if base.endswith(b"/") or not base else base + b"/") + path[len(start) :]

@@ -1,0 +1,214 @@
+"""
+A site's rewriting: what rules return is done to the look that they were applied to.
+
+An application that a rule names with P or H has to be known.  Where the configuration spells
+its host out, that one is asked, as by a ProxyPass; where the host comes from the request,
+only a member or balancer that was defined is: this is never an open relay.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from twisted_fcgi.errors import RequestError
+from twisted_fcgi.routing.aliases import constructUrl
+from twisted_fcgi.routing.fields import Early
+from twisted_fcgi.routing.files import locate
+from twisted_fcgi.routing.mapping import Destination, Mapped
+from twisted_fcgi.routing.rewrite import Outcome, Rewriter, Rewritten
+from twisted_fcgi.settings import ProxyMapping, Rewriting
+
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.site import Look, Site
+
+__all__ = ["Forced", "Rewrites"]
+
+#: The longest path of a file (APR_PATH_MAX).
+MAX_PATH = 4096
+
+
+class Forced(NamedTuple):
+    """
+    What rules say of a file, over all sections.
+
+    :ivar handler: H, or empty.
+    :ivar named: who serves a ``proxy:`` one, where the configuration spells that out.
+    :ivar mimeType: T, or empty.
+    """
+
+    handler: bytes
+    named: Destination | None
+    mimeType: bytes
+
+
+class Rewrites:
+    """
+    The rewriting of a virtual host, prepared.
+
+    :param site: the host.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        host = self._host = site.host
+        self._root: bytes | None = None
+        if host.documentRoot is not None:
+            self._root = host.documentRoot.encode("utf-8", "surrogateescape").rstrip(b"/")
+        self._rewriter = None if host.rewriting is None else self.prepared(host.rewriting)
+
+    def prepared(self, rewriting: Rewriting) -> Rewriter:
+        """The rules of the server or of a section."""
+        return Rewriter(rewriting, self._host.rewriteMaps, self._root, 2 * self._host.limits.line)
+
+    def target(self, look: Look) -> bool:
+        """
+        Apply the server's rules to the path of a look.
+
+        :returns: whether it is known what the path leads to; else it goes on with ``look.uri``.
+        :raises RequestError: when a rule refuses it.
+        """
+        if self._rewriter is None or look.ended:
+            return False
+        _tellUrl(look)
+        look.filename = look.uri
+        made = self._rewriter.rewriteTarget(look.request, look, partial(self._ahead, look))
+        before = look.uri
+        self._take(look, made)
+        if made.outcome == Outcome.NOTHING:
+            return False
+        if look.notes is not None:
+            look.notes.moved(made.place, before, made.url, "RewriteRule")
+        if made.outcome == Outcome.PASS:
+            look.uri = made.url
+            return False
+        if made.outcome in (Outcome.FILE, Outcome.BELOW):
+            root = b"" if made.outcome == Outcome.FILE else self._root or b""
+            path = re.sub(rb"/+", b"/", made.url)
+            if len(root) + len(path) >= MAX_PATH:
+                raise RequestError("path too long for a file", 403)
+            look.filename = root + path
+            if root or made.outcome == Outcome.FILE:
+                look.filename, look.pathInfo, look.kind = locate(root, path)
+        return True
+
+    def file(self, look: Look, rewriter: Rewriter) -> bool:
+        """
+        Apply a section's rules to the file that a look found.
+
+        :returns: whether the client is sent elsewhere.
+        :raises RequestError: when a rule refuses it.
+        """
+        if look.ended:
+            return False
+        if look.mapped is not None:
+            look.filename = b"proxy:" + look.mapped.url
+        made = rewriter.rewriteFile(look.request, look, partial(self._ahead, look))
+        self._take(look, made)
+        if made.outcome != Outcome.NOTHING and look.notes is not None:
+            look.notes.moved(made.place, look.filename, made.url, "RewriteRule")
+        if made.outcome == Outcome.INTERNAL:
+            look.internal = made.url
+            look.mapped = None
+        return look.location is not None
+
+    def _take(self, look: Look, made: Rewritten) -> None:
+        """What all rules may do."""
+        look.query = made.query
+        look.pathInfo = made.pathInfo
+        look.environment = made.environment
+        look.ended = made.ended
+        if made.handler or made.mimeType:
+            look.forced = Forced(made.handler, made.named, made.mimeType)
+        if made.cookies or made.vary:
+            early = look.early or Early()
+            cookies = [(b"Set-Cookie", cookie) for cookie in made.cookies]
+            vary = [(b"Vary", b", ".join(made.vary))] if made.vary else []
+            look.early = Early((*early.always, *cookies), (*early.success, *vary))
+        if made.outcome == Outcome.REFUSE:
+            if look.notes is not None:
+                look.notes.refused = made.place
+            raise RequestError(made.reason, made.status)
+        if made.outcome == Outcome.REDIRECT:
+            look.location, look.status = made.url, made.status
+        elif made.outcome == Outcome.PROXY:
+            destination, path = self.destination(made.url, made.destination)
+            line = ProxyMapping(None, None, made.url, place=made.place)
+            look.mapped = Mapped(destination, path, made.raw, line, look.uri)
+
+    def force(self, look: Look, forced: Forced) -> None:
+        """Make what rules say of a file hold."""
+        if forced.handler:
+            look.handler, look.destination = forced.handler, None
+            if forced.handler.startswith(b"proxy:"):
+                found, path = self.destination(forced.handler[6:], forced.named)
+                if path != found.path:
+                    found = copy(found)
+                    found.path = path
+                look.destination = found
+
+    def destination(self, url: bytes, named: Destination | None) -> tuple[Destination, bytes]:
+        """
+        Who serves a URL that rules made, and its path.
+
+        :param named: who does, as far as the configuration spells it out.
+        :raises RequestError: when it would be somebody that the request names.
+        """
+        socket = None
+        if url[:5].lower() == b"unix:" and b"|" in url:
+            socket, _, url = url[5:].partition(b"|")
+            if url.partition(b":")[2] in (b"", b"//"):
+                url = url.rstrip(b"/") + b"//localhost"
+        if named is not None and url.lower().startswith(named.written.lower()):
+            path = url[len(named.written) :]
+            if path[:1] in (b"/", b""):
+                return named, path
+            raise RequestError(f"a rewrite rule makes {url!r} of another server's name", 500)
+        asked = Destination(url, None)
+        authority = asked.authority.decode("utf-8", "surrogateescape")
+        for balancer in self._host.balancers:
+            if balancer.name == authority:
+                return Destination(url, None, balancer), asked.path
+        members = [
+            member
+            for member in self._host.members
+            if (member.url == authority or member.url.startswith(authority + "/"))
+            and (socket is None or socket == (member.socket or "").encode())
+        ]
+        if not members:
+            raise RequestError(f"no member was defined for {url!r}, which a rule made", 403)
+        members.sort(key=lambda member: -len(member.url))
+        return Destination(url, None, None, members), asked.path
+
+    def _ahead(self, look: Look, target: bytes, isFile: bool) -> tuple[Look, int] | None:
+        """Look ahead for a condition (``ap_sub_req_lookup_uri``, ``ap_sub_req_lookup_file``)."""
+        if (look.main is not None and look.main.uri == look.uri) or not look.account.take():
+            return None
+        path, mark, query = target.partition(b"?")
+        inner = look.inner(b"", query if mark and not isFile else None, target)
+        inner.notes = None
+        inner.rules = self._site.rules
+        try:
+            if isFile:
+                if not target.startswith(b"/"):
+                    target = look.filename[: look.filename.rfind(b"/") + 1] + target
+                inner.filename, inner.pathInfo, inner.kind = locate(b"", target)
+                self._site.lookAtFile(inner)
+            else:
+                if not path.startswith(b"/"):
+                    path = look.uri[: look.uri.rfind(b"/") + 1] + path
+                self._site.read(inner, path)
+                self._site.look(inner)
+        except RequestError as error:
+            return inner, error.status
+        return inner, 200 if inner.location is None else inner.status
+
+
+def _tellUrl(look: Look) -> None:
+    """SCRIPT_URL and SCRIPT_URI: what was asked for, before all rewriting."""
+    environment = look.environment
+    if not look.depth:
+        environment[b"SCRIPT_URL"] = environment.get(b"REDIRECT_SCRIPT_URL", look.uri)
+    environment[b"SCRIPT_URI"] = constructUrl(look, environment.get(b"SCRIPT_URL", b""))

@@ -250,10 +250,18 @@ class Authority:
             name = self.host.name.encode("utf-8", "surrogateescape")
         return b"[" + name + b"]" if b":" in name else name
 
-    def portNumber(self, canonical: bool) -> int:
-        """The server's port, not always the one that is listened on (``ap_get_server_port``)."""
-        port = None if canonical else self.port
-        return port or self.host.port or (443 if self.scheme == b"https" else 80)
+    def portNumber(self, canonical: bool, physical: bool = False) -> int:
+        """
+        The server's port, not always the one that is listened on (``ap_get_server_port``).
+
+        :param canonical: UseCanonicalName.
+        :param physical: UseCanonicalPhysicalPort.
+        """
+        usual = 443 if self.scheme == b"https" else 80
+        listening = self.server.port if physical else 0
+        if canonical:
+            return self.host.port or listening or usual
+        return self.port or listening or self.host.port or usual
 
     @property
     def scheme(self) -> bytes:

@@ -8,7 +8,6 @@ from twisted_fcgi.cgi.conditions import (
     applyConditions,
     evaluateConditions,
     formatDate,
-    guessType,
     parseDate,
 )
 from twisted_fcgi.headers import Headers
@@ -209,31 +208,3 @@ class ApplyTests(SynchronousTestCase):
         """What has no body gets no Content-Type."""
         for status in (204, 304):
             self.assertEqual(self.apply(target=b"/x.html", status=status).headers.pairs, [])
-
-
-class GuessTypeTests(SynchronousTestCase):
-    """Tests for :func:`guessType`."""
-
-    def test_known(self) -> None:
-        """The last extension counts, in any case."""
-        for path, kind in (
-            (b"/a/b.txt", b"text/plain"),
-            (b"b.HTML", b"text/html"),
-            (b"/a.html/b.tar.gz", b"application/gzip"),
-            (b"/site/app.js", b"text/javascript"),
-            (b"/font.woff2", b"font/woff2"),
-        ):
-            self.assertEqual(guessType(path), kind)
-
-    def test_unknown(self) -> None:
-        """Without an extension, or with an unknown one, there is no type."""
-        for path in (
-            b"",
-            b"/a.html/",
-            b"/a.html/b",
-            b"/html",
-            b"/x.unheard-of",
-            b"/x.",
-            b"/\xff.\xff",
-        ):
-            self.assertIsNone(guessType(path))

@@ -1,7 +1,7 @@
 """
 What httpd adds to a script's response head before it is sent.
 
-A Content-Type guessed from the URL, a Last-Modified that is a date and not in the
+What is known of its body, a Last-Modified that is a date and not in the
 future, and, when the script left the status to the server, the evaluation of the
 client's If-... fields against the script's ETag and Last-Modified
 (``ap_meets_conditions``).  Range and If-Range have no part in it: a script's output
@@ -10,16 +10,15 @@ is always sent whole.
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from calendar import timegm
 from email.utils import formatdate
-from functools import cache
 
+from twisted_fcgi.cgi.metadata import addMetadata, isDescribed
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
 
-__all__ = ["applyConditions", "evaluateConditions", "formatDate", "guessType", "parseDate"]
+__all__ = ["applyConditions", "evaluateConditions", "formatDate", "parseDate"]
 
 _MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun",
            b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")  # fmt: skip
@@ -38,52 +37,6 @@ _etags = re.compile(rb'(W/)?("[^"]*")').findall
 _CONDITIONS = frozenset(
     (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
 )
-
-# Types of the web that Python and the system's table may lack or name as they once were.
-_TYPES = {
-    ".avif": "image/avif",
-    ".cjs": "text/javascript",
-    ".css": "text/css",
-    ".gz": "application/gzip",
-    ".ico": "image/vnd.microsoft.icon",
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".map": "application/json",
-    ".md": "text/markdown",
-    ".mjs": "text/javascript",
-    ".ogg": "audio/ogg",
-    ".otf": "font/otf",
-    ".rss": "application/rss+xml",
-    ".svg": "image/svg+xml",
-    ".tgz": "application/gzip",
-    ".ttf": "font/ttf",
-    ".wasm": "application/wasm",
-    ".webm": "video/webm",
-    ".webmanifest": "application/manifest+json",
-    ".webp": "image/webp",
-    ".woff": "font/woff",
-    ".woff2": "font/woff2",
-}
-
-
-@cache
-def _types() -> dict[bytes, bytes]:
-    """Content types by extension; the system's mime.types (httpd: TypesConfig) is read once."""
-    if not mimetypes.inited:
-        mimetypes.init()
-    known = {**mimetypes.types_map, **_TYPES}
-    return {extension.encode(): kind.encode() for extension, kind in known.items()}
-
-
-def guessType(path: bytes) -> bytes | None:
-    """
-    The Content-Type of a file or URL by its last extension, as mod_mime has it.
-
-    :param path: a path without a query; only what follows its last slash counts.
-    :returns: the type, or ``None`` for an unknown one.
-    """
-    _, dot, extension = path[path.rfind(b"/") + 1 :].rpartition(b".")
-    return _types().get(dot + extension.lower()) if dot else None
 
 
 def parseDate(value: bytes | None) -> int | None:
@@ -124,10 +77,8 @@ def applyConditions(request: Request, route: Route, head: ResponseHead, now: flo
     """
     headers = head.headers
     names = headers.names()
-    if b"content-type" not in names and head.status not in (204, 304):
-        kind = guessType(route.filename)
-        if kind is not None:
-            headers.add(b"Content-Type", kind)
+    if (b"content-type" not in names or isDescribed(route)) and head.status not in (204, 304):
+        addMetadata(headers, route)
     modified = None
     if b"last-modified" in names:
         modified = _tidyLastModified(head, now)
@@ -145,7 +96,8 @@ def applyConditions(request: Request, route: Route, head: ResponseHead, now: flo
     head.reason = REASONS[status]
     if status == 304:
         head.contentLength = None
-        headers.remove(b"content-type")
+        for name in (b"content-type", b"content-encoding", b"content-language"):
+            headers.remove(name)
     else:
         head.contentLength = 0
     return True

@@ -209,14 +209,14 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
     """The part of the variables that is the same for all requests with a route."""
     authority = route.authority
     assert authority is not None
-    canonical = bool(route.directory.canonicalName)
-    kept = authority.kept.get(canonical)
+    canonical, physical = route.directory.canonicalName, route.directory.physicalPort
+    kept = authority.kept.get((canonical, physical))
     if kept is None:
-        table = _serverVariables(authority, canonical)
-        kept = authority.kept[canonical] = table, encodePairs(table.items())
+        table = _serverVariables(authority, bool(canonical), bool(physical))
+        kept = authority.kept[canonical, physical] = table, encodePairs(table.items())
     server, encoded = kept
     own = [
-        (b"REQUEST_URI", target),
+        (b"REQUEST_URI", route.uri if route.directory.currentUri else target),
         (b"QUERY_STRING", route.query or b""),
         (b"SCRIPT_FILENAME", scriptFilename(route)),
         (b"SCRIPT_NAME", scriptName(route.uri, route.pathInfo)),
@@ -250,7 +250,9 @@ def _fieldOf(variable: bytes) -> bytes:
     return variable.removeprefix(b"HTTP_").replace(b"_", b"-").lower()
 
 
-def _serverVariables(authority: Authority, canonical: bool) -> dict[bytes, bytes]:
+def _serverVariables(
+    authority: Authority, canonical: bool, physical: bool
+) -> dict[bytes, bytes]:
     """What is the same for all requests that reach a host by the same name."""
     host = authority.host
     name = html.escape(authority.name(canonical).decode("latin-1"))
@@ -259,7 +261,7 @@ def _serverVariables(authority: Authority, canonical: bool) -> dict[bytes, bytes
         b"SERVER_SOFTWARE": _SOFTWARE,
         b"SERVER_SIGNATURE": b"",
         b"SERVER_NAME": name.encode("latin-1"),
-        b"SERVER_PORT": b"%d" % authority.portNumber(canonical),
+        b"SERVER_PORT": b"%d" % authority.portNumber(canonical, physical),
         b"SERVER_ADDR": authority.server.host,
         b"SERVER_ADMIN": host.admin.encode("utf-8", "surrogateescape"),
         b"CONTEXT_PREFIX": b"",

@@ -12,7 +12,7 @@ from twisted_fcgi.config.words import Word
 from twisted_fcgi.pcre import hasWildcards
 from twisted_fcgi.settings import EncodedSlashes, Listener
 
-__all__ = ["mime", "mpm", "rows"]
+__all__ = ["mpm", "rows"]
 
 rows = Rows("core")
 
@@ -168,7 +168,7 @@ def setHandler(scope: Scope, word: Word) -> None:
 @rows.directive(
     "CGIPassAuth",
     Shape.FLAG,
-    Context.SECTIONS,
+    Context.SECTIONS | Context.REQUIRE,
     syntax="On|Off",
     default="Off",
     example='<Location "/">\n    CGIPassAuth On\n</Location>',
@@ -309,6 +309,3 @@ mpm.ignore(
     """,
     "no processes or threads serve requests here",
 )
-
-mime = Rows("mod_mime")
-mime.ignore("TypesConfig", "types of files are those of Twisted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.values import looseInteger
 from twisted_fcgi.config.words import Word
 
 __all__ = ["rows"]
@@ -44,3 +45,54 @@ def fallbackResource(scope: Scope, word: Word) -> None:
     """What is served for a path that leads to no file: an application's front controller."""
     disabled = word.lower() == "disabled"
     scope.section.values["fallbackResource"] = b"" if disabled else encode(word)
+
+
+@rows.directive(
+    "DirectorySlash",
+    Shape.FLAG,
+    Context.ANYWHERE,
+    syntax="On|Off",
+    default="On",
+    example="DirectorySlash Off",
+    override=Override.INDEXES,
+)
+def directorySlash(scope: Scope, on: bool) -> None:
+    """Whether clients who ask for a directory without its slash are sent to it."""
+    scope.section.values["directorySlash"] = on
+
+
+@rows.directive(
+    "DirectoryIndexRedirect",
+    Shape.TAKE1,
+    Context.ANYWHERE,
+    syntax="On|Off|permanent|temp|seeother|status",
+    default="Off",
+    example="DirectoryIndexRedirect permanent",
+    override=Override.INDEXES,
+)
+def directoryIndexRedirect(scope: Scope, word: Word) -> None:
+    """Whether clients are sent to a directory's index; ``On`` is 302.  The query is lost."""
+    statuses = {"on": 302, "off": 0, "permanent": 301, "temp": 302, "seeother": 303}
+    status = statuses.get(word.lower())
+    if status is None:
+        status = looseInteger(word, scope.warn) if word[:1].isdigit() else 0
+        if not 300 <= status <= 399:
+            raise word.error(
+                f"{str(word)!r} is no status of a redirect",
+                "On, Off, permanent, temp, seeother, or 300 to 399",
+            )
+    scope.section.values["indexRedirect"] = status
+
+
+@rows.directive(
+    "DirectoryCheckHandler",
+    Shape.FLAG,
+    Context.ANYWHERE,
+    syntax="On|Off",
+    default="Off",
+    example="DirectoryCheckHandler On",
+    override=Override.INDEXES,
+)
+def directoryCheckHandler(scope: Scope, on: bool) -> None:
+    """Whether a directory that has a SetHandler is served by it, without looking for an index."""
+    scope.section.values["handlerBeforeIndex"] = on

@@ -101,20 +101,25 @@ class Scope:
         """Make a word the section's handler."""
         section = self.section
         section.values["handler"] = b"" if word.lower() == "none" else encode(word)
-        section.target = section.balancer = None
-        if word[:6].lower() != "proxy:":
-            return
-        url = word.part(6)
+        section.target, section.balancer = self.proxied(word)
+
+    def proxied(self, handler: Word) -> tuple[Target | None, str | None]:
+        """The server or the balancer that a handler names, if any."""
+        if handler[:6].lower() != "proxy:":
+            return None, None
+        url = handler.part(6)
+        target = balancer = None
         overriding = self.draft.overriding
         try:
             if isBalancerName(url):
-                section.balancer = balancerName(url)
+                balancer = balancerName(url)
             else:
-                section.target = self.target(url)
+                target = self.target(url)
             if overriding is not None:
-                overriding.checkProxy(url, section.target, section.balancer)
+                overriding.checkProxy(url, target, balancer)
         except ConfigurationError as error:
             if overriding is not None:
                 raise
             # httpd reads it when a request comes, and answers with an error
             self.warn(url, f"{error.message}, such requests get a 500")
+        return target, balancer

@@ -128,7 +128,7 @@ class RequestContext:
         if name == b"SERVER_NAME":
             return authority.name(canonical)
         if name == b"SERVER_PORT":
-            return b"%d" % authority.portNumber(canonical)
+            return b"%d" % authority.portNumber(canonical, bool(self.state.directory.physicalPort))
         if name == b"REQUEST_SCHEME":
             return authority.scheme
         if name == b"SERVER_ADMIN":

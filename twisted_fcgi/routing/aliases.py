@@ -206,7 +206,7 @@ def constructUrl(state: RequestState, path: bytes) -> bytes:
     authority, settings = state.authority, state.directory
     assert authority is not None
     canonical = bool(settings.canonicalName)
-    port = authority.portNumber(canonical)
+    port = authority.portNumber(canonical, bool(settings.physicalPort))
     usual = 443 if authority.scheme == b"https" else 80
     return b"%b://%b%b%b" % (
         authority.scheme,

@@ -157,6 +157,9 @@ class DirectorySettings:
     :ivar wholeRedirectUrl: QualifyRedirectURL.
     :ivar methods: AllowMethods; empty for all.
     :ivar physicalPort: UseCanonicalPhysicalPort.
+    :ivar followsLinks: Options FollowSymLinks.
+    :ivar followsOwnLinks: Options SymLinksIfOwnerMatch.
+    :ivar entityTag: FileETag: ``inode``, ``mtime``, ``size``.
     :ivar allowOverride: AllowOverride.
     :ivar allowOverrideList: AllowOverrideList's directives, in lower case.
     :ivar access: Require and AuthMerging.
@@ -209,6 +212,9 @@ class DirectorySettings:
     wholeRedirectUrl: bool | None = None
     methods: frozenset[bytes] | None = None
     physicalPort: bool | None = None
+    followsLinks: bool | None = None
+    followsOwnLinks: bool | None = None
+    entityTag: frozenset[str] | None = None
     allowOverride: AllowOverride | None = None
     allowOverrideList: frozenset[str] | None = None
     access: AccessSettings | None = _merged(AccessSettings.merged)

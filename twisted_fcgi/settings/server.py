@@ -86,6 +86,12 @@ class VirtualHost:
         It is given this host, the text, the file's name for messages, its directory,
         AllowOverride and AllowOverrideList, and returns a section for that directory, and
         notices; it raises :class:`~twisted_fcgi.errors.ConfigurationErrors`.
+    :ivar internalRedirects: LimitInternalRecursion: internal redirects of a request;
+        ``None`` for no limit.
+    :ivar lookups: how deep indexes and fallbacks may lead, likewise.
+    :ivar strictHost: StrictHostCheck.
+    :ivar registeredOnly: HttpProtocolOptions RegisteredMethods.
+    :ivar methods: RegisterHttpMethod.
     :ivar types: TypesConfig's types by extension; ``None`` for the usual ones.
     :ivar place: the file and number of its line; empty for the main server.
     :ivar places: as of :class:`DirectorySettings`.
@@ -117,6 +123,11 @@ class VirtualHost:
     logLevel: str | None = None
     pathAliases: tuple[Alias, ...] = ()
     redirects: tuple[Redirect, ...] = ()
+    internalRedirects: int | None = 10
+    lookups: int | None = 10
+    strictHost: bool = False
+    registeredOnly: bool = False
+    methods: tuple[bytes, ...] = ()
     types: Mapping[bytes, bytes] | None = None
     rewriting: Rewriting | None = None
     rewriteMaps: Mapping[bytes, RewriteMap] = field(default_factory=dict)

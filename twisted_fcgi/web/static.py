@@ -27,7 +27,8 @@ from typing import NamedTuple
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
-from twisted_fcgi.cgi.conditions import evaluateConditions, formatDate, guessType, parseDate
+from twisted_fcgi.cgi.conditions import evaluateConditions, formatDate, parseDate
+from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IResponse
 from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
@@ -90,7 +91,6 @@ def serveFile(
     about = os.fstat(file.fileno())
     answer = answerFor(
         request if not route.status else request.changed(headers=Headers()),
-        guessType(route.filename),
         about.st_size,
         about.st_mtime_ns,
         reactor.seconds(),
@@ -98,6 +98,8 @@ def serveFile(
     if answer.status >= 400:
         file.close()
         return refuse(Refusal(answer.status, answer.headers))
+    if answer.status != 304:
+        addMetadata(answer.headers, route)
     length = None if answer.status == 304 else answer.length
     status = route.status or answer.status
     answer.headers.merge(route.fields)
@@ -121,8 +123,8 @@ def _open(route: Route) -> FileIO | int:
     segments = route.uri.split(b"/")
     if any(name.startswith(b".") and name != b".well-known" for name in segments):
         return 404
-    if route.pathInfo:
-        return 404  # httpd: AcceptPathInfo of the default handler
+    if route.pathInfo and not route.directory.acceptsPathInfo:
+        return 404
     try:
         descriptor = os.open(route.filename, _OPEN_FLAGS)
     except ValueError:  # a NUL
@@ -135,11 +137,10 @@ def _open(route: Route) -> FileIO | int:
     return FileIO(descriptor)
 
 
-def answerFor(request: Request, kind: bytes | None, size: int, modified: int, now: float) -> Answer:
+def answerFor(request: Request, size: int, modified: int, now: float) -> Answer:
     """
     Decide what a GET or HEAD gets of a file.
 
-    :param kind: the Content-Type, if known.
     :param modified: when the file changed, in nanoseconds since 1970.
     :param now: seconds since 1970.
     """
@@ -163,8 +164,6 @@ def answerFor(request: Request, kind: bytes | None, size: int, modified: int, no
     else:
         status, start, end = 206, part.start, part.stop
         headers.add(b"Content-Range", b"bytes %d-%d/%d" % (start, end - 1, size))
-    if kind is not None:
-        headers.add(b"Content-Type", kind)
     return Answer(status, headers, start, end - start)
 
 

@@ -1,0 +1,269 @@
+"""Directives of the core about files, and about what is told of a request."""
+
+from __future__ import annotations
+
+from twisted_fcgi.config.registry import Context, Override, Rows, Shape
+from twisted_fcgi.config.scope import Scope
+from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.values import looseInteger
+from twisted_fcgi.config.words import Word
+from twisted_fcgi.message import METHODS
+
+__all__ = ["allowmethods", "rows"]
+
+rows = Rows("core")
+allowmethods = Rows("mod_allowmethods")
+
+#: What Options may say.
+_OPTIONS = frozenset(
+    "all none indexes includes includesnoexec followsymlinks symlinksifownermatch execcgi "
+    "multiviews runscripts".split()
+)
+
+#: What FileETag may say, and what each stands for.
+_ETAG = {
+    **dict.fromkeys(("mtime", "lmtime", "lastmodified"), frozenset({"mtime"})),
+    "inode": frozenset({"inode"}),
+    "size": frozenset({"size"}),
+    "all": frozenset({"inode", "mtime", "size"}),
+    "none": frozenset[str](),
+}
+
+
+@rows.directive(
+    "Options",
+    Shape.WORDS,
+    Context.ANYWHERE,
+    syntax="[+|-]option ...",
+    default="FollowSymLinks",
+    example='<Directory "/srv/www">\n    Options FollowSymLinks\n</Directory>',
+    override=Override.OPTIONS,
+)
+def options(scope: Scope, words: list[Word]) -> None:
+    """
+    Whether symbolic links are followed: FollowSymLinks or SymLinksIfOwnerMatch.
+
+    Without signs they are all that is allowed; with ``+`` or ``-`` they change what an outer
+    section says.  The other options of httpd are understood and change nothing:
+    directories are never listed (Indexes), and nothing but FastCGI applications is run
+    (ExecCGI, Includes, MultiViews).
+    """
+    if not words:
+        raise scope.error("Options needs an option", "Options FollowSymLinks")
+    values = scope.section.values
+    signed = words[0][:1] in ("+", "-")
+    if not signed:
+        values["followsLinks"] = values["followsOwnLinks"] = False
+    for word in words:
+        sign = word[:1] if word[:1] in ("+", "-") else ""
+        name = word[len(sign) :].lower()
+        if bool(sign) is not signed:
+            raise word.error("either all options have a sign or none", "Options +Indexes -ExecCGI")
+        if name not in _OPTIONS:
+            raise word.error(f"{str(word)!r} is no option", "FollowSymLinks, SymLinksIfOwnerMatch")
+        if name in ("all", "none") and (signed or word is not words[0]):
+            raise word.error(f"{str(word)!r} must be the first option, and have no sign")
+        if name in ("all", "followsymlinks"):
+            values["followsLinks"] = sign != "-"
+        elif name == "symlinksifownermatch":
+            values["followsOwnLinks"] = sign != "-"
+        elif name == "indexes" and sign != "-":
+            scope.warn(word, "directories are not listed: this has no effect")
+        elif name != "none" and sign != "-":
+            scope.warn(word, "only FastCGI applications are run: this has no effect")
+
+
+@rows.directive(
+    "AcceptPathInfo",
+    Shape.TAKE1,
+    Context.ANYWHERE,
+    syntax="On|Off|Default",
+    default="Default",
+    example="AcceptPathInfo On",
+    override=Override.FILE_INFO,
+)
+def acceptPathInfo(scope: Scope, word: Word) -> None:
+    """Whether a file is also served for the paths below it; applications always get them."""
+    choice = word.lower()
+    if choice not in ("on", "off", "default"):
+        raise word.error("AcceptPathInfo must be On, Off, or Default")
+    scope.section.values["acceptsPathInfo"] = choice == "on"
+
+
+@rows.directive(
+    "FileETag",
+    Shape.WORDS,
+    Context.ANYWHERE,
+    syntax="part ...",
+    default="MTime Size",
+    example="FileETag None",
+    override=Override.FILE_INFO,
+)
+def fileETag(scope: Scope, words: list[Word]) -> None:
+    """What a file's ETag is made of: INode, MTime, Size; All, or None for no ETag."""
+    if not words:
+        raise scope.error("FileETag needs a part", "FileETag MTime Size")
+    parts: frozenset[str] = frozenset()
+    for word in words:
+        name = word.lower()
+        if name.lstrip("+-") == "digest" or name[:1] in ("+", "-"):
+            scope.warn(word, "neither Digest nor parts with a sign are known: this has no effect")
+        elif name not in _ETAG:
+            raise word.error(f"{str(word)!r} is no part of an ETag", "INode, MTime, Size")
+        else:
+            parts = _ETAG[name] if name in ("all", "none") else parts | _ETAG[name]
+            scope.section.values["entityTag"] = parts
+
+
+@rows.directive(
+    "CGIVar",
+    Shape.TAKE2,
+    Context.ANYWHERE,
+    syntax="REQUEST_URI original-uri|current-uri",
+    default="REQUEST_URI original-uri",
+    example="CGIVar REQUEST_URI current-uri",
+    override=Override.FILE_INFO,
+)
+def cgiVar(scope: Scope, name: Word, rule: Word) -> None:
+    """Whether REQUEST_URI is what the client sent, or the path that it led to, decoded."""
+    if name != "REQUEST_URI":
+        raise name.error(f"{str(name)!r} can't be chosen", "REQUEST_URI")
+    if rule.lower() not in ("original-uri", "current-uri"):
+        raise rule.error(f"{str(rule)!r} is no rule", "original-uri or current-uri")
+    scope.section.values["currentUri"] = rule.lower() == "current-uri"
+
+
+@rows.directive(
+    "QualifyRedirectURL",
+    Shape.FLAG,
+    Context.ANYWHERE,
+    syntax="On|Off",
+    default="Off",
+    example="QualifyRedirectURL On",
+    override=Override.FILE_INFO,
+)
+def qualifyRedirectURL(scope: Scope, on: bool) -> None:
+    """Whether REDIRECT_URL is a whole URL, with scheme, host and query."""
+    scope.section.values["wholeRedirectUrl"] = on
+
+
+@rows.directive(
+    "UseCanonicalPhysicalPort",
+    Shape.FLAG,
+    Context.ANYWHERE,
+    syntax="On|Off",
+    default="Off",
+    example="UseCanonicalPhysicalPort On",
+)
+def useCanonicalPhysicalPort(scope: Scope, on: bool) -> None:
+    """Whether SERVER_PORT may be the port that is listened on, when nothing else says it."""
+    scope.section.values["physicalPort"] = on
+
+
+@rows.directive(
+    "LimitInternalRecursion",
+    Shape.TAKE12,
+    Context.SERVER,
+    syntax="redirects [lookups]",
+    default="10",
+    example="LimitInternalRecursion 5",
+)
+def limitInternalRecursion(scope: Scope, redirects: Word, lookups: Word | None) -> None:
+    """How many internal redirects a request may lead to, and how deep indexes and fallbacks."""
+    first = looseInteger(redirects, scope.warn)
+    second = first if lookups is None else looseInteger(lookups, scope.warn)
+    for word, number in ((redirects, first), (lookups or redirects, second)):
+        if number < 0:
+            raise word.error(f"{number} is no limit", "a number, or 0 for no limit")
+    scope.server.values.update(internalRedirects=first or None, lookups=second or None)
+
+
+@rows.directive(
+    "StrictHostCheck",
+    Shape.FLAG,
+    Context.SERVER,
+    syntax="On|Off",
+    default="Off",
+    example="StrictHostCheck On",
+)
+def strictHostCheck(scope: Scope, on: bool) -> None:
+    """Whether a host that is neither a ServerName nor a ServerAlias gets a 400."""
+    scope.server.values["strictHost"] = on
+
+
+@rows.directive(
+    "HttpProtocolOptions",
+    Shape.ITERATE,
+    Context.SERVER,
+    syntax="Strict|RegisteredMethods|LenientMethods|Require1.0|Allow0.9 ...",
+    default="Strict LenientMethods",
+    example="HttpProtocolOptions Strict RegisteredMethods",
+)
+def httpProtocolOptions(scope: Scope, word: Word) -> None:
+    """
+    With ``RegisteredMethods``, methods that nobody registered get a 501.
+
+    Requests are always read strictly, and HTTP/0.9 is never spoken.
+    """
+    choice = word.lower()
+    if choice == "unsafe":
+        raise word.error("malformed requests are never read: others may read them differently")
+    if choice in ("registeredmethods", "lenientmethods"):
+        scope.server.values["registeredOnly"] = choice == "registeredmethods"
+    elif choice == "allow0.9":
+        scope.warn(word, "HTTP/0.9 is not spoken: this has no effect")
+    elif choice not in ("strict", "require1.0"):
+        raise word.error(f"{str(word)!r} is no option", "Strict, RegisteredMethods, LenientMethods")
+
+
+@rows.directive(
+    "RegisterHttpMethod",
+    Shape.ITERATE,
+    Context.MAIN,
+    syntax="method ...",
+    example="RegisterHttpMethod PURGE",
+)
+def registerHttpMethod(scope: Scope, word: Word) -> None:
+    """Makes methods known, for AllowMethods and HttpProtocolOptions RegisteredMethods."""
+    values = scope.server.values
+    values["methods"] = (*values.get("methods", ()), encode(word))
+
+
+@allowmethods.directive(
+    "AllowMethods",
+    Shape.WORDS,
+    Context.SECTIONS,
+    syntax="reset|method ...",
+    default="reset",
+    example='<Location "/">\n    AllowMethods GET POST OPTIONS\n</Location>',
+)
+def allowMethods(scope: Scope, words: list[Word]) -> None:
+    """The only methods that are allowed, HEAD with GET; ``reset``: all."""
+    if not words:
+        raise scope.error("AllowMethods needs a method", "AllowMethods GET POST")
+    if [word.lower() for word in words] == ["reset"]:
+        scope.section.values["methods"] = frozenset()
+        return
+    known = METHODS.union(scope.draft.main.values.get("methods", ()))
+    for word in words:
+        if encode(word) not in known:
+            raise word.error(f"{str(word)!r} is no method", "RegisterHttpMethod makes it known")
+    methods = {b"GET" if word == "HEAD" else encode(word) for word in words}
+    scope.section.values["methods"] = scope.section.values.get("methods", frozenset()) | methods
+
+
+rows.ignore(
+    "ContentDigest",
+    "files have an ETag, and Content-MD5 is no part of HTTP any more",
+    Override.OPTIONS,
+)
+rows.ignore(
+    "MaxRangeOverlaps MaxRangeReversals",
+    "of several ranges none is evaluated",
+)
+rows.ignore(
+    "ReadBufferSize FlushMaxThreshold FlushMaxPipelined RLimitCPU RLimitMEM RLimitNPROC",
+    "it concerns httpd's own process",
+)
+rows.ignore("NameVirtualHost", "since httpd 2.4 it does nothing there either")
+rows.ignore("LimitXMLRequestBody", "there is no WebDAV; LimitRequestBody holds for all bodies")

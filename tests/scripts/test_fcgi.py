@@ -53,6 +53,16 @@ class CheckTests(SynchronousTestCase):
         """The exit status is 0 when all are accepted."""
         self.assertEqual(0, run("check", self.good)[0])
 
+    def test_notices(self) -> None:
+        """What is accepted but has no effect, or is a hazard, is said."""
+        self.good.write_text(
+            "ProxyVia On\nTimeout 10x\nListen 80\nProxyPass / fcgi://app.example:9000/\n"
+        )
+        status, out, err = run("check", self.good)
+        self.assertEqual((0, f"{self.good}: accepted\n"), (status, out))
+        for text in ("ProxyVia", ":2:9: '10x' is read as 10", "spoken to app.example:9000"):
+            self.assertIn(text, err)
+
     def test_define(self) -> None:
         """--define is what <IfDefine> asks for."""
         self.good.write_text("<IfDefine WRONG>\nNonsense\n</IfDefine>\n")

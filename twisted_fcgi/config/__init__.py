@@ -14,6 +14,7 @@ Storeys, each of which only knows the ones before it::
     build       text -> drafts -> Settings; serving: who serves which URL
     htaccess    .htaccess text -> a section; overriding: what it may say
     manual      the rows -> the reference
+    hazards     Settings -> what they allow that may not be meant
 
 ``shorthand`` makes the text that short command-line options stand for.
 
@@ -23,6 +24,7 @@ All mistakes of all files are collected; nothing is built when there is one.
 from __future__ import annotations
 
 from twisted_fcgi.config.build import load, loads
+from twisted_fcgi.config.hazards import hazards
 from twisted_fcgi.config.manual import reference
 
-__all__ = ["load", "loads", "reference"]
+__all__ = ["hazards", "load", "loads", "reference"]

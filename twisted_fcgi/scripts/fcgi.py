@@ -25,7 +25,7 @@ __all__ = ["COMMANDS", "check", "main"]
 
 def check(options: argparse.Namespace) -> int:
     """
-    ``fcgi check``: read configurations and say what is wrong with them.
+    ``fcgi check``: read configurations and say what is wrong with them, or may be.
 
     :returns: the exit status.
     """
@@ -33,8 +33,11 @@ def check(options: argparse.Namespace) -> int:
     refused = 0
     for path in paths:
         try:
-            config.load(path, options.define)
+            settings = config.load(path, options.define)
             verdict = "accepted"
+            if options.list is None:
+                for notice in (*settings.notices, *config.hazards(settings)):
+                    print(notice, file=sys.stderr)
         except ConfigurationErrors as errors:
             verdict = "refused"
             refused += 1

@@ -25,6 +25,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from twisted_fcgi.backend.transports import acceptEagerly
+from twisted_fcgi.config import hazards
 from twisted_fcgi.service.errorlog import ErrorLog
 from twisted_fcgi.settings import Settings
 from twisted_fcgi.web.factory import HTTPFactory
@@ -197,7 +198,7 @@ class FastCGIService(MultiService):
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
-        for notice in self._settings.notices:
+        for notice in (*self._settings.notices, *hazards(self._settings)):
             log.warn("{notice}", notice=notice)
         if any(host.errorLog or host.logLevel for host in self._settings.hosts):
             log.warn("ErrorLog and LogLevel of a <VirtualHost> are not heeded: there is one log")

@@ -122,6 +122,8 @@ class Options(UsageOptions):
         self._checkListeners(settings)
         self.settings = settings
         if self["check"]:
+            for notice in (*settings.notices, *config.hazards(settings)):
+                print(notice, file=sys.stderr)
             print("Syntax OK")
             raise SystemExit(0)
 

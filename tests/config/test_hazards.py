@@ -1,0 +1,97 @@
+"""Tests for :mod:`twisted_fcgi.config.hazards`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_fcgi.config import hazards, loads
+
+
+class HazardsTests(SynchronousTestCase):
+    """Tests for :func:`hazards`."""
+
+    def places(self, text: str) -> list[str]:
+        """What each notice begins with."""
+        return [notice.partition(" is ")[0] for notice in hazards(loads(text, "site.conf"))]
+
+    def test_remote(self) -> None:
+        """Members on other machines are named once, where others than this machine can ask."""
+        text = (
+            "{}\nProxyPass /a/ fcgi://192.0.2.1:9000/\nProxyPass /c/ fcgi://192.0.2.1:9000/\n"
+            "<Proxy balancer://two>\nBalancerMember fcgi://[2001:db8::1]:9000\n</Proxy>\n"
+            'ProxyPass /b/ balancer://two/\n<FilesMatch "\\.php$">\n'
+            'SetHandler "proxy:fcgi://php:9000"\n</FilesMatch>\n'
+        )
+        expected = ["plain FastCGI", "192.0.2.1:9000, 2001:db8::1:9000, php:9000"]
+        for listen in ("Listen 80", "Listen 192.0.2.9:80", 'Listen "ssl:443"', "Listen [::]:80"):
+            [notice] = hazards(loads(text.format(listen)))
+            self.assertEqual(expected, notice.partition(" for anybody")[0].split(" is spoken to "))
+        for listen in ("", "Listen 127.0.0.1:80", "Listen [::1]:80", 'Listen "unix:/run/x"'):
+            self.assertEqual((), hazards(loads(text.format(listen))), listen)
+
+    def test_local(self) -> None:
+        """What is on this machine is no hazard."""
+        for url in ("fcgi://127.9.9.9:9000/", "fcgi://[::1]/", "unix:/run/x|fcgi://h/"):
+            self.assertEqual((), hazards(loads(f"Listen 80\nProxyPass / {url}")))
+
+    def test_restricted(self) -> None:
+        """Require says who may ask, unless it is for all or none."""
+        text = "Listen 80\nProxyPass / fcgi://h:9000/\n<Location />\nRequire {}\n</Location>"
+        self.assertEqual((), hazards(loads(text.format("ip 192.0.2.0/24"))))
+        for word in ("all granted", "all denied"):
+            self.assertEqual(1, len(hazards(loads(text.format(word)))))
+
+    def test_anyFile(self) -> None:
+        """A mapping of every path to files is one, in the line where it stands."""
+        for line in [
+            'ProxyPassMatch "^/(.*)$" "fcgi://127.0.0.1:9000/var/www/$1"',
+            'ProxyPassMatch "^/(a/.*)$" "unix:/run/x|fcgi://localhost/var/www/$1"',
+            'ProxyPassMatch "^/" "fcgi://127.0.0.1:9000/var/www"',
+            'ProxyPass "/app/" "fcgi://127.0.0.1:9000/var/www/app/"',
+        ]:
+            expected = "site.conf:2: fcgi://"
+            [found] = self.places("ProxyTimeout 5\n" + line)
+            self.assertTrue(found.startswith(expected), found)
+
+    def test_scripts(self) -> None:
+        """One that is for scripts, for one script, or for what has no files, is none."""
+        for line in [
+            'ProxyPassMatch "^/(.*\\.php(/.*)?)$" "fcgi://127.0.0.1:9000/var/www/$1"',
+            'ProxyPassMatch "^/(.*\\.php)$" "unix:/run/x|fcgi://localhost/var/www/"',
+            'ProxyPassMatch "^/(.*)$" "fcgi://127.0.0.1:9000/var/www/index.php/$1"',
+            'ProxyPassMatch "^/app/.*$" "fcgi://127.0.0.1:9000/var/www/index.php?x=$1"',
+            'ProxyPass "/" "fcgi://127.0.0.1:9000/"',
+            'ProxyPass "/uploads/" "!"',
+            'ProxyFCGIBackendType GENERIC\nProxyPass "/" "fcgi://127.0.0.1:9000/srv/app/"',
+        ]:
+            self.assertEqual([], self.places(line), line)
+
+    def test_handler(self) -> None:
+        """A handler for all files is one, outside of sections and in those that are for all."""
+        line = 'SetHandler "proxy:fcgi://127.0.0.1:9000"\n'
+        for start, end in [
+            ("", ""),
+            ("<Directory /srv/www>\n", "</Directory>"),
+            ("<Location />\n", "</Location>"),
+            ('<LocationMatch "^/.*/photo">\n', "</LocationMatch>"),
+            ('<FilesMatch ".">\n', "</FilesMatch>"),
+            ("<VirtualHost *>\n<Location /a/>\n", "</Location>\n</VirtualHost>"),
+        ]:
+            self.assertEqual(1, len(self.places(start + line + end)), start)
+
+    def test_handlerForSome(self) -> None:
+        """One for scripts, or for a page of the application's own, is none."""
+        for section in [
+            'FilesMatch "\\.php$"',
+            "Files index.php",
+            'LocationMatch "^/(ping|status)$"',
+            "Location /status",
+            'LocationMatch "\\.php$"',
+        ]:
+            text = f'<{section}>\nSetHandler "proxy:fcgi://127.0.0.1:9000"\n</{section.split()[0]}>'
+            self.assertEqual([], self.places(text), section)
+
+    def test_inherited(self) -> None:
+        """What virtual hosts take over is said once."""
+        text = "ProxyPass / fcgi://127.0.0.1/srv/\n<VirtualHost *>\nServerName a\n</VirtualHost>"
+        self.assertEqual(1, len(self.places(text)))

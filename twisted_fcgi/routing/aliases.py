@@ -48,10 +48,12 @@ class Aliased(NamedTuple):
     :ivar filename: an absolute path.
     :ivar context: the alias's path and directory as written, for CONTEXT_PREFIX and
         CONTEXT_DOCUMENT_ROOT; ``None`` for an expression's.
+    :ivar place: of the line.
     """
 
     filename: bytes
     context: tuple[bytes, bytes] | None
+    place: str = ""
 
 
 class Redirected(NamedTuple):
@@ -59,10 +61,12 @@ class Redirected(NamedTuple):
     A path that a Redirect claims.
 
     :ivar location: ``None`` for a status that has none.
+    :ivar place: of the line.
     """
 
     status: int
     location: bytes | None
+    place: str = ""
 
 
 class _Lines(Generic[Line]):
@@ -125,8 +129,8 @@ class Aliases:
         alias, matched = found
         if isinstance(matched, int):
             context = alias.path or b"", alias.target
-            return Aliased(alias.target + state.uri[matched:], context)
-        return Aliased(substitute(alias.target, matched), None)
+            return Aliased(alias.target + state.uri[matched:], context, alias.place)
+        return Aliased(substitute(alias.target, matched), None, alias.place)
 
 
 def _aliasedInside(alias: Alias, made: Word, request: Request, state: RequestState) -> Aliased:
@@ -135,8 +139,8 @@ def _aliasedInside(alias: Alias, made: Word, request: Request, state: RequestSta
     if state.directory.aliasPreservesPath and alias.path:
         size = matchPrefix(state.uri, _SEVERAL.sub(b"/", alias.path))
         if size:
-            return Aliased(filename + state.uri[size:], (alias.path, filename))
-    return Aliased(filename, None)
+            return Aliased(filename + state.uri[size:], (alias.path, filename), alias.place)
+    return Aliased(filename, None, alias.place)
 
 
 class Redirects:
@@ -158,14 +162,14 @@ class Redirects:
         whole = state.directory.redirect
         if whole is not None:
             if whole.made is None:
-                return Redirected(whole.status, None)
+                return Redirected(whole.status, None, whole.place)
             return _finished(whole, _encodeUrl(_evaluated(whole.made, request, state)), state)
         found = self._lines.find(state.uri)
         if found is None:
             return None
         redirect, matched = found
         if redirect.url is None:
-            return Redirected(redirect.status, None)
+            return Redirected(redirect.status, None, redirect.place)
         if isinstance(matched, int):
             return _finished(redirect, redirect.url + encodePath(state.uri[matched:]), state)
         return _finished(redirect, _encodeUrl(substitute(redirect.url, matched)), state)
@@ -198,7 +202,7 @@ def _finished(redirect: Redirect, url: bytes, state: RequestState) -> Redirected
         url += b"?" + state.query
     if _NOT_IN_A_FIELD.search(url):
         raise RequestError("control character in the URL to redirect to", 500)
-    return Redirected(redirect.status, url)
+    return Redirected(redirect.status, url, redirect.place)
 
 
 def constructUrl(state: RequestState, path: bytes) -> bytes:

@@ -61,6 +61,13 @@ class Notes:
         old, new = (path.decode("utf-8", "backslashreplace") for path in (before, after))
         self.step(place, f"{old} -> {new}", name)
 
+    def redirected(self, place: str, before: bytes, location: bytes | None) -> None:
+        """Note that a line sent the client elsewhere, or refused it."""
+        if location is None:
+            self.refused = place
+        else:
+            self.moved(place, before, location)
+
     def variable(self, name: bytes, value: bytes, place: str) -> None:
         """Note that a line set a variable."""
         self.variables.append((name, value, place))

@@ -76,6 +76,7 @@ class Rewritten:
     :ivar vary: names of header fields that conditions read.
     :ivar cookies: values of Set-Cookie.
     :ivar place: of the line of the last rule.
+    :ivar told: name, value and place of each variable that a rule set.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Rewritten:
         "raw",
         "reason",
         "status",
+        "told",
         "url",
         "vary",
     )
@@ -114,6 +116,7 @@ class Rewritten:
         self.vary = run.vary
         self.cookies = run.cookies
         self.place = run.place
+        self.told = run.told
 
     @classmethod
     def refusal(cls, run: Run, status: int, reason: str) -> Rewritten:

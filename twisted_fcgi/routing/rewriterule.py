@@ -264,6 +264,7 @@ class Run:
         self.mimeType = b""
         self.place = ""
         self.vary: list[bytes] = []
+        self.told: list[tuple[bytes, bytes, str]] = []
         self.cookies: list[bytes] = []
 
     def variable(self, name: bytes) -> bytes:
@@ -341,7 +342,7 @@ class Run:
             if unsafe and not rule.allowsMark:
                 return False
         for text in rule.variables:
-            self._setVariable(text.make(self))
+            self._setVariable(text.make(self), rule.place)
         for text in rule.cookies:
             self._addCookie(text.make(self))
         if made is None:
@@ -382,7 +383,7 @@ class Run:
             self.handler = made.lower()
             self.named = rule.destination
 
-    def _setVariable(self, text: bytes) -> None:
+    def _setVariable(self, text: bytes, place: str) -> None:
         removed = text.startswith(b"!")
         name, _, value = (text[1:], b"", b"") if removed else text.partition(b":")
         name = spelled(self.environment, name) or name
@@ -391,6 +392,7 @@ class Run:
             self.environment.pop(name, None)
         else:
             self.environment[name] = value
+            self.told.append((name, value, place))
 
     def _addCookie(self, text: bytes) -> None:
         """``name:value:domain:minutes:path:secure:HttpOnly:SameSite`` (``add_cookie``)."""

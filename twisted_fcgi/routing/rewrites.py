@@ -119,6 +119,8 @@ class Rewrites:
         look.query = made.query
         look.pathInfo = made.pathInfo
         look.environment = made.environment
+        if look.notes is not None:
+            look.notes.variables += made.told
         look.ended = made.ended
         if made.handler or made.mimeType:
             look.forced = Forced(made.handler, made.named, made.mimeType)

@@ -592,6 +592,8 @@ class Site:
         if aliased is not None:
             look.filename = re.sub(rb"/+", b"/", aliased.filename)
             look.aliased = aliased.context
+            if look.notes is not None:
+                look.notes.moved(aliased.place, look.uri, look.filename)
             if len(look.filename) >= MAX_PATH:
                 raise RequestError("path too long for a file", 403)
             look.filename, look.pathInfo, look.kind = locate(b"", look.filename)
@@ -761,7 +763,9 @@ def _redirect(look: Look, redirects: Redirects) -> bool:
     redirected = redirects.find(look.request, look)
     if redirected is None:
         return False
-    look.status, look.location = redirected
+    look.status, look.location, place = redirected
+    if look.notes is not None:
+        look.notes.redirected(place, look.uri, look.location)
     if look.location is None:
         raise RequestError("by a Redirect without a URL", look.status)
     return True

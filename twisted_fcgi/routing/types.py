@@ -48,7 +48,7 @@ def actionUrl(look: Look, types: Mapping[bytes, bytes] | None) -> bytes | None:
     :raises RequestError: 404 when there is no file and the Action wants one.
     """
     settings, method = look.rules.settings, look.request.method
-    script = None
+    script, place = None, (settings.places or {}).get("scripts", "")
     if settings.scripts is not None and (method not in (b"GET", b"HEAD") or look.query is not None):
         script = settings.scripts.get(b"GET" if method == b"HEAD" else method)
         if script is not None and look.previous is not None and look.previous.previous is not None:
@@ -62,8 +62,10 @@ def actionUrl(look: Look, types: Mapping[bytes, bytes] | None) -> bytes | None:
         if action is not None:
             if look.kind == MISSING and not action.virtual:
                 raise RequestError("there is no file for an Action that is not virtual", 404)
-            script = action.url
+            script, place = action.url, action.place
             look.environment[b"HANDLER"] = name
     if script is None:
         return None
+    if look.notes is not None:
+        look.notes.moved(place, look.uri, script)
     return script + encodePath(look.uri) + (b"" if look.query is None else b"?" + look.query)

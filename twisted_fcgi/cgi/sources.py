@@ -38,7 +38,7 @@ class Variable:
 
     :ivar origin: one of :class:`Origin`.
     :ivar field: the name of the header field.
-    :ivar place: of the configuration's line; empty where nobody knows.
+    :ivar place: of the configuration's line, also of one that made the field what it is.
     """
 
     name: bytes
@@ -66,7 +66,11 @@ class Sourced:
 
 
 def sourced(
-    request: Request, route: Route, member: MemberSettings, places: Mapping[bytes, str]
+    request: Request,
+    route: Route,
+    member: MemberSettings,
+    places: Mapping[bytes, str],
+    changed: Mapping[bytes, str] = {},
 ) -> Sourced:
     """
     All variables of a request and where they come from.
@@ -75,6 +79,7 @@ def sourced(
     :param route: for a balancer, the one of this member.
     :param member: who is asked.
     :param places: of the lines that set the route's variables, by name.
+    :param changed: of the lines that changed header fields, by lower-case name.
     :raises RequestError: when ProxyFCGISetEnvIf can't be evaluated.
     """
     plain = replace(route, directory=replace(route.directory, overrides=None), told=None)
@@ -88,7 +93,9 @@ def sourced(
         if name in places and (name not in server or server[name] != value):
             found[name] = Variable(name, value, Origin.LINE, place=places[name])
         elif name in client and name in fields and (name not in server or name == b"HTTP_HOST"):
-            found[name] = Variable(name, value, Origin.FIELD, fields[name])
+            field = fields[name]
+            place = changed.get(field.lower(), "")
+            found[name] = Variable(name, value, Origin.FIELD, field, place)
         else:
             found[name] = Variable(name, value)
     removed = []

@@ -14,7 +14,15 @@ from twisted_fcgi.message import Request, Route, RouteKind
 from twisted_fcgi.routing.hosts import nameThatFits
 from twisted_fcgi.routing.notes import Notes, Step
 from twisted_fcgi.routing.router import Router
-from twisted_fcgi.settings import ErrorDocument, ProxyMapping, Section, VirtualHost
+from twisted_fcgi.routing.site import Look
+from twisted_fcgi.settings import (
+    Branch,
+    ErrorDocument,
+    FieldTable,
+    ProxyMapping,
+    Section,
+    VirtualHost,
+)
 
 __all__ = ["Explanation", "HostReason", "explain"]
 
@@ -39,6 +47,8 @@ class Explanation:
     :ivar name: its name that fitted, as written.
     :ivar sharing: the hosts among whom the name decided.
     :ivar sections: that apply in the end, in the order of their merging.
+    :ivar branches: the ``<If>`` and their like in these, and whether they hold; they come
+        after sections.
     :ivar steps: what happened on the way.
     :ivar mapping: the ProxyPass that claims the path, or takes it out by ``!``.
     :ivar handled: the place of the handler that serves it.
@@ -46,6 +56,7 @@ class Explanation:
     :ivar file: what that is below DocumentRoot: its name, and one of
         :mod:`~twisted_fcgi.routing.files`; empty where nobody looked.
     :ivar places: of the lines that set variables, by name.
+    :ivar fields: of the lines that changed the request's header fields, by lower-case name.
     :ivar refused: the place of the line that refused it.
     :ivar document: the refusal's ErrorDocument.
     """
@@ -57,11 +68,13 @@ class Explanation:
     name: str = ""
     sharing: list[VirtualHost] = field(default_factory=list)
     sections: tuple[Section, ...] = ()
+    branches: list[tuple[Branch, bool]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     mapping: ProxyMapping | None = None
     handled: str = ""
     file: tuple[bytes, str] = (b"", "")
     places: dict[bytes, str] = field(default_factory=dict)
+    fields: dict[bytes, str] = field(default_factory=dict)
     refused: str = ""
     document: ErrorDocument | None = None
 
@@ -79,6 +92,7 @@ def explain(router: Router, request: Request) -> Explanation:
     _explainHost(explanation, router)
     if notes.looks:
         _explainLook(explanation, router, notes)
+        _explainFields(explanation, request)
     if route.kind == RouteKind.REFUSE:
         explanation.refused = notes.refused
         explanation.document = (route.directory.errorDocuments or {}).get(route.status)
@@ -106,12 +120,33 @@ def _explainLook(explanation: Explanation, router: Router, notes: Notes) -> None
     site = router.siteOf(route.host)
     explanation.sections = site.sections(look)
     explanation.mapping = site.claims(look)
-    explanation.handled = (look.directory.places or {}).get("handler", "")
+    explanation.branches = [
+        (branch, branch in look.branches) for branch in look.directory.branches or ()
+    ]
+    explanation.handled = _placeOfHandler(look, notes)
     explanation.file = notes.file
     for name, value in route.environment.items():
         place = _placeOf(name, value, notes, explanation.sections)
         if place:
             explanation.places[name] = place
+
+
+def _placeOfHandler(look: Look, notes: Notes) -> str:
+    """Of the SetHandler, AddHandler or RewriteRule that names who serves a look."""
+    places = look.directory.places or {}
+    if look.forced is not None and look.forced.handler:
+        return notes.handled
+    return places.get("handler" if look.destination is look.rules.destination else "extensions", "")
+
+
+def _explainFields(explanation: Explanation, asked: Request) -> None:
+    """Which lines of RequestHeader made the request another one."""
+    directory = explanation.route.directory
+    old, new = asked.headers, explanation.request.headers
+    for change in (*(directory.earlyFields or ()), *(directory.requestFields or ())):
+        name = change.name.lower()
+        if change.table is FieldTable.REQUEST and old.get(name) != new.get(name):
+            explanation.fields[name] = change.place
 
 
 def _placeOf(name: bytes, value: bytes, notes: Notes, sections: tuple[Section, ...]) -> str:

@@ -42,6 +42,7 @@ class Notes:
     :ivar variables: name, value and place of all that were set, in their order.
     :ivar file: what the path is below DocumentRoot, and one of
         :mod:`~twisted_fcgi.routing.files`; empty where nobody looked.
+    :ivar handled: the place of the RewriteRule that named a handler.
     :ivar refused: the place of the line that refused it, if one did.
     """
 
@@ -50,6 +51,7 @@ class Notes:
         self.steps: list[Step] = []
         self.variables: list[tuple[bytes, bytes, str]] = []
         self.file = b"", ""
+        self.handled = ""
         self.refused = ""
 
     def step(self, place: str, done: str, name: str = "") -> None:

@@ -124,6 +124,8 @@ class Rewrites:
         look.ended = made.ended
         if made.handler or made.mimeType:
             look.forced = Forced(made.handler, made.named, made.mimeType)
+            if look.notes is not None and made.handler:
+                look.notes.handled = made.place
         if made.cookies or made.vary:
             early = look.early or Early()
             cookies = [(b"Set-Cookie", cookie) for cookie in made.cookies]

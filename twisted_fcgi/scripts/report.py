@@ -21,6 +21,7 @@ from twisted_fcgi.routing.explain import HostReason, explain
 from twisted_fcgi.scripts.hints import Hint, answerHints, hostHints
 from twisted_fcgi.scripts.scriptfile import Asked, ScriptFile, findScript, hints, readByFpm
 from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.web.accessfiles import AccessFileCache
 from twisted_fcgi.web.attempts import BalancedAttempts
 
 __all__ = ["Answer", "Line", "Lines", "Member", "Report", "Told", "makeReport"]
@@ -182,7 +183,7 @@ class _Reporter:
 
     def __init__(self, settings: Settings, request: Request, url: str, lines: Lines) -> None:
         self._lines = lines
-        self._router = Router(settings)
+        self._router = Router(settings, AccessFileCache(lambda: 0.0))
         self._explained = explained = explain(self._router, request)
         self._request = explained.request
         self._route = route = explained.route
@@ -195,6 +196,10 @@ class _Reporter:
         )
         report.host = self._host(bool(settings.hosts))
         report.sections = [lines.line(section.place) for section in explained.sections]
+        report.sections += [
+            lines.line(branch.place, "" if holds else "does not hold")
+            for branch, holds in explained.branches
+        ]
         report.steps = [lines.line(step.place, step.done, step.name) for step in explained.steps]
         if route.kind == RouteKind.FASTCGI:
             try:
@@ -261,7 +266,7 @@ class _Reporter:
             raise RequestError("there is nobody to ask", 503)
         report.members = [self._member(member) for member, _ in asked]
         member, route = asked[0]
-        told = sourced(self._request, route, member, explained.places)
+        told = sourced(self._request, route, member, explained.places, explained.fields)
         self._tell(told, place)
         for variable in told.variables:
             if variable.name == b"SCRIPT_FILENAME":
@@ -319,7 +324,7 @@ class _Reporter:
 
     def _told(self, variable: Variable, place: str) -> Told:
         name, value = _text(variable.name), _text(variable.value)
-        if variable.origin == Origin.LINE:
+        if variable.place:
             return Told(name, value, self._lines.directive(variable.place), variable.place)
         if variable.origin == Origin.FIELD:
             return Told(name, value, f"request header {_text(variable.field)}")

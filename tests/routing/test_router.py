@@ -211,6 +211,12 @@ class ProxyTests(SynchronousTestCase):
         for words, status in [("other app", 403), ("*", 403), ("other", 0)]:
             self.assertEqual(status, routeOf(text.format(words), "/x").status, words)
 
+    def test_disabled(self) -> None:
+        """A member that is not in a balancer can be disabled or stopped; that is a 503."""
+        text = "ProxyPass / fcgi://h/ status="
+        for letters, status in [("+D", 503), ("S", 503), ("+D-D", 0), ("+N", 0), ("+E", 0)]:
+            self.assertEqual(status, routeOf(text + letters, "/x").status, letters)
+
     def test_maxForwards(self) -> None:
         """ProxyMaxForwards is told where the client said nothing."""
         settings = read("ProxyMaxForwards 5\nProxyPass / fcgi://h/")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from zope.interface.verify import verifyObject
 
 from tests.web.doubles import ScriptedBody
 from tests.web.gateways import END, HEAD, GatewayTestCase
-from twisted_fcgi.errors import ConnectFailed
+from twisted_fcgi.errors import ConnectFailed, ConnectionDied, ResponseTimedOut
 from twisted_fcgi.interfaces import IGateway
 
 BALANCED = """
@@ -162,6 +163,47 @@ class GatewayTests(GatewayTestCase):
         gateway = self.gateway(BALANCED.replace("</Proxy>", "ProxySet maxattempts=0\n</Proxy>"))
         self.assertEqual(self.serve(gateway, b"/x").status, 503)
         self.assertEqual([member.opened for member in self.live], [1])
+
+    def opened(self, parameters: str, *script: Any, requests: int = 4, **options: Any) -> list[int]:
+        """How often each of two members is asked, of which the first says something else."""
+        self.scripts["fcgi://127.0.0.1:9001"] = script
+        gateway = self.gateway(BALANCED.replace("</Proxy>", f"{parameters}\n</Proxy>"))
+        self.statuses = [
+            self.serve(gateway, b"/x", **options).status for _ in range(requests)
+        ]
+        opened = {member.settings.port: member.opened for member in self.live}
+        return [opened[9001], opened[9002]]
+
+    def test_closesAtOnce(self) -> None:
+        """Where a member closes before it answered, another is asked what may be asked twice."""
+        died = ConnectionDied("closed")
+        self.assertEqual([1, 4], self.opened("", died))
+        self.assertEqual([200] * 4, self.statuses)
+
+    def test_closesAtOnceAfterAPost(self) -> None:
+        """What may have had an effect is not asked again, but the member is left alone, too."""
+        died = ConnectionDied("closed")
+        self.assertEqual([1, 3], self.opened("", died, method=b"POST"))
+        self.assertEqual([503, 200, 200, 200], self.statuses)
+
+    def test_failOnStatus(self) -> None:
+        """A member that answers with a status of failonstatus is left alone."""
+        bad = b"Status: 500\r\n\r\n"
+        self.assertEqual([1, 3], self.opened("ProxySet failonstatus=500,503", bad, END))
+        self.assertEqual([500, 200, 200, 200], self.statuses)
+
+    def test_failOnOtherStatus(self) -> None:
+        """Other statuses, and those inside of an application's body, are nobody's fault."""
+        bad = b"Status: 500\r\n\r\n"
+        self.assertEqual([2, 2], self.opened("ProxySet failonstatus=502", bad, END))
+
+    def test_failOnTimeout(self) -> None:
+        """With failontimeout a member that was silent is left alone."""
+        silent = ResponseTimedOut("silent")
+        self.assertEqual([2, 2], self.opened("", silent))
+        self.live.clear()
+        self.assertEqual([1, 3], self.opened("ProxySet failontimeout=on", silent))
+        self.assertEqual([504, 200, 200, 200], self.statuses)
 
     def test_stop(self) -> None:
         """To stop a gateway is to stop its members."""

@@ -315,6 +315,8 @@ class Router:
             if member is None:
                 raise RequestError(f"nobody speaks the protocol of {look.filename!r}", 500)
             _allow(member, site.host)
+            if not {"D", "S"}.isdisjoint(member.status):
+                raise RequestError(f"{member.address} is disabled (status)", 503)
             route.members = (member,)
             if not defined:
                 route.environment[b"proxy-nokeepalive"] = b"1"

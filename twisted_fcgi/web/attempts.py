@@ -15,7 +15,9 @@ from twisted_fcgi.balance import (
     balancerVariables,
     findSession,
     hashKey,
+    reasonToFail,
 )
+from twisted_fcgi.errors import ConnectionDied, RequestError, ResponseTimedOut
 from twisted_fcgi.message import Request, Route
 from twisted_fcgi.settings import MemberSettings
 
@@ -78,6 +80,24 @@ class BalancedAttempts:
         balancer.began(state, now)
         self._state = state
         return state.settings, route
+
+    def answered(self, status: int) -> None:
+        """The last member answered, which may put it into error state (failonstatus)."""
+        self._judge(reasonToFail(self._balancer.settings, status, False))
+
+    def failed(self, error: RequestError) -> None:
+        """
+        The last member did not answer, and no other one is asked.
+
+        A member that closes its connection is in error state as if it could not be reached.
+        """
+        timedOut = isinstance(error, ResponseTimedOut)
+        reason = reasonToFail(self._balancer.settings, error.status, timedOut)
+        self._judge(error.reason if isinstance(error, ConnectionDied) else reason)
+
+    def _judge(self, reason: str) -> None:
+        if reason and self._state is not None:
+            self._balancer.failed(self._state, self._seconds(), reason)
 
     def ended(self, sent: int, received: int) -> None:
         """

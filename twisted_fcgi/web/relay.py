@@ -9,7 +9,8 @@ take more pauses the other.  Only ``flushpackets=auto`` gathers, in a
 :class:`GatheringResponse`, up to :data:`GATHER_LIMIT` bytes for ``flushwait``.
 
 A failure before the head came may go on to another member when its error says that
-nothing had an effect, and when the body can be had from its first byte.  The head is
+nothing had an effect, or the method that it does not matter (RFC 9110, 9.2.2), and when
+the body can be had from its first byte.  The head is
 written with the first byte of the body, unless ``flushpackets`` says otherwise, so
 that until then a failure is an error page.  After it, the client's connection is
 aborted: nobody shall take a cut response for a whole one (httpd ends it as if it were
@@ -24,10 +25,17 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from twisted_fcgi.backend.member import IDEMPOTENT
 from twisted_fcgi.cgi.conditions import applyConditions
 from twisted_fcgi.cgi.params import encodedVariables, variables
 from twisted_fcgi.cgi.response import ResponseParser, fieldsForError
-from twisted_fcgi.errors import BadRequest, BrokenResponse, RequestError
+from twisted_fcgi.errors import (
+    BadRequest,
+    BrokenResponse,
+    ConnectionDied,
+    Fault,
+    RequestError,
+)
 from twisted_fcgi.interfaces import (
     IBody,
     IExchange,
@@ -218,6 +226,8 @@ class Exchange:
         self._parser = None
         self._head = head
         route = self._route
+        if isinstance(self._attempts, BalancedAttempts):
+            self._attempts.answered(head.status)
         if route.status:
             # The page about an error: its status is the error's, unless it says otherwise.
             if not head.statusGiven:
@@ -286,7 +296,10 @@ class Exchange:
     def streamFailed(self, error: RequestError) -> None:
         self._stream = None
         body = self._body
-        if error.retryable and self._parser is not None and (body is None or body.replayable):
+        again = error.retryable or (
+            isinstance(error, ConnectionDied) and self._request.method in IDEMPOTENT
+        )
+        if again and self._parser is not None and (body is None or body.replayable):
             self._attempt(error)
         else:
             self._fail(error)
@@ -319,6 +332,12 @@ class Exchange:
     def _fail(self, error: RequestError) -> None:
         """Answer with an error page, or cut a response that has begun."""
         self._report(f"{error.status}: {error.reason}")
+        if (
+            error.fault is Fault.APPLICATION
+            and self._parser is not None
+            and isinstance(self._attempts, BalancedAttempts)
+        ):
+            self._attempts.failed(error)
         if self._overridden is not None:
             self._answerInstead(self._overridden)
         elif self._begun:

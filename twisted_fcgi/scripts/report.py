@@ -256,7 +256,9 @@ class _Reporter:
     def _askApplication(self) -> None:
         explained, report, route = self._explained, self.report, self._route
         mapping = explained.mapping if not explained.file[1] else None
+        # AddHandler's line is that of the member that it names.
         place = explained.handled if mapping is None else mapping.place
+        place = place or route.members[0].place
         report.answer.line = self._lines.line(place)
         asked = [(member, route) for member in route.members]
         if route.balancer is not None:
@@ -318,6 +320,10 @@ class _Reporter:
             for variable in variables:
                 row = self._told(variable, place)
                 report.untold.append(replace(row, source=f"{why} {row.source}"))
+        for field, at in self._explained.fields.items():
+            if field not in self._request.headers:
+                why = f"removed by {self._lines.directive(at)}"
+                report.untold.append(Told(_text(field).title(), "", why, at))
         for name, reason in told.untold:
             value = self._request.headers.get(name.lower()) or b""
             report.untold.append(Told(_text(name), _text(value), f"not passed: {reason}"))

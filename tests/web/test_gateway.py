@@ -168,9 +168,7 @@ class GatewayTests(GatewayTestCase):
         """How often each of two members is asked, of which the first says something else."""
         self.scripts["fcgi://127.0.0.1:9001"] = script
         gateway = self.gateway(BALANCED.replace("</Proxy>", f"{parameters}\n</Proxy>"))
-        self.statuses = [
-            self.serve(gateway, b"/x", **options).status for _ in range(requests)
-        ]
+        self.statuses = [self.serve(gateway, b"/x", **options).status for _ in range(requests)]
         opened = {member.settings.port: member.opened for member in self.live}
         return [opened[9001], opened[9002]]
 

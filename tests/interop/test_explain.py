@@ -29,6 +29,23 @@ SetEnvIf X-Full . proxy-fcgi-pathinfo=full
     SetEnv FIRST directory
     SetEnv SCRIPT_NAME overruled
 </Directory>
+<Directory "{root}/sub">
+    AllowOverride All
+    RewriteEngine On
+    RewriteRule "^r/(.*)" index.php?rule=$1 [QSA,E=RULE:$1]
+    AddHandler "proxy:fcgi://{address}" .app
+</Directory>
+Alias /alias "{root}/sub"
+RequestHeader set X-Added "%{{REQUEST_METHOD}}e"
+RequestHeader unset X-Removed
+RequestHeader append X-Early yes early
+SetEnvIfExpr "req('X-If') =~ /(.)/" IF=$1
+<If "req('X-If') == '1'">
+    SetEnv BRANCH if
+</If>
+<Else>
+    SetEnv BRANCH else
+</Else>
 <Location /b>
     CGIPassAuth On
     UnsetEnv FIRST
@@ -69,6 +86,9 @@ REQUESTS: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = (
     ("HEAD", "/sub/", (("Cookie", "a=b"),)),
     ("GET", "/lost/page", (("Authorization", "Basic eA=="),)),
     ("POST", "/index.php", (("Content-Type", "a/b"), ("Content-Length", "0"))),
+    ("GET", "/sub/r/a/b", (("X-If", "1"),)),
+    ("GET", "/sub/x.app", (("X-Removed", "1"), ("X-Added", "theirs"))),
+    ("GET", "/alias/x.app/more", (("X-Early", "1"), ("X-If", "2"))),
     ("GET", "/mraw/%61%2e/x", (("Max-Forwards", "3"),)),
     ("GET", "/match/x.php", ()),
     ("OPTIONS", "/match/x.php", (("Range", "bytes=0-1"),)),
@@ -82,9 +102,10 @@ REQUESTS: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = (
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The documents."""
     root = tmp_path_factory.mktemp("documents")
-    for name in ("index.php", "a b.php", "sub/index.php"):
+    for name in ("index.php", "a b.php", "sub/index.php", "sub/x.app"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).touch()
+    (root / "sub/.htaccess").write_text("SetEnv ACCESS_FILE yes\n")
     return root
 
 

@@ -76,7 +76,8 @@ def rewriteOptions(scope: Scope, word: Word) -> None:
     """
     Whose rules are inherited, and how paths are read.
 
-    Inherit, InheritBefore, InheritDown, InheritDownBefore, IgnoreInherit; AllowNoSlash, MergeBase, LegacyPrefixDocRoot, UnsafePrefixStat.
+    Inherit, InheritBefore, InheritDown, InheritDownBefore, IgnoreInherit; AllowNoSlash,
+    MergeBase, LegacyPrefixDocRoot, UnsafePrefixStat.
     """
     option = word.lower()
     draft = drafted(scope)
@@ -438,7 +439,9 @@ def served(
         return RewriteRuleDraft(rule)
     named = _NAMED.match(word)
     if named is None:
-        if not re.match(r"[$%\\]", word):
+        if re.match(r"[$%\\]|[A-Za-z0-9+.-]+://[$%\\]", word):
+            scope.warn(word, "its host comes from the request, only a member that has it is asked")
+        else:
             scope.warn(word, "no application server is named, such requests get a 500")
         return RewriteRuleDraft(rule)
     url = word.part(0, named.end())

@@ -295,6 +295,10 @@ _MODULES = {
             RemoteIPInternalProxy RemoteIPTrustedProxyList RemoteIPInternalProxyList
             RemoteIPProxyProtocol RemoteIPProxyProtocolExceptions
     """,
+    "URLs are not rewritten": """
+        mod_rewrite: RewriteEngine RewriteOptions RewriteBase RewriteCond RewriteRule
+            RewriteMap
+    """,
     "sessions are the application's": """
         mod_session: Session SessionMaxAge SessionHeader SessionEnv SessionInclude
             SessionExclude SessionExpiryUpdateInterval

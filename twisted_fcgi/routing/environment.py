@@ -79,6 +79,12 @@ class Names:
         first = name.upper() if lower.startswith(b"http_") else name
         return self._spellings.setdefault(lower, first)
 
+    def known(self, name: bytes) -> bytes:
+        """The same for a name that a request may have made, which is not remembered."""
+        lower = name.lower()
+        first = name.upper() if lower.startswith(b"http_") else name
+        return self._spellings.get(lower, first)
+
 
 class Conditions:
     """

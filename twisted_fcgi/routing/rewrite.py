@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from twisted_fcgi.expr import RequestState
 from twisted_fcgi.message import Request
@@ -135,6 +135,7 @@ class Rewriter:
     :param maps: RewriteMap of the server.
     :param root: DocumentRoot, without a slash at its end.
     :param limit: how long a path may become.
+    :param spell: the one spelling of a variable's name.
     """
 
     def __init__(
@@ -143,11 +144,13 @@ class Rewriter:
         maps: Mapping[bytes, RewriteMap],
         root: bytes | None,
         limit: int,
+        spell: Callable[[bytes], bytes],
     ) -> None:
         self.directory = rewriting.directory
         self.base = rewriting.base
         self.options = rewriting.options or frozenset()
         self.limit = limit
+        self._spell = spell
         self._root = root
         self._rules = [Rule(rule, maps) for rule in rewriting.rules]
 
@@ -157,16 +160,14 @@ class Rewriter:
 
         :param state: whose filename is the path of the URL.
         """
-        run = Run(request, state, ahead, self.directory, self.base)
+        run = Run(request, state, ahead, self._spell, self.directory, self.base)
         asked = run.query
         refused = self._apply(run)
         if refused is not None or not run.changed:
             return refused or Rewritten(run, Outcome.NOTHING)
         path = run.filename
         if path.startswith(b"proxy:"):
-            if run.pathInfo:
-                path += run.pathInfo
-            return _proxied(run, path)
+            return _proxied(run, path + (run.pathInfo or b""))
         if size := absolute(path):
             return _redirected(run, path, size, asked)
         if path.startswith(b"passthrough:"):
@@ -175,13 +176,19 @@ class Rewriter:
             return Rewritten.refusal(run, 400, f"rules made {path!r}, which is no path")
         reduced = run.reduced and "legacyprefixdocroot" not in self.options
         below = self._root is None or reduced or not self._isFile(run)
+        if b"/.." in path:
+            # Those that are written in a rule are meant; none may come from the request.
+            written = b"" if run.last is None else run.last.written
+            path, kept = _withoutDots(path), path.split(b"/").count(b"..")
+            if not path or kept > written.split(b"/").count(b".."):
+                return Rewritten.refusal(run, 403, "a path that leads upwards")
         return Rewritten(run, Outcome.BELOW if below else Outcome.FILE, path)
 
     def rewriteFile(self, request: Request, state: RequestState, ahead: Ahead) -> Rewritten:
         """A section's rules (``hook_fixup``); ``state`` has a file's name, or ``proxy:...``."""
         directory = self.directory
         assert directory is not None
-        run = Run(request, state, ahead, self.directory, self.base)
+        run = Run(request, state, ahead, self._spell, self.directory, self.base)
         before, asked = state.filename, state.query
         if not run.proxied and "allownoslash" not in self.options and before == directory[:-1]:
             return Rewritten(run, Outcome.NOTHING)
@@ -271,6 +278,19 @@ class Rewriter:
 # What comes out.
 
 
+def _withoutDots(path: bytes) -> bytes:
+    """A path without ``..`` segments; empty where they lead above its root."""
+    kept: list[bytes] = []
+    for segment in path.split(b"/")[1:]:
+        if segment != b"..":
+            kept.append(segment)
+        elif not kept:
+            return b""
+        else:
+            kept.pop()
+    return b"/" + b"/".join(kept)
+
+
 def _proxied(run: Run, path: bytes) -> Rewritten:
     if run.changed == UNESCAPED and run.query is not None:
         path += b"?" + run.query
@@ -288,7 +308,10 @@ def _redirected(run: Run, url: bytes, size: int, asked: bytes | None) -> Rewritt
         if url[size - 1 : size] == b"/":
             slash = url.find(b"/", size)
             size = len(url) if slash < 0 else slash + 1
-        url = url[:size] + encodePath(url[size:])
+        # Of an ldap: URL, a "?" separates the parts.
+        most = 4 if url[:4].lower() == b"ldap" else 0
+        parts = url[size:].split(b"?", most) if most else [url[size:]]
+        url = url[:size] + b"?".join(map(encodePath, parts))
     if run.query is not None:
         same = run.changed == UNESCAPED or run.query == asked
         url += b"?" + (run.query if same else encodePath(run.query))

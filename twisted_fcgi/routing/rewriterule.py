@@ -220,6 +220,7 @@ class Run:
     """
     A request while rules are applied to it; expressions see it as it is at the moment.
 
+    :param spell: the one spelling of a variable's name.
     :param prefix: the section's directory, of which rules see nothing; ``None`` for a server's.
     :param base: RewriteBase.
     :ivar text: what the rule's expression sees of the path.
@@ -232,6 +233,7 @@ class Run:
         request: Request,
         state: RequestState,
         ahead: Ahead,
+        spell: Callable[[bytes], bytes],
         prefix: bytes | None,
         base: bytes | None,
     ) -> None:
@@ -246,6 +248,7 @@ class Run:
         self.directory: DirectorySettings = state.directory
         self.authority: Authority | None = state.authority
         self.ahead = ahead
+        self._spell = spell
         self.isLookup = state.isLookup
         self.site = state.site
         self.context = RequestContext(request, self)
@@ -386,6 +389,7 @@ class Run:
     def _setVariable(self, text: bytes, place: str) -> None:
         removed = text.startswith(b"!")
         name, _, value = (text[1:], b"", b"") if removed else text.partition(b":")
+        name = self._spell(name)
         name = spelled(self.environment, name) or name
         self.environment = {**self.environment}
         if removed:

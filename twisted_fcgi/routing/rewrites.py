@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.routing.aliases import constructUrl
+from twisted_fcgi.routing.environment import Names
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import locate
 from twisted_fcgi.routing.mapping import Destination, Mapped
@@ -49,10 +50,12 @@ class Rewrites:
     The rewriting of a virtual host, prepared.
 
     :param site: the host.
+    :param names: the spelling of variables.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, names: Names) -> None:
         self._site = site
+        self._spell = names.known
         host = self._host = site.host
         self._root: bytes | None = None
         if host.documentRoot is not None:
@@ -61,7 +64,8 @@ class Rewrites:
 
     def prepared(self, rewriting: Rewriting) -> Rewriter:
         """The rules of the server or of a section."""
-        return Rewriter(rewriting, self._host.rewriteMaps, self._root, 2 * self._host.limits.line)
+        host = self._host
+        return Rewriter(rewriting, host.rewriteMaps, self._root, 2 * host.limits.line, self._spell)
 
     def target(self, look: Look) -> bool:
         """
@@ -126,11 +130,18 @@ class Rewrites:
             look.forced = Forced(made.handler, made.named, made.mimeType)
             if look.notes is not None and made.handler:
                 look.notes.handled = made.place
-        if made.cookies or made.vary:
+        if made.cookies:
             early = look.early or Early()
-            cookies = [(b"Set-Cookie", cookie) for cookie in made.cookies]
-            vary = [(b"Vary", b", ".join(made.vary))] if made.vary else []
-            look.early = Early((*early.always, *cookies), (*early.success, *vary))
+            # One of a name is enough for a request, whatever rules are applied to it.
+            names = {value.partition(b"=")[0] for _, value in early.always}
+            cookies = [
+                (b"Set-Cookie", cookie)
+                for cookie in made.cookies
+                if cookie.partition(b"=")[0] not in names
+            ]
+            look.early = Early((*early.always, *cookies), early.success)
+        if made.vary:
+            look.request.vary = list(dict.fromkeys([*look.request.vary, *made.vary]))
         if made.outcome == Outcome.REFUSE:
             if look.notes is not None:
                 look.notes.refused = made.place
@@ -198,6 +209,7 @@ class Rewrites:
             if isFile:
                 if not target.startswith(b"/"):
                     target = look.filename[: look.filename.rfind(b"/") + 1] + target
+                inner.uri = look.uri[: look.uri.rfind(b"/") + 1] + target.lstrip(b"/")
                 inner.filename, inner.pathInfo, inner.kind = locate(b"", target)
                 self._site.lookAtFile(inner)
             else:

@@ -35,6 +35,9 @@ Pair = tuple[bytes, bytes]
 #: The front's own; what else is said of it would damage the message.
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive"))
 
+#: What a refusal says itself, whatever was said before.
+_OF_ERRORS = frozenset((b"allow", b"location"))
+
 _control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _element = re.compile(rb'[ \t]*((?:[^,"]|"[^"]*(?:"|$))*)(?:,|$)')
 
@@ -357,31 +360,29 @@ def _fieldsOf(head: ResponseHead, early: Early | None, carried: frozenset[bytes]
     :param carried: names of what an error's response had before its page was made.
     """
     fields = Fields()
-    pairs = head.headers.pairs
+    source = head.source
     if early is not None:
         fields.always += early.always
-        if head.source is Source.ERROR:
-            fields.success, fields.always = fields.always, []
-        else:
+        if source is not Source.ERROR:
             fields.success += early.success
-    for pair in pairs:
-        name, value = pair
-        lower = name.lower()
+    for pair in head.headers.pairs:
+        lower = pair[0].lower()
         if lower == b"content-type":
-            fields.contentType = value
-        elif head.source is Source.ERROR:
-            fields.success.append(pair)
-        elif lower in carried or (
-            head.source is Source.APPLICATION and lower not in SUCCESS_FIELDS
-        ):
-            if early is None or lower == b"set-cookie":
-                fields.always.append(pair)
-            else:
-                _append(fields.always, name, value)
-        elif early is None:
-            fields.success.append(pair)
+            fields.contentType = pair[1]
+            continue
+        if source is Source.APPLICATION:
+            always = lower not in SUCCESS_FIELDS
         else:
-            _set(fields.success, name, value)
+            always = source is Source.ERROR or lower in carried
+        table = fields.always if always else fields.success
+        if early is None or lower == b"set-cookie":
+            table.append(pair)
+        elif always and lower not in _OF_ERRORS:
+            _append(table, *pair)
+        else:
+            _set(table, *pair)
+    if source is Source.ERROR:
+        fields.success, fields.always = fields.always, []
     return fields
 
 

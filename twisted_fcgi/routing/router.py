@@ -20,6 +20,7 @@ from dataclasses import replace
 from twisted_fcgi.errors import BadRequest, RequestError
 from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.routing.environment import Environment
+from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import FILE, concealed
 from twisted_fcgi.routing.hosts import Hosts
 from twisted_fcgi.routing.mapping import Destination
@@ -186,6 +187,7 @@ class Router:
             and not look.rules.inspects
             and look.directory.requestFields is None
             and look.early is None
+            and not (look.rules.rewrites or site.rules.rewrites)
         )
 
     def redirected(
@@ -206,7 +208,7 @@ class Router:
         assert authority is not None
         site = self._sites[id(authority.host)]
         before = Look(request, authority, route.uri, route.query, request.target, told)
-        before.early = route.early
+        before.early = route.early and Early(route.early.always)
         page = Route(
             RouteKind.REFUSE,
             route.host,

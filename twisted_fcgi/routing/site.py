@@ -343,7 +343,7 @@ class Site:
         encoded = Mappings(host.mappings, self._names, encoded=True)
         self._encoded = encoded if encoded or self._sections.hasEncoded else None
         self._redirects = Redirects(host.redirects)
-        self.rewrites = Rewrites(self)
+        self.rewrites = Rewrites(self, self._names)
         self._aliases = Aliases(host.pathAliases)
         self._accessFiles = accessFiles if self._sections.hasAccessFiles else None
         self._generation = 0
@@ -421,7 +421,9 @@ class Site:
         look.site = self
         look.rules = self.rules
         early = self.host.directory.earlyFields
-        if early is not None:
+        if early is None:
+            look.early = None if previous is None else previous.early
+        else:
             before = None if previous is None else previous.early
             request, look.early = changedEarly(early, request, look, before)
             look.changeRequest(request)
@@ -512,7 +514,7 @@ class Site:
         if look.forced is not None:
             self.rewrites.force(look, look.forced)
         outermost = not look.depth
-        if mapped is None:
+        if mapped is None or look.kind == DIRECTORY:
             self._fixDirectory(look)
         fields = look.directory.requestFields
         if fields is not None and outermost and look.location is None:
@@ -682,6 +684,8 @@ class Site:
             if status and look.destination is None:
                 raise RequestError("a directory with a dot at its beginning", status)
             if look.uri.endswith(b"/"):
+                if look.internal is not None:
+                    return  # a rule leads elsewhere
                 if settings.handlerBeforeIndex and look.handler:
                     return
                 names = settings.directoryIndex
@@ -693,9 +697,13 @@ class Site:
                 look.location, look.internal = _urlWithSlash(look), None
                 if look.notes is not None:
                     look.notes.moved("", look.uri, look.uri + b"/", "DirectorySlash")
-        elif look.kind == MISSING and settings.fallbackResource:
-            if not (look.handler or look.internal):
-                self._tryEach(look, (settings.fallbackResource,))
+        elif (
+            look.kind == MISSING
+            and settings.fallbackResource
+            and not look.handler
+            and look.internal is None
+        ):
+            self._tryEach(look, (settings.fallbackResource,))
 
     def _tryEach(self, look: Look, urls: tuple[bytes, ...]) -> None:
         """Become the first of some local URLs that is a file or proxied, or redirect with it."""
@@ -751,6 +759,8 @@ class Site:
             self.look(inner)
         except RequestError:
             pass  # nobody asked for it: what was found until then is the answer
+        if inner.internal is not None:
+            inner.filename = b"redirect:" + inner.internal.partition(b"?")[0]
         return inner.filename + (inner.pathInfo or b"") or None
 
 

@@ -181,6 +181,7 @@ ERRORS = [
     ("'abc", "the string has no closing quote", 5),
     ("%{HTTP_HOST == 'a'", "unexpected ' ' in the name of a variable", 12),
     ("%{req:X", "the variable has no closing '}'", 8),
+    ("%{tolower:} == 'a'", "the function has no argument", 11),
     ("%{HTTP_HOTS} == 'a'", "did you mean 'http_host'?", 3),
     ("tolowr('A') == 'a'", "did you mean 'tolower'?", 1),
     ("-q 'a'", "there is no unary operator '-q'", 1),
@@ -294,8 +295,8 @@ class StringTests(SynchronousTestCase):
         self.assertIsNone(compileString(b"$1").constant)
 
     def test_errors(self) -> None:
-        """An unknown variable and an unclosed one are errors in a text too."""
-        for text in ("%{NONE}", "a%{HTTP_HOST", "%{none:a}", "%{}"):
+        """What is no variable is an error in a text too, and so is a backslash at its end."""
+        for text in ("%{NONE}", "a%{HTTP_HOST", "%{none:a}", "%{}", "%{HTTP:}", "a\\", "\\"):
             self.assertRaises(ExpressionError, compileString, encode(text))
 
 

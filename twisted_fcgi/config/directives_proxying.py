@@ -10,6 +10,7 @@ have no effect, as there.  What only a forward proxy needs is refused: this is n
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 
 from twisted_fcgi.config.registry import Context, Rows, Shape
@@ -22,6 +23,10 @@ __all__ = ["rows"]
 rows = Rows("mod_proxy")
 
 _LOCATED = Context.SERVER | Context.LOCATION | Context.PROXY
+
+
+#: A host's name, which is not looked up.
+_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]+")
 
 
 def hasNoEffect(scope: Scope) -> None:
@@ -307,9 +312,11 @@ _number(
 def proxySourceAddress(scope: Scope, word: Word) -> None:
     """Not heeded: the system chooses the address from which applications are asked."""
     try:
-        ipaddress.ip_address(str(word).strip("[]"))
+        ipaddress.ip_address(word)
     except ValueError:
-        raise word.error(f"{str(word)!r} is no address", "ProxySourceAddress 192.0.2.1") from None
+        if _NAME.fullmatch(word) is None:
+            hint = "ProxySourceAddress 192.0.2.1"
+            raise word.error(f"{str(word)!r} is no address", hint) from None
     scope.warn(word, "ProxySourceAddress is not heeded: the system chooses the address")
 
 

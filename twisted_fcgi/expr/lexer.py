@@ -206,6 +206,8 @@ class _Lexer:
             if char == b"\n":
                 raise self._fail("a line ends inside of a string or variable")
             escape = _ESCAPE.match(text, at)
+            if escape is None and char == b"\\":
+                raise self._fail("a backslash at the end")
             parts.append(char if escape is None else self._unescaped(escape))
             self._at = at + 1 if escape is None else escape.end()
         if parts:
@@ -234,6 +236,8 @@ class _Lexer:
             return self._take("name", len(name.group()))
         char = self._text[self._at : self._at + 1]
         if char == b":":
+            if self._text[self._at + 1 : self._at + 2] == b"}":
+                raise self._fail("the function has no argument", self._at + 1)
             self._modes[-1] = self.argument
         elif char == b"}":
             self._modes.pop()

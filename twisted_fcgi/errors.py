@@ -23,12 +23,14 @@ __all__ = [
     "BadRequest",
     "BrokenResponse",
     "CannotMultiplex",
+    "ClientTooSlow",
     "ConfigurationError",
     "ConfigurationErrors",
     "ConnectFailed",
     "ConnectionDied",
     "Fault",
     "LocalProtocolError",
+    "MethodNotAllowed",
     "ProtocolError",
     "RemoteProtocolError",
     "RequestError",
@@ -53,11 +55,16 @@ class RequestError(Exception):
     :ivar fault: who has to mend it.
     :ivar retryable: whether nothing of the request can have had an effect,
         so that any method may be tried again on another connection or member.
+    :ivar untouched: whether its connection was one that is kept, and failed before
+        it gave a byte for this request: most often it had been idle for too long.
+    :ivar retryAfter: seconds after which the client may try again; 0 for unknown.
     """
 
     status = 500
     fault = Fault.GATEWAY
     retryable = False
+    untouched = False
+    retryAfter = 0
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
@@ -71,6 +78,21 @@ class BadRequest(RequestError):
 
     status = 400
     fault = Fault.CLIENT
+
+
+class MethodNotAllowed(RequestError):
+    """
+    The configuration does not allow the method.
+
+    :ivar allowed: those that it allows, for Allow.
+    """
+
+    status = 405
+    fault = Fault.CLIENT
+
+    def __init__(self, reason: str, allowed: bytes) -> None:
+        super().__init__(reason)
+        self.allowed = allowed
 
 
 class AbortedByClient(RequestError):
@@ -88,20 +110,23 @@ class ConnectFailed(RequestError):
     retryable = True
 
 
+class ClientTooSlow(RequestError):
+    """The client leaves more of a response unread than is held for it (``maxspool``)."""
+
+    status = 499
+    fault = Fault.CLIENT
+
+
 class AcquireTimedOut(RequestError):
     """No free connection to the member within ``acquire``, or its queue is full."""
 
     status = 503
     retryable = True
+    retryAfter = 1
 
 
 class ConnectionDied(RequestError):
-    """
-    The application closed the connection before it ended the request.
-
-    :ivar untouched: whether the connection was a reused one that died before
-        it gave a byte: the usual sign of one that was idle for too long.
-    """
+    """The application closed the connection before it ended the request."""
 
     status = 503
     fault = Fault.APPLICATION
@@ -120,19 +145,20 @@ class ResponseTimedOut(RequestError):
 
 
 class ApplicationOverloaded(RequestError):
-    """END_REQUEST said FCGI_OVERLOADED: the application did not begin the request."""
+    """
+    END_REQUEST said FCGI_OVERLOADED: the application did not begin the request.
+
+    :ivar others: how many requests were on the same connection.
+    """
 
     status = 503
     fault = Fault.APPLICATION
     retryable = True
+    others = 0
 
 
-class CannotMultiplex(RequestError):
+class CannotMultiplex(ApplicationOverloaded):
     """END_REQUEST said FCGI_CANT_MPX_CONN: the request needs a connection of its own."""
-
-    status = 503
-    fault = Fault.APPLICATION
-    retryable = True
 
 
 class BrokenResponse(RequestError):

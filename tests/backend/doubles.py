@@ -310,6 +310,7 @@ class Site:
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("url", "fcgi://app")
         settings.setdefault("host", "app")
+        settings.setdefault("patience", 0.0)
         self.clock = Clock()
         self.endpoint = MemoryEndpoint()
         self.member = Member(MemberSettings(**settings), self.clock, self.endpoint)

@@ -727,7 +727,7 @@ class StopTests(SynchronousTestCase):
     def test_refusedInQueue(self) -> None:
         """So is a request whose time to wait is over."""
         site = Site(reuse=True, max=1, acquire=1)
-        site.open()
+        site.open(POST)
         application = site.endpoint.accept()
         second = site.open()
         stopped = site.member.stop()

@@ -10,7 +10,8 @@ from twisted_fcgi.backend.pool import MAX_IDLE, Decision, Pool
 
 __all__ = ["PoolTests"]
 
-CONNECT, WAIT, REFUSE = Decision.CONNECT, Decision.WAIT, Decision.REFUSE
+CONNECT, EXCHANGE = Decision.CONNECT, Decision.EXCHANGE
+WAIT, REFUSE = Decision.WAIT, Decision.REFUSE
 
 
 def show(result: Any) -> str:
@@ -50,8 +51,8 @@ class PoolTests(SynchronousTestCase):
             """
             assign r1 -> CONNECT
             assign r2 -> CONNECT
-            connected -> r1
-            connected -> r2
+            connected a -> r1
+            connected b -> r2
             """
         )
         self.assertEqual((2, 0, 0), (pool.open, pool.connecting, len(pool.waiting)))
@@ -62,8 +63,8 @@ class PoolTests(SynchronousTestCase):
             """
             assign r1 -> CONNECT
             assign r2 -> CONNECT
-            connected -> r1
-            connected -> r2
+            connected a -> r1
+            connected b -> r2
             freed a -> yes
             freed b -> yes
             assign r3 -> b
@@ -77,7 +78,7 @@ class PoolTests(SynchronousTestCase):
         self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             freed a -> no
             lost a -> WAIT
             assign r2 -> CONNECT
@@ -90,12 +91,12 @@ class PoolTests(SynchronousTestCase):
         self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             assign r2 -> CONNECT
             assign r3 -> CONNECT
             freed a -> r2
-            connected -> r3
-            connected -> nobody
+            connected b -> r3
+            connected c -> nobody
             freed b -> yes
             """
         )
@@ -108,9 +109,9 @@ class PoolTests(SynchronousTestCase):
             assign r2 -> CONNECT
             assign r3 -> WAIT
             assign r4 -> WAIT
-            connected -> r1
+            connected a -> r1
             freed a -> r2
-            connected -> r3
+            connected b -> r3
             freed b -> r4
             freed a -> yes
             """,
@@ -122,13 +123,13 @@ class PoolTests(SynchronousTestCase):
         self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             assign r2 -> WAIT
             assign r3 -> WAIT
             lost a -> CONNECT
-            connected -> r2
+            connected b -> r2
             lost b -> CONNECT
-            connected -> r3
+            connected c -> r3
             lost c -> WAIT
             """,
             reuse=False,
@@ -143,7 +144,7 @@ class PoolTests(SynchronousTestCase):
             assign r2 -> WAIT
             assign r3 -> WAIT
             assign r4 -> REFUSE
-            connected -> r1
+            connected a -> r1
             freed a -> r2
             assign r5 -> WAIT
             assign r6 -> REFUSE
@@ -171,7 +172,7 @@ class PoolTests(SynchronousTestCase):
         self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             assign r2 -> CONNECT
             freed a -> r2
             connectFailed -> nobody WAIT
@@ -210,48 +211,48 @@ class PoolTests(SynchronousTestCase):
         self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             assign r2 -> CONNECT
-            connected -> r2
+            connected b -> r2
             assign r3 -> WAIT
             assign r4 -> WAIT
             lost a -> CONNECT
             again r1 -> WAIT
             freed b -> r3
-            connected -> r1
+            connected c -> r1
             freed b -> r4
             """,
             max=2,
         )
 
     def test_againConnects(self) -> None:
-        """A second attempt connects when there is a place, whatever is idle."""
+        """A second attempt connects when there is a place, and makes room in the application."""
         self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             assign r2 -> CONNECT
-            connected -> r2
+            connected b -> r2
             freed b -> yes
             lost a -> WAIT
-            again r1 -> CONNECT
-            connected -> r1
+            again r1 -> EXCHANGE
+            connected c -> r1
             assign r3 -> b
             """
         )
 
     def test_unsettled(self) -> None:
-        """Who does not take an idle connection gets a new one; the others take it."""
+        """Who does not take an idle connection gets a new one in exchange."""
         pool = self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             freed a -> yes
             """
         )
-        self.assertEqual(CONNECT, pool.assign("r2", lambda connection: False))
-        self.assertEqual("a", pool.assign("r3"))
-        self.assertEqual("r2", pool.connected())
+        self.assertEqual(EXCHANGE, pool.assign("r2", lambda connection: False))
+        self.assertEqual("a", pool.assign("r3"), "it has not been closed yet")
+        self.assertEqual("r2", pool.connected("z"))
 
     def test_settled(self) -> None:
         """Who takes those that have settled gets the one that was idle for longest."""
@@ -259,42 +260,42 @@ class PoolTests(SynchronousTestCase):
             """
             assign r1 -> CONNECT
             assign r2 -> CONNECT
-            connected -> r1
-            connected -> r2
+            connected a -> r1
+            connected b -> r2
             freed a -> yes
             freed b -> yes
             """
         )
         self.assertEqual("a", pool.assign("r3", lambda connection: connection == "a"))
-        self.assertEqual(CONNECT, pool.assign("r4", lambda connection: connection == "a"))
+        self.assertEqual(EXCHANGE, pool.assign("r4", lambda connection: connection == "a"))
 
     def test_replace(self) -> None:
         """With ``max`` connections, an idle one has to make place for the new one."""
         pool = self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             freed a -> yes
             """,
             max=1,
         )
         self.assertEqual(Decision.REPLACE, pool.assign("r2", lambda connection: False))
         self.assertEqual(CONNECT, pool.lost("a"))
-        self.assertEqual("r2", pool.connected())
+        self.assertEqual("r2", pool.connected("z"))
 
     def test_placeIsNeeded(self) -> None:
         """A connection that nobody who waits would take is not kept in their place."""
         pool = self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             """,
             max=1,
         )
         self.assertEqual(WAIT, pool.assign("r2", lambda connection: False))
         self.assertEqual(False, pool.freed("a"))
         self.assertEqual(CONNECT, pool.lost("a"))
-        self.assertEqual("r2", pool.connected())
+        self.assertEqual("r2", pool.connected("z"))
 
     def test_refusedLeavesNothing(self) -> None:
         """A request that is refused is forgotten."""
@@ -308,7 +309,7 @@ class PoolTests(SynchronousTestCase):
         self.transcript(
             """
             assign r1 -> CONNECT
-            connected -> r1
+            connected a -> r1
             freed a -> yes
             lost a -> WAIT
             assign r2 -> CONNECT
@@ -330,7 +331,7 @@ class PoolTests(SynchronousTestCase):
         """A pool that is closed keeps nothing, but serves those that wait."""
         pool: Pool[str, str] = Pool(reuse=True, max=1)
         pool.assign("r1")
-        pool.connected()
+        pool.connected("z")
         pool.assign("r2")
         pool.closed = True
         self.assertEqual("r2", pool.freed("a"))

@@ -45,6 +45,9 @@ class Owner:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
+    def connectionHeard(self, connection: Any) -> None:
+        pass
+
     def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
         self.calls.append("freed")
 
@@ -268,7 +271,7 @@ class EndTests(Case):
             self.application.close(clean)
             error: Any = receiver.error
             self.assertIsInstance(error, ConnectionDied)
-            self.assertEqual((503, False, False), (error.status, error.untouched, error.retryable))
+            self.assertEqual((503, False), (error.status, error.retryable))
             self.assertIn("app:9000", error.reason)
             self.assertEqual(["ended"], self.owner.calls)
 
@@ -282,7 +285,13 @@ class EndTests(Case):
         self.assertIsInstance(receiver.error, ConnectionDied)
 
     def test_untouched(self) -> None:
-        """Only a reused connection that gave no byte for the request is untouched."""
+        """Only a connection that is kept, and gave no byte for the request, is untouched."""
+        for keep in (True, False):
+            connection, application = connected(keepConnection=keep)
+            receiver = Receiver()
+            connection.open(GET, None, receiver)
+            application.close()
+            self.assertEqual(keep, receiver.error.untouched)  # type: ignore[union-attr]
         for said, untouched in ((b"", True), (b"\1", False)):
             self.setUp()
             self.assertReusable()
@@ -420,7 +429,7 @@ class DownloadTests(Case):
         for _ in range(50):
             if self.transport.producerState == "producing":
                 self.application.send(part)
-            self.assertLessEqual(stream.heldSize, 1000 + 4000)
+            self.assertLessEqual(stream.unread.size, 1000 + 4000)
             receiver.parts.clear()
             stream.resumeProducing()
             stream.pauseProducing()

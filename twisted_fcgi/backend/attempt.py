@@ -2,7 +2,8 @@
 One attempt to connect to a member.
 
 A full backlog of a UNIX socket (EAGAIN) is no failure: the connect is repeated
-after short pauses, for as long as the attempt may take.
+after short pauses, for as long as the attempt may take.  So is one that is refused
+by an application that is restarting, for as long as its owner is patient.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from twisted_fcgi.settings import MemberSettings
 
 __all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "Attempt", "AttemptOwner"]
 
-#: Seconds between two attempts on a UNIX socket whose backlog is full: the first, the longest.
+#: Seconds between two attempts that are repeated: the first, the longest.
 FIRST_PAUSE = 0.002
 LONGEST_PAUSE = 0.1
 
@@ -34,6 +35,13 @@ class AttemptOwner(Protocol):
     settings: MemberSettings
     endpoint: IStreamClientEndpoint
     factory: Any
+
+    def isPatient(self, code: int | None) -> bool:
+        """
+        Whether a connect that failed is to be repeated.
+
+        :param code: the system's number of the failure, if it has one.
+        """
 
     def connected(self, attempt: Attempt, connection: FastCGIClientProtocol) -> None:
         """Here it is."""
@@ -103,7 +111,8 @@ class Attempt:
         self._deferred = None
         owner = self._owner
         error: Any = failure.value
-        if _backlogIsFull(error, owner.settings):
+        code = getattr(error, "osError", None)
+        if _backlogIsFull(error, owner.settings) or owner.isPatient(code):
             pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
             self._call = owner.reactor.callLater(pause, self.begin)
             return

@@ -6,47 +6,67 @@ idle connection is used before :meth:`Member.open` returns.  Three clocks run
 one after the other and are told apart in what is logged: ``acquire`` (a place),
 ``connectionTimeout`` (a connection), ``timeout`` (an answer).
 
-- A kept connection that is found dead before it gave a byte says nothing about
-  the application, which has just been restarted, or reached its
+- A connection that is kept, and is found dead before it gave a byte, says nothing
+  about the application, which has just been restarted, or reached its
   ``pm.max_requests``.  The request is sent once more, on a new connection, when
   that does no harm: nothing of it was sent, or its method is idempotent (RFC
   9110, 9.2.2); and its body, if any, can be had again.
+- An application that took connections until now and refuses them is restarting:
+  connects are repeated, for ``patience`` seconds at most since the first one that it
+  refused.  After that, and before its first connection, each failure counts.
 - Some applications end kept connections soon after an answer, as children of
   php-fpm do that reached their ``pm.max_requests``.  Once a member was seen to,
   a request that can't be sent twice takes only connections that have been idle
   for :data:`SETTLED` seconds, or a new one.
 - Before a connection is used again its socket is looked at, as httpd does: what
-  has come meanwhile, its end or bytes that belong to nobody, closes it.  Bytes
-  that come even later can't be told from the next answer; no server of FastCGI
-  can do that as long as all requests have the same id.
+  has come meanwhile, its end or bytes that belong to nobody, closes it.  Bytes that
+  come even later are told from the next answer when the last one may not have been
+  over: see :class:`~twisted_fcgi.wire.ClientConnection`.  To give each request an id
+  of its own would tell them always, but everybody sends id 1 to applications that
+  do not multiplex, and some know no other.
+- With ``multiplex``, the application is asked what it takes when it is first
+  connected to, and again at the first connect after :data:`ASK_AGAIN` seconds.
+  Meanwhile a connection has one request.  An application that then refuses a request
+  beside others is believed, and the request goes elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import ECONNREFUSED, ENOENT
 from functools import partial
 from math import inf
 from socket import MSG_PEEK, socket
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_fcgi.backend.attempt import Attempt
+from twisted_fcgi.backend.capacity import MAX_SHARED, Capacity, askValues, capacityOf
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.endpoints import memberEndpoint
-from twisted_fcgi.backend.pool import Decision, Pool
+from twisted_fcgi.backend.pool import MAX_IDLE_IN_ALL, Decision, Pool
 from twisted_fcgi.backend.protocol import FastCGIClientProtocol
 from twisted_fcgi.backend.stderr import StderrLog
 from twisted_fcgi.backend.stream import Stream
-from twisted_fcgi.errors import AcquireTimedOut, ConnectFailed, ConnectionDied, RequestError
+from twisted_fcgi.backend.unread import Spool
+from twisted_fcgi.errors import (
+    AcquireTimedOut,
+    ApplicationOverloaded,
+    CannotMultiplex,
+    ConnectFailed,
+    RequestError,
+)
 from twisted_fcgi.interfaces import IBody, IMember, IStream, IStreamReceiver
-from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.settings import MemberSettings, Multiplex
 from twisted_fcgi.wire import Pair
 
-__all__ = ["DEFAULT_TIMEOUT", "IDEMPOTENT", "Member"]
+__all__ = ["ASK_AGAIN", "ASK_LIMIT", "DEFAULT_TIMEOUT", "IDEMPOTENT", "Member"]
 
 #: When nobody says how long: httpd's Timeout.
 DEFAULT_TIMEOUT = 60.0
@@ -59,6 +79,14 @@ SETTLED = 0.1
 
 #: Seconds for which a member that did so is expected to do it again.
 CAUTION = 3600.0
+
+#: Seconds that an application may take to say whether it multiplexes, and after which it
+#: is asked again.
+ASK_LIMIT = 1.0
+ASK_AGAIN = 60.0
+
+#: For each reactor, the idle connections of all of its members.
+_idle: WeakKeyDictionary[Any, dict[FastCGIClientProtocol, None]] = WeakKeyDictionary()
 
 
 @implementer(IMember)
@@ -95,20 +123,33 @@ class Member:
                 keepConnection=settings.reuse,
                 abortGrace=settings.abortGrace,
                 maxStreamBuffer=settings.maxStreamBuffer,
+                spool=Spool(settings.maxSpool),
             )
         )
         self.factory.noisy = False
+        shares = settings.reuse and settings.multiplex is not Multiplex.OFF
+        self._everyone = _idle.setdefault(reactor, {})
         self._pool: Pool[FastCGIClientProtocol, Stream] = Pool(
             reuse=settings.reuse,
-            max=settings.max,
+            max=MAX_SHARED if shares and settings.max is None else settings.max,
             maxIdle=settings.max if settings.ttl or settings.smax is None else settings.smax,
             maxQueue=settings.maxQueue,
+            everyone=self._everyone,
         )
         self._timeout = settings.timeout
+        self._maxRequests = settings.maxRequests
         self._cautiousUntil = 0.0
+        self._worked = False
+        self._patientUntil = 0.0
         self._attempts: dict[Attempt, None] = {}
+        self._unaccepted = _Unaccepted(self)
         self._stopped: list[Deferred[None]] = []
         self._figures = dict.fromkeys(("requests", "connects", "failures", "retries", "refused"), 0)
+        # What concerns an application that multiplexes.
+        self._connections: dict[FastCGIClientProtocol, None] | None = {} if shares else None
+        self._capacity: Capacity | None = None
+        self._askAt = 0.0 if shares else inf
+        self._asking: Deferred[Any] | None = None
 
     def __repr__(self) -> str:
         figures = self.describe()
@@ -148,24 +189,21 @@ class Member:
         isSettled = self._isSettled if cautious else None
         chosen = self._pool.assign(stream, isSettled)
         while isinstance(chosen, FastCGIClientProtocol):
-            if _isQuiet(chosen):
+            if chosen.streams or _isQuiet(chosen):
                 self._give(chosen, stream)
                 return stream
             chosen.close()
             chosen = self._pool.assign(stream, isSettled)
-        if chosen is Decision.CONNECT:
-            self._connect(timeout)
-        elif chosen is Decision.REPLACE:
-            next(iter(self._pool.idle)).close()
-            self._limitWaiting(stream)
-        elif chosen is Decision.REFUSE:
+        if chosen is Decision.REFUSE:
             self._figures["refused"] += 1
             stream.ended(
                 AcquireTimedOut(
                     f"{self.address}: {self.settings.maxQueue} requests (maxqueue) already wait"
                 )
             )
-        else:
+            return stream
+        self._perform(chosen, timeout)
+        if chosen is Decision.WAIT or chosen is Decision.REPLACE:
             self._limitWaiting(stream)
         return stream
 
@@ -176,6 +214,8 @@ class Member:
         :returns: fires when its last connection is gone.
         """
         self._pool.closed = True
+        if self._asking is not None:
+            self._asking.cancel()
         for connection in list(self._pool.idle):
             connection.close()
         stopped: Deferred[None] = Deferred()
@@ -185,14 +225,36 @@ class Member:
 
     # What attempts say
 
+    def isPatient(self, code: int | None) -> bool:
+        """See :meth:`twisted_fcgi.backend.attempt.AttemptOwner.isPatient`."""
+        if code not in (ECONNREFUSED, ENOENT) or self._pool.closed:
+            return False
+        now = self.reactor.seconds()
+        if self._worked:
+            self._worked = False
+            self._patientUntil = now + self.settings.patience
+        return now < self._patientUntil
+
     def connected(self, attempt: Attempt, connection: FastCGIClientProtocol) -> None:
         """An attempt gave a connection."""
         self._forget(attempt)
-        stream = self._pool.connected()
+        self._worked = True
+        transport, settings = connection.transport, self.settings
+        transport.bufferSize = settings.readSize
+        if settings.keepalive and settings.socket is None:
+            transport.setTcpKeepAlive(True)
+        pool = self._pool
+        stream = pool.connected(connection, self.reactor.seconds())
+        if self._connections is not None:
+            self._connections[connection] = None
+            connection.multiplex(pool.streams)
         if stream is None:
             self.connectionFreed(connection)
-        else:
-            self._give(connection, stream)
+            return
+        self._give(connection, stream)
+        self._lookAfterUnaccepted()
+        if pool.streams > 1 and not connection.closing:
+            self.connectionFreed(connection)
 
     def attemptEnded(self, attempt: Attempt, error: RequestError | None) -> None:
         """
@@ -215,29 +277,46 @@ class Member:
 
     # ConnectionOwner
 
+    def connectionHeard(self, connection: FastCGIClientProtocol) -> None:
+        """See :meth:`twisted_fcgi.backend.connection.ConnectionOwner.connectionHeard`."""
+        self._pool.heard(connection)
+
     def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
-        """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionFreed`."""
-        if self._pool.waiting and not _isQuiet(connection):
-            connection.close()
-            return
-        freed = self._pool.freed(connection)
-        if freed is True:
+        """See :meth:`twisted_fcgi.backend.connection.ConnectionOwner.connectionFreed`."""
+        pool = self._pool
+        streams = connection.streams
+        while True:
+            if pool.waiting and not streams and not _isQuiet(connection):
+                connection.close()
+                return
+            freed = pool.freed(connection, len(streams), connection.heardAt)
+            if freed is True:
+                break
+            if freed is False:
+                connection.close()
+                return
+            self._give(connection, freed)
+            if len(streams) >= connection.room:
+                return
+        if not streams:
             if self.settings.ttl:
                 connection.idleUntil(self.reactor.seconds() + self.settings.ttl)
-        elif freed is False:
-            connection.close()
-        else:
-            self._give(connection, freed)
+            if len(self._everyone) > MAX_IDLE_IN_ALL:
+                next(iter(self._everyone)).close()
+            if pool.unheard:
+                self._lookAfterUnaccepted()
 
     def connectionClosing(self, connection: FastCGIClientProtocol) -> None:
-        """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionClosing`."""
-        self._pool.idle.pop(connection, None)
+        """See :meth:`twisted_fcgi.backend.connection.ConnectionOwner.connectionClosing`."""
+        self._pool.closing(connection)
 
     def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
-        """See :meth:`twisted_fcgi.backend.protocol.ConnectionOwner.connectionEnded`."""
+        """See :meth:`twisted_fcgi.backend.connection.ConnectionOwner.connectionEnded`."""
         now = self.reactor.seconds()
         if connection.deserted and now - connection.heardAt < SETTLED:
             self._cautiousUntil = now + CAUTION
+        if self._connections is not None:
+            self._connections.pop(connection, None)
         self._perform(self._pool.lost(connection))
         self._rested()
 
@@ -264,14 +343,22 @@ class Member:
 
     def takesOver(self, stream: Stream, error: RequestError) -> bool:
         """See :meth:`twisted_fcgi.backend.stream.StreamOwner.takesOver`."""
-        if not (isinstance(error, ConnectionDied) and error.untouched):
+        refused = isinstance(error, ApplicationOverloaded) and error.others > 0
+        if stream.again or not (refused or error.untouched):
             return False
         replayable = stream.body is None or stream.body.replayable
         if not (_mayBeSentTwice(stream) or (error.retryable and replayable)):
             return False
+        if isinstance(error, ApplicationOverloaded):
+            self._share(1 if isinstance(error, CannotMultiplex) else error.others)
+        stream.again = True
         self._figures["retries"] += 1
-        self._perform(self._pool.again(stream), stream.timeout)
-        self._limitWaiting(stream)
+        chosen = self._pool.again(stream)
+        if isinstance(chosen, FastCGIClientProtocol):
+            self._give(chosen, stream)
+        else:
+            self._perform(chosen, stream.timeout)
+            self._limitWaiting(stream)
         return True
 
     # Inside
@@ -291,9 +378,13 @@ class Member:
         except RequestError as error:
             connection.close()
             stream.ended(error)
+        if connection.requests == self._maxRequests:
+            connection.retire()
 
     def _connect(self, timeout: float) -> None:
         settings = self.settings
+        if self._asking is None and self.reactor.seconds() >= self._askAt:
+            self._ask()
         seconds = settings.connectTimeout or timeout
         attempt = Attempt(self, seconds)
         self._attempts[attempt] = None
@@ -302,8 +393,54 @@ class Member:
         attempt.begin()
 
     def _perform(self, decision: Decision, timeout: float | None = None) -> None:
-        if decision is Decision.CONNECT:
+        if decision is Decision.EXCHANGE or decision is Decision.REPLACE:
+            next(iter(self._pool.idle)).close()
+        if decision is Decision.CONNECT or decision is Decision.EXCHANGE:
             self._connect(timeout or self._timeout or DEFAULT_TIMEOUT)
+
+    def _lookAfterUnaccepted(self) -> None:
+        """Give up idle connections when new ones get no answer; or look again later."""
+        surplus, due = self._pool.overdue(self.reactor.seconds())
+        for connection in surplus:
+            connection.close()
+        if due is not None:
+            self._unaccepted.due = due
+            self._deadlines.watch(self._unaccepted, due)
+
+    def _ask(self) -> None:
+        """Find out what the application takes at a time."""
+        self._askAt = self.reactor.seconds() + ASK_AGAIN
+        self._asking = Deferred.fromCoroutine(askValues(self.endpoint, self.reactor, self.address))
+        self._asking.addTimeout(ASK_LIMIT, self.reactor)
+        self._asking.addCallbacks(self._answered, self._notAnswered)
+
+    def _answered(self, values: dict[bytes, bytes]) -> None:
+        self._asking = None
+        self._capacity = capacityOf(values, self.settings)
+        self._share(self._capacity.streams)
+
+    def _notAnswered(self, failure: Failure) -> None:
+        self._asking = None
+        if self._capacity is None and not self._pool.closed:
+            self._answered({})
+
+    def _share(self, streams: int) -> None:
+        """Let so many requests share a connection, and no more than it has capacity for."""
+        pool, capacity, connections = self._pool, self._capacity, self._connections
+        if capacity is None or connections is None:
+            return
+        streams = min(streams, capacity.streams)
+        for connection in connections:
+            connection.multiplex(streams)
+        if streams > 1:
+            loads = {c: len(c.streams) for c in connections if c.streams and not c.retired}
+            pool.share(streams, capacity.connections, capacity.requests, loads)
+            for connection in loads:
+                self.connectionFreed(connection)
+        else:
+            pool.share(1, self.settings.max, None, {})
+        while (decision := pool.next()) is not Decision.WAIT:
+            self._perform(decision)
 
     def _forget(self, attempt: Attempt) -> None:
         self._attempts.pop(attempt, None)
@@ -318,6 +455,26 @@ class Member:
             stopped, self._stopped = self._stopped, []
             for deferred in stopped:
                 deferred.callback(None)
+
+
+class _Unaccepted:
+    """
+    Looks after the connections that the application may not have accepted.
+
+    :ivar due: when to look.
+    """
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self.due = inf
+
+    def dueAt(self) -> float:
+        """See :class:`~twisted_fcgi.backend.deadlines.Watched`."""
+        return self.due
+
+    def expired(self) -> None:
+        """See :class:`~twisted_fcgi.backend.deadlines.Watched`."""
+        self._member._lookAfterUnaccepted()
 
 
 def _mayBeSentTwice(stream: Stream) -> bool:

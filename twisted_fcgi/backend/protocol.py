@@ -11,38 +11,51 @@ transport.  It can be used without the rest of this package::
 - A connection takes another request only when the last one's END_REQUEST came,
   its body was sent whole and nothing came behind.  All else closes it.
 - While a client does not take a response, what comes is held up to
-  ``maxStreamBuffer``, then the connection is not read.  FastCGI has no window
-  for a single stream, so with several streams on the connection that holds up
-  the others too.
+  ``maxStreamBuffer``, then the connection is not read.
 - While the application does not read, the bodies are paused.
+
+With an application that multiplexes, :meth:`~OwnedConnection.multiplex` lets it
+take several requests at a time:
+
+- What they write in one turn of the reactor leaves in one write: that is the
+  transport's doing (:mod:`twisted_fcgi.backend.hub`).
+- FastCGI has no window for a single stream.  So a slow client never stops the
+  reading: what it does not take goes to a file, and beyond ``maxspool`` its stream is
+  aborted.  A connection is stopped for a client that has it for itself.
+- A stream is silent for itself.  One that is silent for too long is aborted, and
+  the others go on; but the connection takes no further request when nothing at all
+  came on it, or when the application does not end what was aborted.
+- When the connection fails, those streams of which nothing came may be tried again,
+  each by its own rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import inf
 from typing import Any
-from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_fcgi.backend.connection import ConnectionOwner, OwnedConnection
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.stderr import StderrLog
 from twisted_fcgi.backend.stream import Stream
+from twisted_fcgi.backend.unread import Spool
 from twisted_fcgi.backend.uploads import Uploads
 from twisted_fcgi.errors import (
+    ClientTooSlow,
     ConnectionDied,
     LocalProtocolError,
+    RemoteProtocolError,
     RequestError,
     ResponseTimedOut,
 )
 from twisted_fcgi.interfaces import IBody, IStream, IStreamReceiver
 from twisted_fcgi.wire import (
-    ClientConnection,
     EndRequest,
     Event,
     Pair,
@@ -57,46 +70,32 @@ from twisted_fcgi.wire import (
     joined,
 )
 
-__all__ = ["LAST_LOOK", "ConnectionOwner", "FastCGIClientProtocol"]
+__all__ = ["LAST_LOOK", "FastCGIClientProtocol"]
 
 #: Seconds in which an application that seems silent has to take some of what was sent.
 LAST_LOOK = 1.0
 
+#: Bytes that a connection of nobody's holds in files.
+MAX_SPOOL = 268435456
+
+#: What says of the connection, rather than of a stream, that it is of no use.
+_BROKEN = (ConnectionDied, RemoteProtocolError)
+
+_NOT_ENDED = "{} did not end a request that was aborted"
 
 #: Events of a response that comes in one read: a part, the end of STDOUT, END_REQUEST.
 _USUAL = 3
 
 
-class ConnectionOwner(TypingProtocol):
-    """Who keeps connections; each is told of at most once as closing and once as ended."""
-
-    def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
-        """It can take a request; or be closed with :meth:`FastCGIClientProtocol.close`."""
-
-    def connectionClosing(self, connection: FastCGIClientProtocol) -> None:
-        """It takes no request any more."""
-
-    def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
-        """It is gone."""
-
-
-class FastCGIClientProtocol(Protocol):
+class FastCGIClientProtocol(OwnedConnection):
     """
     One connection to a FastCGI application.
 
-    :ivar streams: the streams that were begun and have not ended, by request id.
-    :ivar requests: how many were begun.
-    :ivar reused: whether the last one was not the first.
+    :param spool: for what slow clients leave unread; one of its own by default.
     :ivar heardAt: when the last byte came.
-    :ivar uploads: the bodies of its streams; ``None`` as long as there was none.
-    :ivar wire: the FastCGI on it.
-    :ivar closing: whether it takes no request any more.
     :ivar deserted: whether the application ended it, although it was to be kept and
         no answer had begun.
     """
-
-    log = Logger(namespace="twisted_fcgi.backend")
-    transport: Any
 
     def __init__(
         self,
@@ -109,47 +108,22 @@ class FastCGIClientProtocol(Protocol):
         keepConnection: bool = True,
         abortGrace: float = 5.0,
         maxStreamBuffer: int = 65536,
+        spool: Spool | None = None,
     ) -> None:
-        self.name = name
-        self.abortGrace = abortGrace
+        super().__init__(reactor, name, owner, deadlines, abortGrace)
         self.maxStreamBuffer = maxStreamBuffer
-        self.streams: dict[int, Stream] = {}
-        self.requests = 0
         self.heardAt = 0.0
-        self.uploads: Uploads | None = None
-        self.wire = ClientConnection()
-        self.closing = False
         self.deserted = False
-        self.deadlines = Deadlines(reactor) if deadlines is None else deadlines
         self.stderrLog = (
             StderrLog(name, reactor, self.deadlines) if stderrLog is None else stderrLog
         )
-        self._ownDeadlines = deadlines is None
-        self._owner = owner
         self._keep = keepConnection
-        self._seconds = reactor.seconds
+        self._spool = Spool(MAX_SPOOL) if spool is None else spool
         self._heard = 0
-        self._limit = inf
         self._held = False
-        self._settling = False
         self._unwanted = False
-        self._oddities = 0
         self._untaken: tuple[int, int] | None = None
         self._asked: Deferred[dict[bytes, bytes]] | None = None
-
-    def __repr__(self) -> str:
-        if self.closing:
-            state = "closing"
-        elif self.streams:
-            state = "busy"
-        else:
-            state = "idle"
-        return f"<connection to {self.name}: {state}, {self.requests} requests>"
-
-    @property
-    def reused(self) -> bool:
-        """Whether its last request was not the first."""
-        return self.requests > 1
 
     # Requests
 
@@ -177,7 +151,7 @@ class FastCGIClientProtocol(Protocol):
 
     def start(self, stream: Stream) -> None:
         """Send a request that was waiting."""
-        if self.closing or self.streams:
+        if len(self.streams) >= self.room:
             raise LocalProtocolError(f"{self!r} takes no request now")
         now = self._seconds()
         body = stream.body
@@ -198,6 +172,8 @@ class FastCGIClientProtocol(Protocol):
         stream.markedAt = now
         stream.heardThen = self._heard
         stream.sentThen = getattr(transport, "sent", None)
+        if self._held:
+            self._readOn()
         if body is None:
             transport.write(begin)
         else:
@@ -218,7 +194,7 @@ class FastCGIClientProtocol(Protocol):
         except LocalProtocolError:
             # Its end is among the events that are just being told.  As httpd has it, an
             # application whose answer is not wanted is not trusted with another request.
-            self._unwanted = True
+            self._unwanted = self.maxStreams == 1
             return
         if self.uploads is None:
             self.transport.write(abort)
@@ -238,8 +214,12 @@ class FastCGIClientProtocol(Protocol):
 
     def silent(self, stream: Stream) -> None:
         """The application said nothing for a stream until the moment that it had."""
+        shared = any(not s.aborted for s in self.streams.values() if s is not stream)
         if stream.aborted:
-            self._fail(ConnectionDied(f"{self.name} did not end a request that was aborted"))
+            if shared:
+                self.retire()
+            else:
+                self._fail(ConnectionDied(_NOT_ENDED.format(self.name)))
             return
         look = getattr(self.transport, "untaken", None)
         untaken = None if look is None else look()
@@ -250,7 +230,13 @@ class FastCGIClientProtocol(Protocol):
             self._untaken = untaken
             self.deadlines.watch(stream, stream.dueAt())
             return
-        self._fail(ResponseTimedOut(f"{self.name} was silent for {stream.timeout:g} s"))
+        error = ResponseTimedOut(f"{self.name} was silent for {stream.timeout:g} s")
+        if not shared:
+            self._fail(error)
+            return
+        if self.heardAt <= stream.markedAt:
+            self.retire()  # nor did it say anything for the others
+        stream.cancel(error)
 
     def getValues(self, names: Sequence[bytes]) -> Deferred[dict[bytes, bytes]]:
         """
@@ -267,45 +253,16 @@ class FastCGIClientProtocol(Protocol):
         self._asked = Deferred()
         return self._asked
 
-    # The connection
-
-    def idleUntil(self, moment: float) -> None:
-        """Close it then, unless it is given a request before."""
-        self._limit = moment
-        self.deadlines.watch(self, moment)
-
-    def close(self) -> None:
-        """Take no request any more, and end the connection once what was written has left."""
-        if not self.closing:
-            self.closing = True
-            if self.uploads is not None:
-                self.uploads.close()
-            self.idleUntil(self._seconds() + self.abortGrace)
-            if self._owner is not None:
-                self._owner.connectionClosing(self)
-            self.transport.loseConnection()
-
-    def dueAt(self) -> float:
-        """When its being idle, or its closing, has lasted too long."""
-        return self._limit
-
-    def expired(self) -> None:
-        """It has."""
-        if self.closing:
-            self.transport.abortConnection()
-        else:
-            if self._settling:
-                self._complain("sent bytes behind the end of a response")
-            self.close()
-
     # IProtocol
 
     def dataReceived(self, data: bytes) -> None:
         """A part of what the application says."""
         if self.closing:
             return
-        self.heardAt = self._seconds()
-        self._heard += 1
+        self.heardAt = now = self._seconds()
+        heard = self._heard = self._heard + 1
+        if heard == 1 and self._owner is not None:
+            self._owner.connectionHeard(self)
         streams = self.streams
         expected = bool(streams)
         over: list[tuple[Stream, EndRequest | RequestError]] = []
@@ -316,8 +273,10 @@ class FastCGIClientProtocol(Protocol):
             kind = type(event)
             if kind is Stdout:
                 stream = streams.get(event.requestId)
-                if stream is not None and stream.stdoutReceived(event.data):
-                    self._readNoMore()
+                if stream is not None:
+                    stream.markedAt = now
+                    if stream.stdoutReceived(event.data):
+                        self._isFull(stream)
             elif kind is EndRequest:
                 stream = streams.pop(event.requestId, None)
                 if stream is not None:
@@ -330,6 +289,7 @@ class FastCGIClientProtocol(Protocol):
             elif kind is Stderr:
                 stream = streams.get(event.requestId)
                 if stream is not None:
+                    stream.markedAt = now
                     stream.stderrReceived(event.data)
             elif kind is not StderrEnded:
                 expected = self._otherwise(event) or expected
@@ -347,6 +307,7 @@ class FastCGIClientProtocol(Protocol):
         if self._keep and self.requests and not self.closing:
             self.deserted = all(s.heardThen == self._heard for s in self.streams.values())
         self.closing = True
+        self.room = 0
         self.wire.lost()
         self.deadlines.forget(self)
         if self._asked is not None:
@@ -357,7 +318,9 @@ class FastCGIClientProtocol(Protocol):
         streams, self.streams = self.streams, {}
         try:
             for stream in streams.values():
-                untouched = self.reused and stream.heardThen == self._heard
+                untouched = self._keep and (
+                    stream.untouched if self.maxStreams > 1 else stream.heardThen == self._heard
+                )
                 unsent = sent is not None and stream.sentThen == sent
                 self._finish(stream, ConnectionDied(text, untouched=untouched, retryable=unsent))
         finally:
@@ -369,17 +332,28 @@ class FastCGIClientProtocol(Protocol):
 
     # Inside
 
-    def _readNoMore(self) -> None:
-        if not self._held:
-            self._held = True
-            self.transport.pauseProducing()
+    def _isFull(self, stream: Stream) -> None:
+        """A stream holds as much as it may in memory, or more."""
+        unread = stream.unread
+        assert unread is not None
+        if unread.broken:
+            stream.cancel(ClientTooSlow(unread.broken))
+        elif len(self.streams) == 1:
+            if not self._held:
+                self._held = True
+                self.transport.pauseProducing()
+        else:
+            unread.spool = self._spool
 
     def _readAgain(self) -> None:
-        """Read on, unless another stream holds as much as it may."""
-        if self._held and all(s.heldSize < self.maxStreamBuffer for s in self.streams.values()):
-            self._held = False
-            if not self.closing:
-                self.transport.resumeProducing()
+        """Read on, unless a stream holds as much as it may."""
+        if self._held and all(s.holdsLess(self.maxStreamBuffer) for s in self.streams.values()):
+            self._readOn()
+
+    def _readOn(self) -> None:
+        self._held = False
+        if not self.closing:
+            self.transport.resumeProducing()
 
     def _letGo(self, stream: Stream) -> None:
         """A stream is not on this connection any more."""
@@ -404,19 +378,15 @@ class FastCGIClientProtocol(Protocol):
         self._complain(f"sent a record that means nothing here: {event}")
         return False
 
-    def _complain(self, what: str) -> None:
-        """Log what the application did; once for a connection, whatever it goes on with."""
-        self._oddities += 1
-        if self._oddities == 1:
-            self.log.warn("{member} {what}", member=self.name, what=what)
-
     def _settle(self) -> None:
         """A request is over: make the connection free, or close it."""
         if self._held:
             self._readAgain()
-        if self.closing or self.streams:
+        if self.closing:
             return
-        if self.wire.reusable and not self._unwanted:
+        if self.streams or self.retired:
+            self._settleOthers()
+        elif self.wire.reusable and not self._unwanted:
             self._settling = False
             if self._owner is not None:
                 if self._limit is not inf:
@@ -429,9 +399,15 @@ class FastCGIClientProtocol(Protocol):
         else:
             self.close()
 
-    def _forgetLimit(self) -> None:
-        self._limit = inf
-        self.deadlines.forget(self)
+    def _settleOthers(self) -> None:
+        """A request is over, and it was not the only one, or the last."""
+        if self.retired:
+            if not self.streams:
+                self.close()
+            elif all(stream.aborted for stream in self.streams.values()):
+                self._fail(ConnectionDied(_NOT_ENDED.format(self.name)))
+        elif self._owner is not None and not self.wire.over:
+            self._owner.connectionFreed(self)
 
     def _heardWhileIdle(self) -> None:
         """Bytes came, and there is no request that they could be for."""
@@ -446,7 +422,12 @@ class FastCGIClientProtocol(Protocol):
         self.close()
         streams, self.streams = self.streams, {}
         for stream in streams.values():
-            self._finish(stream, error)
+            own = error
+            if self.reused and stream.untouched and isinstance(error, _BROKEN):
+                # It may be another's fault: of one beside it, or of the one before it.
+                own = copy(error)
+                own.untouched = True
+            self._finish(stream, own)
 
     def _finish(self, stream: Stream, error: RequestError) -> None:
         """End a stream without its END_REQUEST."""

@@ -8,13 +8,13 @@ connection is let go, even when the client has not taken all of the response:
 the rest is held here, as it would be in the connection's buffers.
 
 Where the memory goes: what a paused receiver does not take is held up to
-``maxStreamBuffer``, then the connection is not read any more.  For the other
-direction see :mod:`twisted_fcgi.backend.uploads`.
+``maxStreamBuffer``.  Then the connection is not read any more; or, when other
+streams are on it, the rest goes into a file (:mod:`twisted_fcgi.backend.unread`).
+For the other direction see :mod:`twisted_fcgi.backend.uploads`.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 from zope.interface import implementer
 
 from twisted_fcgi.backend.stderr import Stderr, printable
+from twisted_fcgi.backend.unread import Unread
 from twisted_fcgi.errors import (
     ApplicationOverloaded,
     BadRequest,
@@ -75,13 +76,16 @@ class Stream:
     :ivar owner: who opened it, or ``None`` when it was opened on a connection itself.
     :ivar connection: the connection that it is on; ``None`` before and after.
     :ivar requestId: its id there.
+    :ivar again: whether it was tried before, in vain.
     :ivar limit: when its waiting for a connection ends, or its abort's grace.
-    :ivar markedAt: since when the application has been expected to do something.
+    :ivar markedAt: since when the application has been expected to do something, or when
+        the last part of the response came.
     :ivar heardThen: how often the connection had been heard of when it was begun on it.
     :ivar sentThen: how many bytes its transport had sent then, if it counts them.
     :ivar uploading: whether the application waits for more of the body.
     :ivar received: bytes of the body that came since it was begun.
     :ivar answered: whether a part of a response came.
+    :ivar unread: what the receiver has not taken, if there is such.
     :ivar stdoutEnded: whether the response is complete, even without END_REQUEST.
     """
 
@@ -93,16 +97,15 @@ class Stream:
     received: int
 
     __slots__ = (
-        "_held",
         "_last",
         "_paused",
         "_receiver",
         "_stderr",
+        "again",
         "answered",
         "body",
         "connection",
         "heardThen",
-        "heldSize",
         "limit",
         "markedAt",
         "owner",
@@ -113,6 +116,7 @@ class Stream:
         "sentThen",
         "stdoutEnded",
         "timeout",
+        "unread",
         "uploading",
     )
 
@@ -132,13 +136,13 @@ class Stream:
         self.owner = owner
         self.connection: FastCGIClientProtocol | None = None
         self.limit = inf
+        self.again = False
         self.uploading = False
         self.answered = False
         self.stdoutEnded = False
-        self.heldSize = 0
+        self.unread: Unread | None = None
         self._receiver: IStreamReceiver | None = receiver
         self._paused = False
-        self._held: deque[bytes] | None = None
         self._last: EndRequest | RequestError | None = None
         self._stderr: Stderr | None = None
 
@@ -169,14 +173,24 @@ class Stream:
         """Whether nobody wants the response any more."""
         return self._receiver is None
 
+    @property
+    def untouched(self) -> bool:
+        """Whether the application gave nothing for it."""
+        return not self.answered and self._stderr is None
+
+    def holdsLess(self, most: int) -> bool:
+        """Whether fewer bytes than that are held for it."""
+        unread = self.unread
+        return unread is None or (unread.size < most and unread.spool is None)
+
     # IStream
 
     def abort(self) -> None:
         """See :meth:`twisted_fcgi.interfaces.IStream.abort`."""
         if self._receiver is None:
             return
-        self._receiver = self._held = None
-        self.heldSize = 0
+        self._receiver = None
+        self._forget()
         waiting = self.connection is None and self._last is None
         if self.body is not None and (self.uploading or waiting):
             self.body.discard()
@@ -194,10 +208,7 @@ class Stream:
         if not self._paused:
             return
         self._paused = False
-        held = self._held
-        while held and not self._paused and self._receiver is not None:
-            data = held.popleft()
-            self.heldSize -= len(data)
+        while not self._paused and self._receiver is not None and (data := self._next()):
             self._receiver.stdoutReceived(data)
         if self._paused or self._receiver is None:
             return
@@ -236,19 +247,22 @@ class Stream:
     def fail(self, error: RequestError) -> None:
         """See :meth:`twisted_fcgi.interfaces.IBodyConsumer.fail`."""
         if self.uploading:
-            assert self.connection is not None
-            receiver, self._receiver = self._receiver, None
-            self._held = None
-            self.heldSize = 0
-            self.connection.abort(self)
-            if receiver is not None:
-                receiver.streamFailed(error)
+            self.cancel(error)
 
     def _uploads(self) -> Uploads:
         assert self.connection is not None and self.connection.uploads is not None
         return self.connection.uploads
 
     # What the connection says
+
+    def cancel(self, error: RequestError) -> None:
+        """Fail, and let the application know; the connection goes on."""
+        assert self.connection is not None
+        receiver, self._receiver = self._receiver, None
+        self._forget()
+        self.connection.abort(self)
+        if receiver is not None:
+            receiver.streamFailed(error)
 
     def stdoutReceived(self, data: bytes) -> bool:
         """
@@ -260,14 +274,14 @@ class Stream:
         if receiver is None:
             return False
         self.answered = True
-        if not self._paused and not self._held:
-            receiver.stdoutReceived(data)
-            return False
-        if self._held is None:
-            self._held = deque()
-        self._held.append(data)
-        self.heldSize += len(data)
-        return self.connection is not None and self.heldSize >= self.connection.maxStreamBuffer
+        unread = self.unread
+        if unread is None:
+            if not self._paused:
+                receiver.stdoutReceived(data)
+                return False
+            unread = self.unread = Unread()
+        unread.add(data)
+        return self.connection is not None and not self.holdsLess(self.connection.maxStreamBuffer)
 
     def stderrReceived(self, data: bytes) -> None:
         """A part of what the application complains about came."""
@@ -283,6 +297,9 @@ class Stream:
             return end
         kind, text = _REFUSALS.get(status, (BrokenResponse, f"said unknown status {status}"))
         error = kind(f"{application} {text}")
+        if isinstance(error, ApplicationOverloaded):
+            assert self.connection is not None
+            error.others = len(self.connection.streams)
         if self.answered:
             error.retryable = False  # whatever it says, it began
         return error
@@ -309,10 +326,23 @@ class Stream:
             and self.owner.takesOver(self, last)
         ):
             return
-        if self._held:
+        if self.unread is not None:
             self._last = last
         else:
             self._tell(last)
+
+    def _next(self) -> bytes:
+        """The next part of what is held; empty when nothing is."""
+        data = b"" if self.unread is None else self.unread.take()
+        if not data:
+            self._forget()
+        return data
+
+    def _forget(self) -> None:
+        """Hold nothing any more."""
+        if self.unread is not None:
+            self.unread.forget()
+            self.unread = None
 
     def _tell(self, last: EndRequest | RequestError) -> None:
         receiver, self._receiver = self._receiver, None
@@ -332,6 +362,8 @@ class Stream:
             return self.limit
         if self._paused or (self.uploading and not self._uploads().stalled):
             return inf  # it is the client's turn
+        if connection.maxStreams > 1:
+            return self.markedAt + self.timeout
         return max(self.markedAt, connection.heardAt) + self.timeout
 
     def expired(self) -> None:

@@ -1,0 +1,153 @@
+"""
+A connection as somebody's property: in use, idle, retired, closing, gone.
+
+What is said on it is :mod:`~twisted_fcgi.backend.protocol`'s.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+from typing import Protocol as TypingProtocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+
+from twisted_fcgi.backend.deadlines import Deadlines
+from twisted_fcgi.backend.stream import Stream
+from twisted_fcgi.backend.uploads import Uploads
+from twisted_fcgi.wire import ClientConnection
+
+__all__ = ["ConnectionOwner", "OwnedConnection"]
+
+
+class ConnectionOwner(TypingProtocol):
+    """Who keeps connections; each is told of at most once as heard, closing and ended."""
+
+    def connectionHeard(self, connection: Any) -> None:
+        """It gave its first byte."""
+
+    def connectionFreed(self, connection: Any) -> None:
+        """It can take a request; or be closed with :meth:`OwnedConnection.close`."""
+
+    def connectionClosing(self, connection: Any) -> None:
+        """It takes no request any more."""
+
+    def connectionEnded(self, connection: Any) -> None:
+        """It is gone."""
+
+
+class OwnedConnection(Protocol):
+    """
+    The life of a connection.
+
+    :ivar streams: the streams that were begun and have not ended, by request id.
+    :ivar maxStreams: how many there may be at a time.
+    :ivar room: how many it takes at a time; none any more once it is retired.
+    :ivar requests: how many were begun.
+    :ivar uploads: the bodies of its streams; ``None`` as long as there was none.
+    :ivar wire: the FastCGI on it.
+    :ivar retired: whether it takes no request any more, but those that it has go on.
+    :ivar closing: whether it is to end.
+    """
+
+    log = Logger(namespace="twisted_fcgi.backend")
+    transport: Any
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        name: str,
+        owner: ConnectionOwner | None,
+        deadlines: Deadlines | None,
+        abortGrace: float,
+    ) -> None:
+        self.name = name
+        self.abortGrace = abortGrace
+        self.streams: dict[int, Stream] = {}
+        self.maxStreams = self.room = 1
+        self.requests = 0
+        self.uploads: Uploads | None = None
+        self.wire = ClientConnection()
+        self.retired = False
+        self.closing = False
+        self.deadlines = Deadlines(reactor) if deadlines is None else deadlines
+        self._ownDeadlines = deadlines is None
+        self._owner = owner
+        self._seconds = reactor.seconds
+        self._limit = inf
+        self._settling = False
+        self._oddities = 0
+
+    def __repr__(self) -> str:
+        if self.closing:
+            state = "closing"
+        elif self.retired:
+            state = "retired"
+        elif self.streams:
+            state = "busy"
+        else:
+            state = "idle"
+        return f"<connection to {self.name}: {state}, {self.requests} requests>"
+
+    @property
+    def reused(self) -> bool:
+        """Whether its last request was not the first."""
+        return self.requests > 1
+
+    def multiplex(self, most: int) -> None:
+        """Take so many requests at a time from now on."""
+        self.maxStreams = self.wire.maxStreams = most
+        if self.room:
+            self.room = most
+
+    def idleUntil(self, moment: float) -> None:
+        """Close it then, unless it is given a request before."""
+        self._limit = moment
+        self.deadlines.watch(self, moment)
+
+    def retire(self) -> None:
+        """Take no request any more, and close when those that it has are over."""
+        if not self.retired and not self.closing:
+            self.retired = True
+            self.room = 0
+            if self._owner is not None:
+                self._owner.connectionClosing(self)
+            if not self.streams:
+                self.close()
+
+    def close(self) -> None:
+        """Take no request any more, and end the connection once what was written has left."""
+        if not self.closing:
+            self.closing = True
+            self.room = 0
+            if self.uploads is not None:
+                self.uploads.close()
+            self.idleUntil(self._seconds() + self.abortGrace)
+            if self._owner is not None and not self.retired:
+                self._owner.connectionClosing(self)
+            self.transport.loseConnection()
+
+    def dueAt(self) -> float:
+        """When its being idle, or its closing, has lasted too long."""
+        return self._limit
+
+    def expired(self) -> None:
+        """It has."""
+        if self.closing:
+            self.transport.abortConnection()
+        else:
+            if self._settling:
+                self._complain("sent bytes behind the end of a response")
+            self.close()
+
+    def _forgetLimit(self) -> None:
+        self._limit = inf
+        self.deadlines.forget(self)
+
+    def _complain(self, what: str) -> None:
+        """Log what the application did; once for a connection, whatever it goes on with."""
+        self._oddities += 1
+        if self._oddities == 1:
+            self.log.warn("{member} {what}", member=self.name, what=what)

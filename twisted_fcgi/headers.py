@@ -117,6 +117,11 @@ class Headers:
             return None
         return values[0] if len(values) == 1 else b", ".join(values)
 
+    @property
+    def prepared(self) -> bool:
+        """Whether :meth:`lines` were made, as they are of fields that come again and again."""
+        return self._lines is not None
+
     def lines(self) -> bytes:
         """
         The fields as they are sent, each with its line end.

@@ -10,8 +10,9 @@ lines that follow.  At last one comes after the other, so that a name may be the
 Each operation on a table is that of APR's tables, which find a name whatever its case, and
 know of several fields of a name only the first.
 
-Whatever a value is made of, no control character but tab gets into a field; framing is
-never changed.
+An application repeats its heads, and most lines are plain: what those make of such a head
+is remembered, up to a bound.  Whatever a value is made of, no control character but tab
+gets into a field; framing is never changed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, spelled
@@ -34,6 +36,9 @@ Pair = tuple[bytes, bytes]
 
 #: The front's own; what else is said of it would damage the message.
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive"))
+
+#: Heads of which it is remembered what plain lines make of them.
+MAX_HEADS = 256
 
 #: What a refusal says itself, whatever was said before.
 _OF_ERRORS = frozenset((b"allow", b"location"))
@@ -362,7 +367,11 @@ def _fieldsOf(head: ResponseHead, early: Early | None, carried: frozenset[bytes]
     fields = Fields()
     source = head.source
     if early is not None:
-        fields.always += early.always
+        for pair in early.always:
+            if source is Source.APPLICATION and pair[0].lower() != b"set-cookie":
+                _append(fields.always, *pair)
+            else:
+                fields.always.append(pair)
         if source is not Source.ERROR:
             fields.success += early.success
     for pair in head.headers.pairs:
@@ -387,7 +396,7 @@ def _fieldsOf(head: ResponseHead, early: Early | None, carried: frozenset[bytes]
 
 
 def changedHead(
-    changes: Iterable[FieldChange],
+    changes: tuple[FieldChange, ...],
     head: ResponseHead,
     request: Request,
     state: RequestState,
@@ -407,10 +416,18 @@ def changedHead(
     :param carried: names in lower case of the fields that an error's response had before
         its page was made.
     """
+    pairs = head.headers.pairs
+    key = (id(changes), id(pairs), head.status, proxied)
+    usual = head.headers.prepared and early is None and not carried
+    if usual and (kept := _kept.get(key)) is not None:
+        changed = head.copy()
+        changed.headers = kept.headers.copy()
+        changed.close = head.close or kept.close
+        return changed
     fields = _fieldsOf(head, early, carried)
-    incoming = _incomingOf(request)
     context = _Context(request, state, head, None, fields, told)
-    changes = tuple(changes)
+    echoes = any(change.action is FieldAction.ECHO for change in changes)
+    incoming = _incomingOf(request) if echoes else []
     for which, table in (
         (FieldTable.ALWAYS, fields.always),
         (FieldTable.ON_SUCCESS, fields.success),
@@ -422,7 +439,36 @@ def changedHead(
             _apply(lines, table, incoming, fields, context)
         except RequestError:
             pass  # httpd does not go on with this table, either
-    return _joined(head, fields, proxied)
+    changed = _joined(head, fields, proxied)
+    if usual and all(_isPlain(change) for change in changes):
+        changed.headers.lines()  # made for all its copies
+        if len(_kept) >= MAX_HEADS:
+            _kept.clear()
+        _kept[key] = _Kept(changes, pairs, changed.headers.copy(), changed.close)
+    return changed
+
+
+def _isPlain(change: FieldChange) -> bool:
+    """Whether it always does the same."""
+    if change.condition is not None or change.action in (FieldAction.ECHO, FieldAction.NOTE):
+        return False
+    return change.value is None or change.constant is not None
+
+
+class _Kept(NamedTuple):
+    """
+    What plain lines make of a head; it keeps alive what its key names.
+
+    :ivar close: whether the client's connection ends after it.
+    """
+
+    changes: tuple[FieldChange, ...]
+    pairs: list[Pair]
+    headers: Headers
+    close: bool
+
+
+_kept: dict[tuple[int, int, int, bool], _Kept] = {}
 
 
 def _joined(head: ResponseHead, fields: Fields, proxied: bool) -> ResponseHead:

@@ -131,6 +131,21 @@ class WildcardTests(SynchronousTestCase):
         """APR_FNM_CASE_BLIND."""
         self.assertTrue(compileWildcards(b"A[B-C]", ignoreCase=True).search(b"ac"))
 
+    @given(st.text("ab/*?", max_size=8), st.text("ab/", max_size=10), st.booleans())
+    def test_meaning(self, text: str, subject: str, slashes: bool) -> None:
+        """An asterisk stands for any bytes, wherever they end."""
+        anything = "." if slashes else "[^/]"
+        meant = "".join({"*": anything + "*", "?": anything}.get(c, c) for c in text)
+        self.assertEqual(
+            re.fullmatch(meant, subject) is not None,
+            compileWildcards(text.encode(), slashes=slashes).search(subject.encode()) is not None,
+        )
+
+    def test_cost(self) -> None:
+        """Many asterisks cost no more than a few."""
+        pattern = compileWildcards(b"*a" * 20 + b"*b")
+        self.assertIsNone(pattern.search(b"a" * 250))
+
     @given(st.binary())
     def test_escaped(self, text: bytes) -> None:
         """A text with a backslash before each byte matches itself alone."""

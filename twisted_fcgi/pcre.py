@@ -6,8 +6,7 @@ same here, whatever is in them.  It also bounds what a match may cost (its match
 limit), which Python's ``re`` does not: with one thread for all clients, an expression
 that backtracks without end would be everybody's outage.
 
-Wildcards are translated to ``re``: what they become does not backtrack.  Everything
-works on bytes.
+Wildcards become expressions that do not backtrack.  Everything works on bytes.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ def hasWildcards(text: str) -> bool:
 
 def compileWildcards(
     text: bytes, *, slashes: bool = True, hidden: bool = True, ignoreCase: bool = False
-) -> re.Pattern[bytes]:
+) -> Pattern:
     """
     Compile shell wildcards as APR's ``apr_fnmatch`` matches them.
 
@@ -112,29 +111,38 @@ def compileWildcards(
     :returns: an expression that matches whole texts only.
     """
     anything = b"." if slashes else b"[^/]"
-    parts = []
+    # What follows each asterisk, up to the next one.
+    pieces: list[list[bytes]] = [[]]
     at = 0
     while at < len(text):
         character = text[at : at + 1]
         if character == b"[":
             chars = _SET.match(text, at)
             if chars is None:
-                parts.append(b"(?!)")
+                pieces[-1].append(b"(?!)")
                 break
-            parts.append(_class(chars, slashes))
+            pieces[-1].append(_class(chars, slashes))
             at = chars.end()
             continue
         if character == b"\\" and at + 1 < len(text):
             at += 1
-            parts.append(re.escape(text[at : at + 1]))
-        elif character in b"*?":
-            parts.append(anything + (b"*" if character == b"*" else b""))
+            pieces[-1].append(re.escape(text[at : at + 1]))
+        elif character == b"*":
+            pieces.append([])
         else:
-            parts.append(re.escape(character))
+            pieces[-1].append(anything if character == b"?" else re.escape(character))
         at += 1
+    first, *between = map(b"".join, pieces)
     start = rb"\A" if hidden or text[:1] not in (b"*", b"?", b"[") else rb"\A(?!\.)"
-    flags = re.DOTALL | (re.IGNORECASE if ignoreCase else 0)
-    return re.compile(start + b"".join(parts) + rb"\Z", flags)
+    written = [start, first]
+    if between:
+        last = between.pop()
+        # The first place where a piece fits is as good as any: there is no way back to it.
+        written += [b"(?>%b*?%b)" % (anything, piece) for piece in between if piece]
+        written += [anything, b"*", last]
+    options = pcre2.DOTALL | pcre2.IGNORECASE if ignoreCase else pcre2.DOTALL
+    compiled: Pattern = pcre2.compile(b"".join((*written, rb"\z")), options)
+    return compiled
 
 
 def _class(chars: re.Match[bytes], slashes: bool) -> bytes:

@@ -122,7 +122,10 @@ class AcquireTimedOut(RequestError):
 
     status = 503
     retryable = True
-    retryAfter = 1
+
+    def __init__(self, reason: str, retryAfter: int = 1) -> None:
+        super().__init__(reason)
+        self.retryAfter = retryAfter
 
 
 class ConnectionDied(RequestError):

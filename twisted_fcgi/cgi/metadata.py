@@ -33,13 +33,10 @@ def addMetadata(headers: Headers, route: Route) -> None:
     given = headers.get(b"content-type")
     kind = (settings.forcedType or told.type) if given is None else given
     charset = settings.defaultCharset
-    if (
-        charset
-        and kind
-        and b"charset=" not in kind
-        and (b"text/plain" in kind or b"text/html" in kind)
-    ):
-        kind += b"; charset=" + charset
+    if charset and kind:
+        lower = kind.lower()
+        if b"charset=" not in lower and (b"text/plain" in lower or b"text/html" in lower):
+            kind += b"; charset=" + charset
     if kind and kind is not given:
         headers.set(b"Content-Type", kind)
     if told.encoding is not None:

@@ -14,6 +14,9 @@ __all__ = ["allowmethods", "rows"]
 rows = Rows("core")
 allowmethods = Rows("mod_allowmethods")
 
+#: What a request may lead to at most, whatever LimitInternalRecursion says.
+MAX_RECURSION = 50
+
 #: What Options may say.
 _OPTIONS = frozenset(
     "all none indexes includes includesnoexec followsymlinks symlinksifownermatch execcgi "
@@ -50,7 +53,7 @@ def options(scope: Scope, words: list[Word]) -> None:
     """
     if not words:
         raise scope.error("Options needs an option", "Options FollowSymLinks")
-    values = scope.section.values
+    values, overriding = scope.section.values, scope.draft.overriding
     signed = words[0][:1] in ("+", "-")
     if not signed:
         values["followsLinks"] = values["followsOwnLinks"] = False
@@ -61,6 +64,9 @@ def options(scope: Scope, words: list[Word]) -> None:
             raise word.error("either all options have a sign or none", "Options +Indexes -ExecCGI")
         if name not in _OPTIONS:
             raise word.error(f"{str(word)!r} is no option", "FollowSymLinks, SymLinksIfOwnerMatch")
+        permitted = None if overriding is None else overriding.allow.options
+        if permitted is not None and name not in permitted and name != "none":
+            raise word.error(f"{str(word)!r} is not allowed here", "AllowOverride names the options")
         if name in ("all", "none") and (signed or word is not words[0]):
             raise word.error(f"{str(word)!r} must be the first option, and have no sign")
         if name in ("all", "followsymlinks"):
@@ -113,6 +119,22 @@ def fileETag(scope: Scope, words: list[Word]) -> None:
         else:
             parts = _ETAG[name] if name in ("all", "none") else parts | _ETAG[name]
             scope.section.values["entityTag"] = parts
+
+
+@rows.directive(
+    "MaxRanges",
+    Shape.TAKE1,
+    Context.ANYWHERE,
+    syntax="none|default|unlimited|number",
+    default="default",
+    example="MaxRanges none",
+)
+def maxRanges(scope: Scope, word: Word) -> None:
+    """With ``none``, files are sent as a whole; else one part is, and of several none."""
+    choice = word.lower()
+    if choice not in ("none", "default", "unlimited") and looseInteger(word, scope.warn) < 0:
+        raise word.error("MaxRanges must be none, default, unlimited, or a number")
+    scope.section.values["ranges"] = choice != "none"
 
 
 @rows.directive(
@@ -170,12 +192,14 @@ def useCanonicalPhysicalPort(scope: Scope, on: bool) -> None:
 )
 def limitInternalRecursion(scope: Scope, redirects: Word, lookups: Word | None) -> None:
     """How many internal redirects a request may lead to, and how deep indexes and fallbacks."""
-    first = looseInteger(redirects, scope.warn)
-    second = first if lookups is None else looseInteger(lookups, scope.warn)
-    for word, number in ((redirects, first), (lookups or redirects, second)):
+    for name, word in (("internalRedirects", redirects), ("lookups", lookups or redirects)):
+        number = looseInteger(word, scope.warn)
         if number < 0:
-            raise word.error(f"{number} is no limit", "a number, or 0 for no limit")
-    scope.server.values.update(internalRedirects=first or None, lookups=second or None)
+            raise word.error(f"{number} is no limit", f"0 to {MAX_RECURSION}")
+        if not 0 < number <= MAX_RECURSION:
+            scope.warn(word, f"there is always a limit: this is read as {MAX_RECURSION}")
+            number = MAX_RECURSION
+        scope.server.values[name] = number
 
 
 @rows.directive(
@@ -252,6 +276,48 @@ def allowMethods(scope: Scope, words: list[Word]) -> None:
     scope.section.values["methods"] = scope.section.values.get("methods", frozenset()) | methods
 
 
+@rows.directive(
+    "Protocols",
+    Shape.ITERATE,
+    Context.SERVER,
+    syntax="protocol ...",
+    default="http/1.1",
+    example="Protocols http/1.1",
+)
+def protocols(scope: Scope, word: Word) -> None:
+    """Only ``http/1.1``; HTTP/2 (``h2``) is spoken by a twisted.web site in front."""
+    if word.lower() != "http/1.1":
+        scope.warn(word, f"{word} is not spoken here: this has no effect")
+
+
+@rows.directive(
+    "MergeTrailers",
+    Shape.FLAG,
+    Context.SERVER,
+    syntax="Off",
+    default="Off",
+    example="MergeTrailers Off",
+)
+def mergeTrailers(scope: Scope, on: bool) -> None:
+    """Only ``Off``: fields behind a body never become fields of the request."""
+    if on:
+        raise scope.error("fields behind a body never become fields of the request")
+
+
+@rows.directive(
+    "Error",
+    Shape.WORDS,
+    Context.ANYWHERE,
+    syntax="text",
+    example="<IfDefine OLD>\n    Error \"Please use NEW.\"\n</IfDefine>",
+    override=Override.ANY,
+)
+def error(scope: Scope, words: list[Word]) -> None:
+    """A mistake in the configuration, with this text."""
+    raise scope.error(" ".join(words) or "Error")
+
+
+rows.ignore("ProtocolsHonorOrder", "HTTP/1.1 only is spoken here")
 rows.ignore(
     "ContentDigest",
     "files have an ETag, and Content-MD5 is no part of HTTP any more",

@@ -141,7 +141,12 @@ def typesConfig(scope: Scope, word: Word) -> None:
         raise word.error(f"{scope.path(word)}: {error.strerror}") from None
 
 
-rows.ignore("MultiviewsMatch", "there is no content negotiation")
+rows.ignore("MultiviewsMatch", "there is no content negotiation", Override.FILE_INFO)
+rows.ignore(
+    "RemoveInputFilter RemoveOutputFilter",
+    "there are no filters that could be removed",
+    Override.FILE_INFO,
+)
 
 
 @core.directive(

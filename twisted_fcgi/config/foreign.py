@@ -18,23 +18,24 @@ _MODULES = {
     "nothing here does what it asks for": """
         core: <Directory <Location <VirtualHost <Files <IfModule
             <IfDefine <IfFile <IfDirective <IfSection <DirectoryMatch <LocationMatch
-            <FilesMatch AddDefaultCharset AcceptPathInfo Define UnDefine Error 
+            <FilesMatch AddDefaultCharset AcceptPathInfo Define UnDefine Error
             AccessFileName DocumentRoot ErrorDocument AllowOverride AllowOverrideList
             Options DefaultType FileETag EnableMMAP EnableSendfile ReadBufferSize
-            FlushMaxThreshold FlushMaxPipelined Protocol AcceptFilter Port HostnameLookups
+            FlushMaxThreshold FlushMaxPipelined AcceptFilter HostnameLookups
             ServerAdmin ServerName ServerSignature ServerRoot DefaultRuntimeDir ErrorLog
-            ErrorLogFormat ServerAlias ServerPath Timeout ContentDigest UseCanonicalName
+            ErrorLogFormat ServerAlias Timeout ContentDigest UseCanonicalName
             UseCanonicalPhysicalPort Include IncludeOptional LogLevel NameVirtualHost
             ServerTokens LimitRequestLine LimitRequestFieldsize LimitRequestFields
             LimitRequestBody LimitXMLRequestBody Mutex MaxRanges MaxRangeOverlaps
-            MaxRangeReversals RLimitCPU RLimitMEM RLimitNPROC RegexDefaultOptions
+            MaxRangeReversals RLimitCPU RLimitMEM RLimitNPROC
             LimitInternalRecursion CGIPassAuth CGIVar QualifyRedirectURL StrictHostCheck
-            ForceType SetHandler SetOutputFilter SetInputFilter AllowEncodedSlashes
+            ForceType SetHandler AllowEncodedSlashes
             ScoreBoardFile ExtendedStatus SeeRequestTail PidFile MaxRequestsPerChild
             MaxConnectionsPerChild CoreDumpDirectory MaxMemFree ThreadStackSize TraceEnable
             MergeTrailers Protocols ProtocolsHonorOrder HttpProtocolOptions
             RegisterHttpMethod MergeSlashes KeepAliveTimeout MaxKeepAliveRequests KeepAlive
             EnableExceptionHook
+        mod_actions: Action Script
         mod_alias: Alias Redirect AliasMatch RedirectMatch RedirectTemp RedirectPermanent
             RedirectRelative AliasPreservePath
         mod_allowmethods: AllowMethods
@@ -59,6 +60,9 @@ _MODULES = {
             BalancerMember BalancerGrowth BalancerPersist BalancerInherit ProxyPassInherit
             ProxyStatus ProxySet ProxySourceAddress ProxyAddHeaders Proxy100Continue
         mod_proxy_fcgi: ProxyFCGIBackendType ProxyFCGISetEnvIf
+        mod_mime: AddCharset AddEncoding AddHandler AddLanguage AddType DefaultLanguage
+            MultiviewsMatch RemoveCharset RemoveEncoding RemoveHandler RemoveInputFilter
+            RemoveLanguage RemoveOutputFilter RemoveType TypesConfig ModMimeUsePathInfo
         mod_reflector: ReflectorHeader
         mod_reqtimeout: RequestReadTimeout
         mod_request: KeptBodySize
@@ -66,7 +70,6 @@ _MODULES = {
         mod_version: <IfVersion
     """,
     "programs are reached over FastCGI only": """
-        mod_actions: Action Script
         mod_cgi: ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout
         mod_cgid: ScriptSock CGIDScriptTimeout
         mod_suexec: SuexecUserGroup
@@ -75,6 +78,15 @@ _MODULES = {
     """,
     "programs are not run here; Alias with SetHandler asks one over FastCGI (fcgiwrap for CGI)": """
         mod_alias: ScriptAlias ScriptAliasMatch
+    """,
+    "Listen says where connections are accepted, and how": """
+        core: Port Protocol
+    """,
+    "a request names its host": """
+        core: ServerPath
+    """,
+    "expressions have the options that are httpd's default": """
+        core: RegexDefaultOptions
     """,
     "users are authenticated by the application, or by a FastCGI authorizer": """
         mod_auth_basic: AuthBasicProvider AuthBasicAuthoritative AuthBasicFake
@@ -121,6 +133,8 @@ _MODULES = {
             IndexHeadInsert
     """,
     "bodies are passed on as they are": """
+        core: SetOutputFilter SetInputFilter
+        mod_mime: AddInputFilter AddOutputFilter
         mod_brotli: BrotliFilterNote BrotliCompressionQuality BrotliCompressionWindow
             BrotliCompressionMaxInputBlock BrotliAlterETag
         mod_buffer: BufferSize
@@ -251,11 +265,7 @@ _MODULES = {
             TLSProxyProtocol TLSProxyCiphersPrefer TLSProxyCiphersSuppress
             TLSProxyMachineCertificate TLSSessionCache TLSStrictSNI
     """,
-    "types of files are those of Twisted": """
-        mod_mime: AddCharset AddEncoding AddHandler AddInputFilter AddLanguage
-            AddOutputFilter AddType DefaultLanguage MultiviewsMatch RemoveCharset
-            RemoveEncoding RemoveHandler RemoveInputFilter RemoveLanguage RemoveOutputFilter
-            RemoveType TypesConfig ModMimeUsePathInfo
+    "types of files go by their names": """
         mod_mime_magic: MimeMagicFile
     """,
     "there is no content negotiation": """

@@ -125,3 +125,7 @@ def _ofSettings(settings: DirectorySettings) -> Iterator[MemberSettings]:
         yield settings.member
     if settings.mapping is not None and settings.mapping.member is not None:
         yield settings.mapping.member
+    if settings.extensions is not None:
+        for row in settings.extensions.rows.values():
+            if row.member is not None:
+                yield row.member

@@ -164,7 +164,9 @@ class RequestContext:
 
     def _owner(self, database: Callable[[int], Any], id: Callable[[os.stat_result], int]) -> bytes:
         """The name of a file's user or group; empty when there is no file or no name."""
-        status = fileStatus(self._file())
+        file = self._file()
+        # As httpd, that knows as much of a missing file as of its directory.
+        status = fileStatus(file) or fileStatus(os.path.dirname(file))
         try:
             name: str = "" if status is None else database(id(status))[0]
         except KeyError:

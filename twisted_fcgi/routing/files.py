@@ -4,18 +4,19 @@ Where a path leads below DocumentRoot (httpd: ``ap_core_translate``, ``ap_direct
 The walk goes down from the root until it meets a file or nothing; what is left of
 the path is PATH_INFO.  Nothing is guessed from how names look: ``/photo.jpg/x.php``
 is the file ``photo.jpg`` with PATH_INFO ``/x.php``, and never the script ``x.php``.
-Symbolic links are followed, as by Options FollowSymLinks.
+Symbolic links are followed, unless :func:`checkLinks` is asked.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
 
-__all__ = ["DIRECTORY", "FILE", "MISSING", "Place", "concealed", "locate"]
+__all__ = ["DIRECTORY", "FILE", "MISSING", "Place", "checkLinks", "concealed", "locate"]
 
 FILE = "file"
 DIRECTORY = "directory"
@@ -51,6 +52,33 @@ def locate(root: bytes, path: bytes) -> Place:
     except OSError:
         return _walk(root, path)
     return Place(root + path, None, kind)
+
+
+def checkLinks(filename: bytes, policy: Callable[[bytes], tuple[bool, bool]]) -> None:
+    """
+    Hold to Options FollowSymLinks and SymLinksIfOwnerMatch.
+
+    :param filename: what was located, without what follows it.
+    :param policy: of a directory, with a slash at its end: whether links in it are followed,
+        and whether those that belong to whom their targets belong to.
+    :raises RequestError: 403 for a link that is not followed.
+    """
+    at = 0
+    while at >= 0:
+        at, parent = filename.find(b"/", at + 1), filename[: at + 1]
+        path = filename[:at] if at >= 0 else filename
+        if len(path) <= len(parent):
+            break  # the slash of a directory
+        follows, followsOwn = policy(parent)
+        if follows:
+            continue
+        try:
+            about = os.lstat(path)
+            linked = stat.S_ISLNK(about.st_mode)
+            if linked and not (followsOwn and os.stat(path).st_uid == about.st_uid):
+                raise RequestError(f"a symbolic link: {os.fsdecode(path)}", 403)
+        except OSError:
+            return  # nothing there
 
 
 def _walk(root: bytes, path: bytes) -> Place:

@@ -81,6 +81,13 @@ class Hosts:
         chain = self._chain(server)
         return self._main if chain is None else chain.choose(hostname)
 
+    def isStrange(self, server: Address, hostname: bytes | None) -> bool:
+        """Whether StrictHostCheck refuses a name, since it is no server's."""
+        if hostname is None or not self.choose(server, None).strictHost:
+            return False
+        hosts = self.sharing(server) or [self._main]
+        return all(nameThatFits(host, hostname) is None for host in hosts)
+
     def sharing(self, server: Address) -> list[VirtualHost]:
         """The hosts among whom the name decides, in their order; none: it is the main server."""
         chain = self._chain(server)

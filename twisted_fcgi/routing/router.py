@@ -17,8 +17,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from twisted_fcgi.errors import BadRequest, RequestError
+from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
 from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
+from twisted_fcgi.routing.aliases import constructUrl
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import FILE, concealed
@@ -27,6 +28,7 @@ from twisted_fcgi.routing.mapping import Destination
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.sections import AccessFiles
 from twisted_fcgi.routing.site import Look, Site
+from twisted_fcgi.routing.types import described
 from twisted_fcgi.settings import MemberSettings, Settings, VirtualHost
 from twisted_fcgi.uri import Target, parseAuthority, parseTarget
 
@@ -39,9 +41,6 @@ MAX_AUTHORITY = 262
 #: Decisions that are remembered, and how long a target with its Host field may be.
 MAX_ROUTES = 4096
 MAX_ROUTE = 512
-
-#: Internal redirects of one request (httpd: LimitInternalRecursion).
-MAX_REDIRECTS = 10
 
 #: Methods that make no difference where an application is asked.
 _ALIKE = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH"))
@@ -135,6 +134,8 @@ class Router:
                 shown = b"[%b]" % hostname if b":" in hostname else hostname
                 shown += b"" if port is None else b":%d" % port
             host = self._hosts.choose(request.server, hostname)
+            if self._hosts.isStrange(request.server, hostname):
+                raise BadRequest("by StrictHostCheck no ServerName or ServerAlias")
             authority = Authority(host, hostname, port, shown, request.server, request.secure)
             if max(len(field or b""), len(value or b"")) <= MAX_AUTHORITY:
                 if len(self._authorities) >= MAX_AUTHORITIES:
@@ -165,7 +166,11 @@ class Router:
         if request.method == b"CONNECT":
             self._refuse(route, 405, "CONNECT is for forward proxies", _allowed(route))
             return False
-        site = route.site = self._sites[id(authority.host)]
+        host = authority.host
+        if host.registeredOnly and request.method not in METHODS.union(host.methods):
+            self._refuse(route, 501, "nobody registered the method", b"TRACE")
+            return False
+        site = route.site = self._sites[id(host)]
         if target.path == b"*":
             if authority.host.directory.earlyFields is not None:
                 route.early = site.start(request, authority, target.path, {}).early
@@ -232,8 +237,8 @@ class Router:
         redirects, before = 1, look.previous
         while before is not None:
             redirects, before = redirects + 1, before.previous
-        if redirects > MAX_REDIRECTS:
-            raise RequestError(f"more than {MAX_REDIRECTS} internal redirects", 500)
+        if redirects > site.host.internalRedirects:
+            raise RequestError(f"more than {redirects - 1} internal redirects", 500)
         environment = {b"REDIRECT_" + name: value for name, value in look.environment.items()}
         environment[b"REDIRECT_STATUS"] = b"%d" % (route.status or 200)
         asked = route.request or look.request
@@ -266,7 +271,11 @@ class Router:
             look = self._next(look, site, look.internal, route)
         if look.previous is not None:
             route.initial = False
-            look.environment[b"REDIRECT_URL"] = look.previous.uri
+            look.environment[b"REDIRECT_URL"] = (
+                _wholeUrl(look.previous, look)
+                if look.directory.wholeRedirectUrl
+                else look.previous.uri
+            )
             if look.previous.query is not None:
                 look.environment[b"REDIRECT_QUERY_STRING"] = look.previous.query
         if look.notes is not None and look.mapped is None:
@@ -294,6 +303,8 @@ class Router:
         elif look.handler not in (b"", b"default-handler"):
             # A file that somebody else was to run must not be shown as it is.
             raise RequestError(f"no handler {look.handler!r} here", 500)
+        elif _isProgram(look):
+            raise RequestError("a program, and no Action for its type", 500)
         else:
             self._serve(look, route)
 
@@ -388,8 +399,10 @@ class Router:
         method = look.request.method
         if method == b"OPTIONS":
             self._answer(route, _allowed(route))
+            route.filename = look.filename
+            route.described = described(look, route.host.types)
         elif method not in (b"GET", b"HEAD", b"POST"):
-            status = 405 if method in METHODS else 501
+            status = 405 if method in METHODS or method in route.host.methods else 501
             self._refuse(route, status, "a file has no such method", _allowed(route))
         elif look.kind != FILE or (look.pathInfo and not look.directory.acceptsPathInfo):
             raise RequestError(f"file does not exist: {os.fsdecode(look.filename)}", 404)
@@ -415,6 +428,7 @@ class Router:
             ]
             _leaveFields(route)
             self._answer(route)
+            route.described = None
             route.fields = ((b"Content-Type", b"message/http"),)
             route.body = b"".join([request.line, b"\r\n", *fields, b"\r\n"])
 
@@ -440,6 +454,20 @@ def _refuse(route: Route, error: RequestError) -> None:
     route.kind = RouteKind.REFUSE
     route.status = error.status
     route.reason = error.reason
+    if isinstance(error, MethodNotAllowed):
+        route.fields = ((b"Allow", error.allowed),)
+
+
+def _isProgram(look: Look) -> bool:
+    """Whether a file's type says that httpd's mod_php or its like was to run it."""
+    kind = look.directory.forcedType or (look.described.type if look.described else None)
+    return kind is not None and kind.startswith(b"application/x-httpd-")
+
+
+def _wholeUrl(previous: Look, look: Look) -> bytes:
+    """What led to an internal redirect, as QualifyRedirectURL wants it told."""
+    query = b"" if previous.query is None else b"?" + previous.query
+    return constructUrl(look, previous.uri) + query
 
 
 def _allow(member: MemberSettings, host: VirtualHost) -> None:

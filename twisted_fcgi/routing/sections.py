@@ -175,6 +175,7 @@ class Sections:
     :ivar hasLocations: whether there is any ``<Location>``.
     :ivar hasProxies: whether there is any ``<Proxy>``.
     :ivar hasAccessFiles: whether there may be any ``.htaccess``.
+    :ivar judgesLinks: whether any of them says that symbolic links are not followed.
     """
 
     def __init__(self, base: DirectorySettings, sections: Iterable[Section]) -> None:
@@ -191,6 +192,7 @@ class Sections:
         self._proxies: list[tuple[int, Section]] = []
         self._proxyPatterns: _Expressions[int] = _Expressions()
         self.hasAccessFiles = False
+        self.judgesLinks = base.followsLinks is False
         for section in sections:
             self._add(section)
         self.hasLocations = bool(self._locations or self._locationPatterns)
@@ -198,6 +200,8 @@ class Sections:
 
     def _number(self, section: Section) -> int:
         self._all.append(section)
+        if section.settings.followsLinks is False or section.settings.followsOwnLinks:
+            self.judgesLinks = True
         return len(self._all) - 1
 
     def _add(self, section: Section) -> None:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from functools import partial, reduce
 
-from twisted_fcgi.errors import RequestError
+from twisted_fcgi.errors import MethodNotAllowed, RequestError
 from twisted_fcgi.expr import Condition, EvaluationError, RequestContext
 from twisted_fcgi.mediatypes import Described
 from twisted_fcgi.message import Authority, Request, Route
@@ -24,7 +24,7 @@ from twisted_fcgi.routing.aliases import Aliases, Redirects, constructUrl
 from twisted_fcgi.routing.branches import chosen
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
 from twisted_fcgi.routing.fields import Early, changedEarly, changedRequest
-from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, concealed, locate
+from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, checkLinks, concealed, locate
 from twisted_fcgi.routing.lookups import Account, isFileServed, isUrlServed
 from twisted_fcgi.routing.mapping import Destination, Mapped, Mappings
 from twisted_fcgi.routing.notes import Notes
@@ -44,6 +44,7 @@ from twisted_fcgi.settings import (
     DirectorySettings,
     EncodedSlashes,
     ExtensionSettings,
+    FieldChange,
     ProxyMapping,
     Section,
     VirtualHost,
@@ -60,9 +61,6 @@ MAX_CHOICES = 64
 
 #: The longest path of a file (APR_PATH_MAX).
 MAX_PATH = 4096
-
-#: How deep DirectoryIndex and FallbackResource may lead (LimitInternalRecursion).
-MAX_DEPTH = 10
 
 _DEFAULT_INDEX = (b"index.html",)
 
@@ -101,7 +99,10 @@ class Rules:
         self.branches = settings.branches
         #: Whether something about the request itself decides.
         self.inspects = (
-            self.branches is not None or self.conditions is not None or self.access is not None
+            self.branches is not None
+            or self.conditions is not None
+            or self.access is not None
+            or bool(settings.methods)
         )
         self._names = names
         self._rewrites = rewrites
@@ -350,6 +351,7 @@ class Site:
         self._findAccessFile: FindAccessFile | None = None
         if self._accessFiles is not None:
             self._findAccessFile = partial(self._accessFiles.find, host)
+        self._judgesLinks = self._sections.judgesLinks or self._accessFiles is not None
         self._rules: dict[tuple[Place, ...], Rules] = {}
         self.rules = self._rulesFor(())
         self._root: bytes | None = None
@@ -488,6 +490,8 @@ class Site:
                 if _redirect(look, self._redirects):
                     return look
                 self._translate(look)
+            if self._judgesLinks:
+                checkLinks(look.filename, self._linksIn)
             places = (
                 sections.directories(look.filename, look.kind, environment, self._findAccessFile)
                 + locations
@@ -497,7 +501,7 @@ class Site:
         if rules.inspects:
             rules = self._inspect(look)
         look.handler, look.destination = rules.handler, rules.destination
-        if rules.settings.extensions is not None:
+        if rules.settings.extensions is not None or rules.settings.pathInfoHasType:
             self._describe(look)
         if rules.rewriter is not None:
             if self.rewrites.file(look, rules.rewriter):
@@ -516,9 +520,8 @@ class Site:
         outermost = not look.depth
         if mapped is None or look.kind == DIRECTORY:
             self._fixDirectory(look)
-        fields = look.directory.requestFields
-        if fields is not None and outermost and look.location is None:
-            look.changeRequest(changedRequest(fields, look.request, look))
+        if outermost and look.rules.settings.requestFields is not None:
+            _changeRequest(look, look.rules.settings.requestFields)
         return look
 
     def lookAtFile(self, look: Look) -> None:
@@ -559,6 +562,8 @@ class Site:
             )
         # TRACE is answered before access is looked at, unless an application does it.
         asked = look.request.method != b"TRACE" or look.mapped is not None
+        if rules.settings.methods and asked:
+            _holdToMethods(rules.settings.methods, look.request.method)
         if rules.access is not None and asked and rules.settings is not look.settled:
             context = RequestContext(look.request, look)
             try:
@@ -608,6 +613,12 @@ class Site:
             raise RequestError("path too long for a file", 403)
         look.filename = self._root + path
         look.filename, look.pathInfo, look.kind = locate(self._root, path)
+
+    def _linksIn(self, directory: bytes) -> tuple[bool, bool]:
+        """Whether symbolic links in a directory are followed: all, and their owner's own."""
+        places = self._sections.directories(directory, DIRECTORY, {}, self._findAccessFile)
+        settings = self._rulesFor(places).settings
+        return settings.followsLinks is not False, bool(settings.followsOwnLinks)
 
     def _describe(self, look: Look) -> None:
         """AddType, AddHandler and their like; SetHandler comes before them."""
@@ -707,7 +718,7 @@ class Site:
 
     def _tryEach(self, look: Look, urls: tuple[bytes, ...]) -> None:
         """Become the first of some local URLs that is a file or proxied, or redirect with it."""
-        if look.depth >= MAX_DEPTH:
+        if look.depth >= self.host.lookups:
             raise RequestError("DirectoryIndex or FallbackResource leads to itself", 500)
         refusal: RequestError | None = None
         for url in urls:
@@ -762,6 +773,23 @@ class Site:
         if inner.internal is not None:
             inner.filename = b"redirect:" + inner.internal.partition(b"?")[0]
         return inner.filename + (inner.pathInfo or b"") or None
+
+
+def _holdToMethods(allowed: frozenset[bytes], method: bytes) -> None:
+    """
+    AllowMethods.
+
+    :raises MethodNotAllowed: when it is none of them.
+    """
+    if (b"GET" if method == b"HEAD" else method) not in allowed:
+        names = sorted(allowed | ({b"HEAD"} & ({b"HEAD"} if b"GET" in allowed else set())))
+        raise MethodNotAllowed("by AllowMethods", b", ".join(names))
+
+
+def _changeRequest(look: Look, changes: tuple[FieldChange, ...]) -> None:
+    """RequestHeader; httpd redirects, and echoes a TRACE of a file, before it comes to that."""
+    if look.location is None and (look.mapped is not None or look.request.method != b"TRACE"):
+        look.changeRequest(changedRequest(changes, look.request, look))
 
 
 def _redirect(look: Look, redirects: Redirects) -> bool:

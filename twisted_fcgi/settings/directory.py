@@ -160,6 +160,7 @@ class DirectorySettings:
     :ivar followsLinks: Options FollowSymLinks.
     :ivar followsOwnLinks: Options SymLinksIfOwnerMatch.
     :ivar entityTag: FileETag: ``inode``, ``mtime``, ``size``.
+    :ivar ranges: whether parts of files are sent: MaxRanges is not ``none``.
     :ivar allowOverride: AllowOverride.
     :ivar allowOverrideList: AllowOverrideList's directives, in lower case.
     :ivar access: Require and AuthMerging.
@@ -215,6 +216,7 @@ class DirectorySettings:
     followsLinks: bool | None = None
     followsOwnLinks: bool | None = None
     entityTag: frozenset[str] | None = None
+    ranges: bool | None = None
     allowOverride: AllowOverride | None = None
     allowOverrideList: frozenset[str] | None = None
     access: AccessSettings | None = _merged(AccessSettings.merged)

@@ -86,8 +86,7 @@ class VirtualHost:
         It is given this host, the text, the file's name for messages, its directory,
         AllowOverride and AllowOverrideList, and returns a section for that directory, and
         notices; it raises :class:`~twisted_fcgi.errors.ConfigurationErrors`.
-    :ivar internalRedirects: LimitInternalRecursion: internal redirects of a request;
-        ``None`` for no limit.
+    :ivar internalRedirects: LimitInternalRecursion: internal redirects of a request.
     :ivar lookups: how deep indexes and fallbacks may lead, likewise.
     :ivar strictHost: StrictHostCheck.
     :ivar registeredOnly: HttpProtocolOptions RegisteredMethods.
@@ -123,8 +122,8 @@ class VirtualHost:
     logLevel: str | None = None
     pathAliases: tuple[Alias, ...] = ()
     redirects: tuple[Redirect, ...] = ()
-    internalRedirects: int | None = 10
-    lookups: int | None = 10
+    internalRedirects: int = 10
+    lookups: int = 10
     strictHost: bool = False
     registeredOnly: bool = False
     methods: tuple[bytes, ...] = ()

@@ -29,6 +29,7 @@ from zope.interface import implementer
 
 from twisted_fcgi.backend.member import Member
 from twisted_fcgi.balance import Balancer
+from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
 from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKind
@@ -134,10 +135,13 @@ class Gateway:
         if route.kind == RouteKind.STATIC:
             refuse = partial(self._refuse, request, route, None, response)
             return serveFile(request, route, response, self._reactor, refuse)
+        fields = Headers(route.fields)
+        if route.described is not None:
+            addMetadata(fields, route)
+        if request.vary:
+            fields.vary(request.vary)
         response.writeHead(
-            ResponseHead(
-                route.status, REASONS[route.status], Headers(route.fields), len(route.body)
-            )
+            ResponseHead(route.status, REASONS[route.status], fields, len(route.body))
         )
         if route.body:
             response.write(route.body)

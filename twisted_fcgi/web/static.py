@@ -32,6 +32,7 @@ from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IResponse
 from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
+from twisted_fcgi.settings import DirectorySettings
 from twisted_fcgi.web.errorpage import Refusal
 
 __all__ = ["PIECE", "Answer", "answerFor", "serveFile"]
@@ -43,6 +44,8 @@ _ALLOWED = b"GET, HEAD, OPTIONS"
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 # A FIFO must not block the one thread that opens it; on Windows there is no such flag.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+_DEFAULTS = DirectorySettings()
 
 _range = re.compile(rb"bytes=[ \t]*(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))[ \t]*").fullmatch
 
@@ -94,6 +97,8 @@ def serveFile(
         about.st_size,
         about.st_mtime_ns,
         reactor.seconds(),
+        route.directory,
+        about.st_ino,
     )
     if answer.status >= 400:
         file.close()
@@ -137,25 +142,40 @@ def _open(route: Route) -> FileIO | int:
     return FileIO(descriptor)
 
 
-def answerFor(request: Request, size: int, modified: int, now: float) -> Answer:
+def answerFor(
+    request: Request,
+    size: int,
+    modified: int,
+    now: float,
+    settings: DirectorySettings = _DEFAULTS,
+    inode: int = 0,
+) -> Answer:
     """
     Decide what a GET or HEAD gets of a file.
 
     :param modified: when the file changed, in nanoseconds since 1970.
     :param now: seconds since 1970.
+    :param settings: FileETag and MaxRanges.
+    :param inode: the file's number.
     """
     seconds = min(modified // 1_000_000_000, int(now))
-    # httpd's form.  A file may change again within the second: RFC 9110, 8.8.1.
-    etag = b'%s"%x-%x"' % (b"W/" if now - modified / 1e9 < 1 else b"", size, modified // 1000)
-    headers = Headers(
-        [(b"Last-Modified", formatDate(seconds)), (b"ETag", etag), (b"Accept-Ranges", b"bytes")]
-    )
+    etag = _entityTag(settings.entityTag, size, modified, now, inode)
+    fields = [(b"Last-Modified", formatDate(seconds))]
+    if etag is not None:
+        fields.append((b"ETag", etag))
+    fields.append((b"Accept-Ranges", b"none" if settings.ranges is False else b"bytes"))
+    headers = Headers(fields)
     status = evaluateConditions(request.headers, etag, seconds, now)
     if status is not None:
         return Answer(status, headers, 0, 0)
     part = None
     asked = request.headers.get(b"range")
-    if asked is not None and request.method == b"GET" and _isCurrent(request, etag, seconds):
+    if (
+        asked is not None
+        and request.method == b"GET"
+        and settings.ranges is not False
+        and _isCurrent(request, etag, seconds)
+    ):
         part = _partOf(asked, size)
     if part is None:
         status, start, end = 200, 0, size
@@ -167,14 +187,30 @@ def answerFor(request: Request, size: int, modified: int, now: float) -> Answer:
     return Answer(status, headers, start, end - start)
 
 
-def _isCurrent(request: Request, etag: bytes, seconds: int) -> bool:
+def _entityTag(
+    parts: frozenset[str] | None, size: int, modified: int, now: float, inode: int
+) -> bytes | None:
+    """An ETag in httpd's form, of what FileETag says; of the size and the time by default."""
+    values = []
+    if parts is not None and "inode" in parts:
+        values.append(b"%x" % inode)
+    if parts is None or "size" in parts:
+        values.append(b"%x" % size)
+    if parts is None or "mtime" in parts:
+        values.append(b"%x" % (modified // 1000))
+    # A file may change again within the second: RFC 9110, 8.8.1.
+    weak = b"W/" if now - modified / 1e9 < 1 else b""
+    return b'%s"%s"' % (weak, b"-".join(values)) if values else None
+
+
+def _isCurrent(request: Request, etag: bytes | None, seconds: int) -> bool:
     """Whether a range may be cut from this state of the file (RFC 9110, 13.1.5)."""
     condition = request.headers.get(b"if-range")
     if condition is None:
         return True
     if condition.startswith(b'"'):
         return condition == etag
-    return parseDate(condition) == seconds and not etag.startswith(b"W/")
+    return parseDate(condition) == seconds and not (etag or b"").startswith(b"W/")
 
 
 def _partOf(asked: bytes, size: int) -> range | None:

@@ -47,6 +47,7 @@ _MODULES = {
             DirectoryIndexRedirect
         mod_echo: ProtocolEcho
         mod_env: PassEnv SetEnv UnsetEnv
+        mod_headers: Header RequestHeader
         mod_imagemap: ImapMenu ImapDefault ImapBase
         mod_info: AddModuleInfo
         mod_log_debug: LogMessage

@@ -109,7 +109,7 @@ def _change(scope: Scope, table: FieldTable, words: list[Word]) -> None:
     early = bool(rest) and rest[0].lower() == "early"
     asked = _condition(rest[0]) if rest and not early else None
     compiled = None if expression is None else pattern(expression)
-    value = Operand(lambda context: b"", b"") if made is None else _value(made)
+    value = None if made is None else _value(made)
     if action is not FieldAction.ECHO:
         name = name.partitioned(":")[0]
         if not _TOKEN.fullmatch(name):
@@ -126,8 +126,8 @@ def _change(scope: Scope, table: FieldTable, words: list[Word]) -> None:
         action,
         encode(name),
         compiled,
-        value.constant,
-        None if made is None else value.evaluate,
+        None if value is None else value.constant,
+        None if value is None else value.evaluate,
         asked,
     )
     if early:

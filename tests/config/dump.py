@@ -100,7 +100,7 @@ def _simple(value: object) -> str:
     if isinstance(value, enum.Enum):
         return str(value.value)
     if isinstance(value, frozenset):
-        return " ".join(sorted(map(str, value)))
+        return " ".join(sorted(map(_simple, value)))
     if isinstance(value, tuple) and value and all(isinstance(item, tuple) for item in value):
         return " ".join("=".join(item) for item in value)
     if isinstance(value, tuple):

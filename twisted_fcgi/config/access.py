@@ -41,10 +41,10 @@ class BlockDraft:
         :raises ConfigurationError: when it is negative, and can't have an effect.
         """
         if member.negated and not self.all:
-            what = member.title if isinstance(member, BlockDraft) else f"not {member.text}"
+            what = member.title if isinstance(member, BlockDraft) else member.text
             raise name.error(
                 f"{what} has no effect in {self.title}, where another may grant all the same",
-                f"<RequireAll>, with {what} and what it is taken from: Require all granted",
+                f"<RequireAll>; Require all granted; {what}; </RequireAll>",
             )
         self.members.append(member)
 

@@ -110,7 +110,7 @@ def _host(scope: Scope, rest: Word) -> Held:
 def _method(scope: Scope, rest: Word) -> Held:
     names = _words(rest)
     for name in names:
-        if encode(name) not in METHODS | scope.draft.methods:
+        if encode(name) not in METHODS.union(scope.draft.main.values.get("methods", ())):
             raise name.error(f"{str(name)!r} is no method")
     methods = Methods.of(*map(encode, names))
     return lambda context: context.request.method in methods
@@ -185,7 +185,7 @@ def require(scope: Scope, words: list[Word]) -> None:
     holds = read(scope, rest)
     access = accessOf(scope)
     asksUser = name == "expr" and _USER.search(rest) is not None
-    text = f"Require {name} {rest}".rstrip()
+    text = f"Require {'not ' * negated}{name} {rest}".rstrip()
     access.add(
         Requirement(text, holds, negated, access.methods, asksUser, scope.place), scope.node.name
     )
@@ -214,17 +214,17 @@ def block(name: str, isAll: bool, negated: bool, example: str, doc: str) -> None
         outer, enclosed = access.block, access.enclosed
         inner = access.block = BlockDraft(scope.node.name, f"{name}>", isAll, negated)
         access.enclosed = True
+        mistakes = len(scope.draft.errors)
 
         def close() -> None:
             access.block, access.enclosed = outer, enclosed
-            if not inner.members:
-                raise scope.error(f"{name}> is empty", "Require all granted")
-            access.add(inner, scope.node.name)
+            if inner.members:
+                access.add(inner, scope.node.name)
+            elif len(scope.draft.errors) == mistakes:
+                raise scope.error(f"{name}> requires nothing", "Require all granted")
 
         contexts = scope.contexts | Context.REQUIRE
-        return Scope(
-            scope.draft, scope.server, scope.section, contexts, scope.node, after=[close]
-        )
+        return Scope(scope.draft, scope.server, scope.section, contexts, scope.node, after=[close])
 
     rows.directive(
         name,
@@ -335,7 +335,10 @@ def limit(name: str, inverted: bool, example: str, doc: str) -> None:
             raise scope.error(f"{name}> excludes all methods")
         if inner == outer:
             raise scope.error(f"{name}> excludes none of the methods of what is around it")
-        scope.draft.methods |= set(names)
+        known = scope.draft.main.values.get("methods", ())
+        unknown = set(names).difference(METHODS, known)
+        if unknown:
+            scope.draft.main.values["methods"] = (*known, *sorted(unknown))
         access.methods, access.enclosed = inner, True
 
         def close() -> None:

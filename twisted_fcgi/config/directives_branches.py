@@ -54,7 +54,7 @@ branch(
     "<If",
     True,
     False,
-    '<If "%{REQUEST_METHOD} == \'POST\' && ! -n req(\'Origin\')">\n    Require all denied\n</If>',
+    "<If \"%{REQUEST_METHOD} == 'POST' && ! -n req('Origin')\">\n    Require all denied\n</If>",
     "Holds for requests for which a condition is true.\n\n"
     "It comes after all other sections, ``<Location>`` too, wherever it stands; an ``<If>`` in\n"
     "an ``<If>`` after that one.  A condition that can't be evaluated is false.",

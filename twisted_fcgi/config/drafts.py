@@ -332,7 +332,6 @@ class ConfigurationDraft:
     :ivar ignored: names of directives that have no meaning here.
     :ivar absent: names of modules that an ``<IfModule>`` did not find.
     :ivar registry: the directives there are.
-    :ivar methods: those that a ``<Limit>`` named.
     :ivar allowsOverrides: whether an AllowOverride asks for ``.htaccess`` files.
     :ivar overriding: when it is one that is being read, what it may say.
     """
@@ -350,7 +349,6 @@ class ConfigurationDraft:
         self.absent: dict[str, None] = {}
         self.errors: list[ConfigurationError] = []
         self.registry: Registry | None = None
-        self.methods: set[bytes] = set()
         self.allowsOverrides = False
         self.overriding: Overriding | None = None
 

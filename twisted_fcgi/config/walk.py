@@ -108,8 +108,10 @@ class Walk:
             )
         wrong = scope.contexts & ~row.contexts
         if wrong:
+            inBranch = scope.section.kind is SectionKind.IF and wrong is Context.FILES
+            where = "<If>" if inBranch else wrong.describe()
             raise scope.error(
-                f"{scope.node.title} is not allowed here ({wrong.describe()})",
+                f"{scope.node.title} is not allowed here ({where})",
                 f"it may stand in: {row.contexts.describe()}",
             )
 

@@ -23,6 +23,9 @@ __all__ = ["MAX_LOOKUPS", "Account", "isFileServed", "isUrlServed"]
 #: Look-ups of all the conditions of one request.
 MAX_LOOKUPS = 100
 
+#: How deep they may lead.
+MAX_DEPTH = 10
+
 
 class Account:
     """
@@ -46,6 +49,10 @@ class Account:
         return self.lookups <= MAX_LOOKUPS
 
 
+def _mayLook(look: Look) -> bool:
+    return look.depth < MAX_DEPTH and look.account.take()
+
+
 def isUrlServed(site: Site, look: Look, target: bytes) -> bool:
     """
     Whether a local URL is one that a request might have.
@@ -57,7 +64,7 @@ def isUrlServed(site: Site, look: Look, target: bytes) -> bool:
     """
     if look.main is not None and look.main.uri == look.uri:
         return False  # it asks about itself
-    if b"\0" in target or not look.account.take():
+    if b"\0" in target or not _mayLook(look):
         return False
     if not target.startswith(b"/"):
         target = look.uri[: look.uri.rfind(b"/") + 1] + target
@@ -79,10 +86,12 @@ def isFileServed(site: Site, look: Look, target: bytes) -> bool:
 
     :param target: a file's path, relative to the directory of the request's file.
     """
-    if not target or b"\0" in target or not look.account.take():
+    if not target or b"\0" in target:
         return False
     filename = os.path.normpath(os.path.join(os.path.dirname(look.filename), target))
-    if not filename.startswith(b"/"):
+    if not filename.startswith(b"/") or (look.main is not None and look.filename == filename):
+        return False
+    if not _mayLook(look):
         return False
     inner = look.inner(look.uri[: look.uri.rfind(b"/") + 1] + target.lstrip(b"/"), None, target)
     inner.notes = None

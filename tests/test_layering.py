@@ -15,7 +15,10 @@ PACKAGE = Path(twisted_fcgi.__file__).parent
 
 #: The rooms, lowest layer first: a file imports its own room and lower layers only.
 LAYERS = (
-    ("vocabulary", set("errors headers interfaces mediatypes message pcre settings subnets uri".split())),
+    (
+        "vocabulary",
+        set("errors headers interfaces mediatypes message pcre settings subnets uri".split()),
+    ),
     ("languages", {"balance", "expr", "wire"}),
     ("meaning", {"cgi", "config", "routing"}),
     ("connections", {"backend"}),

@@ -66,7 +66,7 @@ def options(scope: Scope, words: list[Word]) -> None:
             raise word.error(f"{str(word)!r} is no option", "FollowSymLinks, SymLinksIfOwnerMatch")
         permitted = None if overriding is None else overriding.allow.options
         if permitted is not None and name not in permitted and name != "none":
-            raise word.error(f"{str(word)!r} is not allowed here", "AllowOverride names the options")
+            raise word.error(f"{str(word)!r} is not allowed here", "AllowOverride names others")
         if name in ("all", "none") and (signed or word is not words[0]):
             raise word.error(f"{str(word)!r} must be the first option, and have no sign")
         if name in ("all", "followsymlinks"):

@@ -28,7 +28,8 @@ rows = Rows("core")
 MODULES = frozenset(
     (
         *("core", "http", "so", "unixd", "version", "watchdog", "slotmem_shm"),
-        *("mime", "dir", "alias", "actions", "allowmethods", "rewrite", "env", "setenvif", "reqtimeout"),
+        *("mime", "dir", "alias", "actions", "allowmethods", "rewrite", "env", "setenvif"),
+        "reqtimeout",
         *("authn_core", "authz_core"),
         *("authz_host",),
         *("headers", "proxy", "proxy_fcgi", "proxy_balancer", "mpm_event"),

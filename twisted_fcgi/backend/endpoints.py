@@ -4,7 +4,7 @@ Where a member listens, as a Twisted endpoint.
 A numeric address and a UNIX socket are connected to directly.  A name is looked
 up, and its addresses are tried one after the other as RFC 8305 has it, the one
 that worked last before the others.  What a name stood for is remembered for
-:data:`ADDRESS_TTL` seconds, and looked up again after a connect that failed on
+``addressttl`` seconds, and looked up again after a connect that failed on
 all of them: containers come back with new addresses.
 
 None of these endpoints has a clock of its own for the whole of a connect:
@@ -70,16 +70,17 @@ def memberEndpoint(settings: MemberSettings, reactor: Any) -> IStreamClientEndpo
             return DirectEndpoint(reactor, socket.AF_UNIX, settings.socket)
         return UNIXClientEndpoint(reactor, settings.socket, timeout=_NEVER)
     host, port = settings.host.strip("[]"), settings.port
+    buffer = settings.receiveBuffer
     if isIPAddress(host):
         if direct:
-            return DirectEndpoint(reactor, socket.AF_INET, (host, port))
+            return DirectEndpoint(reactor, socket.AF_INET, (host, port), buffer)
         return TCP4ClientEndpoint(reactor, host, port, timeout=_NEVER)
     if isIPv6Address(host):
         if direct:
-            return DirectEndpoint(reactor, socket.AF_INET6, _scoped(host, port))
+            return DirectEndpoint(reactor, socket.AF_INET6, _scoped(host, port), buffer)
         return TCP6ClientEndpoint(reactor, host, port, timeout=_NEVER)
     if direct:
-        return NamedEndpoint(reactor, host, port)
+        return NamedEndpoint(reactor, host, port, settings.addressTtl, buffer)
     return HostnameEndpoint(reactor, host, port, timeout=_LONG)
 
 
@@ -106,12 +107,23 @@ class NamedEndpoint:
     A host name and a port.
 
     :param reactor: provides ``IReactorPluggableNameResolver``.
+    :param addressTtl: seconds for which addresses are believed.
+    :param receiveBuffer: see :class:`~twisted_fcgi.backend.transports.DirectEndpoint`.
     """
 
-    def __init__(self, reactor: Any, host: str, port: int) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        host: str,
+        port: int,
+        addressTtl: float = ADDRESS_TTL,
+        receiveBuffer: int = 0,
+    ) -> None:
         self.reactor = reactor
         self._host = host
         self._port = port
+        self._addressTtl = addressTtl
+        self._receiveBuffer = receiveBuffer
         self._endpoints: list[IStreamClientEndpoint] = []
         self._believedUntil = 0.0
         self._lookup: list[Deferred[None]] = []
@@ -142,10 +154,12 @@ class NamedEndpoint:
 
     def endpointOf(self, address: Any) -> IStreamClientEndpoint:
         """The endpoint of one address."""
+        host, port = address.host, address.port
         if isinstance(address, IPv6Address):
-            name = _scoped(address.host, address.port)
-            return DirectEndpoint(self.reactor, socket.AF_INET6, name)
-        return DirectEndpoint(self.reactor, socket.AF_INET, (address.host, address.port))
+            family, name = socket.AF_INET6, _scoped(host, port)
+        else:
+            family, name = socket.AF_INET, (host, port)
+        return DirectEndpoint(self.reactor, family, name, self._receiveBuffer)
 
     def _lookUp(self) -> Deferred[None]:
         """One look-up for all who ask while it goes on."""
@@ -161,7 +175,7 @@ class NamedEndpoint:
         waiting, self._lookup = self._lookup, []
         if addresses:
             self._endpoints = [self.endpointOf(a) for a in _interleaved(addresses)]
-            self._believedUntil = self.reactor.seconds() + ADDRESS_TTL
+            self._believedUntil = self.reactor.seconds() + self._addressTtl
         for one in waiting:
             if addresses:
                 one.callback(None)

@@ -35,7 +35,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from errno import ECONNREFUSED, ENOENT
 from functools import partial
-from math import inf
+from math import ceil, inf
 from socket import MSG_PEEK, socket
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -195,12 +195,8 @@ class Member:
             chosen.close()
             chosen = self._pool.assign(stream, isSettled)
         if chosen is Decision.REFUSE:
-            self._figures["refused"] += 1
-            stream.ended(
-                AcquireTimedOut(
-                    f"{self.address}: {self.settings.maxQueue} requests (maxqueue) already wait"
-                )
-            )
+            queue = self.settings.maxQueue
+            self._refuse(stream, f"{self.address}: {queue} requests (maxqueue) already wait")
             return stream
         self._perform(chosen, timeout)
         if chosen is Decision.WAIT or chosen is Decision.REPLACE:
@@ -334,12 +330,8 @@ class Member:
             stream.limit = inf  # it has a place; what it waits for is a connect
             return
         self._pool.withdraw(stream)
-        self._figures["refused"] += 1
-        stream.ended(
-            AcquireTimedOut(
-                f"{self.address}: no free connection within {self.settings.acquire:g} s (acquire)"
-            )
-        )
+        seconds = self.settings.acquire
+        self._refuse(stream, f"{self.address}: no free connection within {seconds:g} s (acquire)")
 
     def takesOver(self, stream: Stream, error: RequestError) -> bool:
         """See :meth:`twisted_fcgi.backend.stream.StreamOwner.takesOver`."""
@@ -380,6 +372,12 @@ class Member:
             stream.ended(error)
         if connection.requests == self._maxRequests:
             connection.retire()
+
+    def _refuse(self, stream: Stream, reason: str) -> None:
+        self._figures["refused"] += 1
+        # The queue has been as long as that, at least; longer than a minute nobody waits.
+        wait = min(ceil(self.settings.acquire or 1), 60)
+        stream.ended(AcquireTimedOut(reason, wait))
 
     def _connect(self, timeout: float) -> None:
         settings = self.settings

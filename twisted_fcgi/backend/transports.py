@@ -324,13 +324,15 @@ class DirectEndpoint:
 
     :param family: such as ``socket.AF_UNIX``.
     :param name: the address as :meth:`socket.socket.connect` takes it.
+    :param receiveBuffer: bytes that the kernel holds; 0 for its own choice.
     """
 
-    def __init__(self, reactor: Any, family: int, name: Any) -> None:
+    def __init__(self, reactor: Any, family: int, name: Any, receiveBuffer: int = 0) -> None:
         self.reactor = reactor
         self.address: IAddress = _addressOf(family, name)
         self._family = family
         self._name = name
+        self._receiveBuffer = receiveBuffer
 
     def __repr__(self) -> str:
         return f"<DirectEndpoint {self.address}>"
@@ -343,6 +345,8 @@ class DirectEndpoint:
             return self._failed(error.errno or EMFILE)
         if not _NONBLOCK:
             skt.setblocking(False)
+        if self._receiveBuffer:
+            skt.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receiveBuffer)
         try:
             code = skt.connect_ex(self._name)
             if code == EINPROGRESS:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from twisted_fcgi.config.values import Warn, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.settings import Flush
+from twisted_fcgi.settings import Flush, MemberSettings, Multiplex
 
 __all__ = ["BALANCER", "LB_METHODS", "MEMBER", "Given", "Parameter", "readParameters"]
 
@@ -59,12 +59,21 @@ def _number(least: int, most: int | None = None, zero: object = 0) -> Callable[[
     return read
 
 
-def _size(word: Word, warn: Warn) -> Any:
-    """A buffer's size: 0 for the system's, else 512 or more."""
-    value = looseInteger(word, warn)
-    if value < 512 and value != 0:
-        raise word.error(f"{str(word)!r} is too small", "512 bytes or more, or 0")
-    return value
+def _size(zero: int) -> Callable[[Word, Warn], Any]:
+    """A buffer's size: 512 or more; ``zero`` is what 0 stands for."""
+
+    def read(word: Word, warn: Warn) -> Any:
+        value = looseInteger(word, warn)
+        if value < 512 and value != 0:
+            raise word.error(f"{str(word)!r} is too small", "512 bytes or more, or 0")
+        return value or zero
+
+    return read
+
+
+def _headSize(word: Word, warn: Warn) -> int:
+    """The size of a field, which is a part of the head."""
+    return max(MemberSettings.maxResponseHead, int(_number(0)(word, warn)))
 
 
 def _duration(unit: str, least: float) -> Callable[[Word, Warn], Any]:
@@ -138,10 +147,10 @@ def _loadFactor(word: Word, warn: Warn) -> int:
     return value
 
 
-def _addressTtl(word: Word, warn: Warn) -> float | None:
+def _addressTtl(word: Word, warn: Warn) -> float:
     """-1 or whole seconds."""
     if word == "-1":
-        return None
+        return math.inf
     seconds = strictDuration(word, "s")
     if seconds is None or seconds != int(seconds) or seconds > 2**31 - 1:
         raise word.error(f"{str(word)!r} is no number of seconds", "-1, or whole seconds")
@@ -210,11 +219,11 @@ MEMBER = _table(
               "Keep connections for further requests."),
     Parameter("disablereuse", "reuse", _offOn, "on, off", "on", "The opposite of enablereuse."),
     Parameter("min", "min", _number(0), "number", "0",
-              "Connections that are kept in any case; no effect yet."),
+              "Entries that httpd allocates ahead, which are no connections; no effect."),
     Parameter("max", "max", _number(0, zero=None), "number", "no limit",
               "Most connections at a time."),
     Parameter("smax", "smax", _number(0), "number", "max",
-              "Idle connections beyond these end after ttl."),
+              "Idle connections that are kept without a ttl; with one, all end after it."),
     Parameter("ttl", "ttl", _seconds("s", 1), "duration", "none",
               "How long an idle connection is kept."),
     Parameter("acquire", "acquire", _duration("ms", 0.001), "duration (ms)", "no limit",
@@ -225,7 +234,8 @@ MEMBER = _table(
               "How long a connection may take to come about."),
     Parameter("retry", "retry", _seconds("s", 0), "duration", "60",
               "How long a member in error state is left alone."),
-    Parameter("keepalive", "keepalive", _onOff, "on, off", "off", "TCP keep-alive; no effect yet."),
+    Parameter("keepalive", "keepalive", _onOff, "on, off", "off",
+              "TCP looks after connections that are silent."),
     Parameter("flushpackets", "flush", _oneOf(on=Flush.ON, off=Flush.OFF, auto=Flush.AUTO),
               "on, off, auto", "off", "When a part of a response is sent on."),
     Parameter("flushwait", "flushWait", _seconds("ms", 0, 1, 0.010), "duration (ms)", "10",
@@ -238,12 +248,31 @@ MEMBER = _table(
     Parameter("lbset", "lbset", _number(0, 99), "0 to 99", "0", "Lower sets are tried first."),
     Parameter("status", "status", _status, "letters", "",
               "D disabled, S stopped, I ignore errors, R spare, H standby, N drain, E error."),
-    Parameter("addressttl", "", _addressTtl, "seconds, -1", "-1",
-              "How long an address is remembered; no effect."),
-    Parameter("iobuffersize", "", _size, "bytes", "0", "No effect."),
-    Parameter("receivebuffersize", "", _size, "bytes", "0", "No effect."),
-    Parameter("responsefieldsize", "", _number(0), "bytes", "0", "Of HTTP; no effect."),
-    Parameter("ping", "", _duration("s", 0.001), "duration", "", "Of AJP and HTTP; no effect."),
+    Parameter("addressttl", "addressTtl", _addressTtl, "seconds, -1", "60",
+              "How long a name's address is remembered; -1 until a connect fails."),
+    Parameter("iobuffersize", "readSize", _size(65536), "bytes", "65536",
+              "Most bytes that are read at once."),
+    Parameter("receivebuffersize", "receiveBuffer", _size(0), "bytes", "0",
+              "The kernel's buffer of a TCP connection; 0 for its own choice."),
+    Parameter("responsefieldsize", "maxResponseHead", _headSize, "bytes", "65536",
+              "Most bytes of a response's head, if more than 65536."),
+    Parameter("ping", "", _duration("s", 0.001), "duration", "",
+              "Of AJP and HTTP; no effect: each idle connection is looked at before it is used."),
+    Parameter("keepaliverequests", "maxRequests", _number(0, zero=None), "number", "no limit",
+              "Extension: requests after which a connection is closed."),
+    Parameter("maxqueue", "maxQueue", _number(0), "number", "1024",
+              "Extension: requests that may wait for a free connection; one more is a 503."),
+    Parameter("patience", "patience", _seconds("s", 0, 60), "duration",
+              "3; 0 for a BalancerMember",
+              "Extension: how long connects are repeated to an application that went away."),
+    Parameter("multiplex", "multiplex", _oneOf(**{m.value: m for m in Multiplex}),
+              "auto, on, off", "off",
+              "Extension, with enablereuse: several requests at a time on a connection; auto if "
+              "the application says that it can, on unless it says that it can't."),
+    Parameter("maxstreams", "maxStreams", _number(1, 10000), "1 to 10000", "256",
+              "Extension, with multiplex: most requests at a time on a connection."),
+    Parameter("maxspool", "maxSpool", _number(0), "bytes", "268435456",
+              "Extension, with multiplex: held in files for clients that read slowly."),
     Parameter("flusher", "", _text(15), "text", "flush", "No effect."),
     Parameter("secret", "", _text(63), "text", "", "Of AJP; no effect."),
     Parameter("upgrade", "", _text(15), "text", "", "Of HTTP; no effect."),

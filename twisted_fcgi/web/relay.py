@@ -344,7 +344,10 @@ class Exchange:
             self._end()
             self._response.abort()
         else:
-            self._answer(Refusal(error.status))
+            refusal = Refusal(error.status)
+            if error.retryAfter:
+                refusal.fields.add(b"Retry-After", b"%d" % error.retryAfter)
+            self._answer(refusal)
 
     def _answer(self, refusal: Refusal) -> None:
         """Let somebody else make the page about an error."""

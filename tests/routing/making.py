@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from unittest import TestCase
 
 from twisted_fcgi.config import loads
@@ -13,7 +14,7 @@ from twisted_fcgi.message import Address, Request, Route
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import Settings
 
-__all__ = ["FILES", "makeRequest", "makeTree", "read", "routeOf"]
+__all__ = ["FILES", "makeFiles", "makeRequest", "makeTree", "read", "routeOf"]
 
 #: The files of a tree.
 FILES = (
@@ -51,6 +52,24 @@ def makeTree(test: TestCase) -> str:
             file.write(name)
     os.symlink("plain.txt", os.path.join(root, "link.txt"))
     os.symlink("loop", os.path.join(root, "loop"))
+    return root
+
+
+def makeFiles(test: TestCase, files: Mapping[str, str]) -> str:
+    """
+    Make files in a directory of their own.
+
+    :param test: at its end they are removed.
+    :param files: what is in each, by its path below the directory.
+    :returns: the directory's absolute path.
+    """
+    root = tempfile.mkdtemp()
+    test.addCleanup(shutil.rmtree, root)
+    for name, content in files.items():
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(content)
     return root
 
 

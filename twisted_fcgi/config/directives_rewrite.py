@@ -79,16 +79,18 @@ def rewriteOptions(scope: Scope, word: Word) -> None:
     Inherit, InheritBefore, InheritDown, InheritDownBefore, IgnoreInherit; AllowNoSlash,
     MergeBase, LegacyPrefixDocRoot, UnsafePrefixStat.
     """
-    option = word.lower()
     draft = drafted(scope)
     draft.options = draft.options or frozenset()
-    if option.startswith("maxredirects="):
-        scope.warn(word, "MaxRedirects is no option any more, LimitInternalRecursion is meant")
-    elif option not in _OPTIONS:
-        raise word.error(f"RewriteOptions: unknown option {str(word)!r}", "Inherit")
-    else:
+    for found in re.finditer(r"\S+", word):
+        part = word.part(found.start(), found.end())
+        option = part.lower()
+        if option.startswith("maxredirects="):
+            scope.warn(part, "MaxRedirects is no option any more, LimitInternalRecursion is meant")
+            continue
+        if option not in _OPTIONS:
+            raise part.error(f"RewriteOptions: unknown option {str(part)!r}", "Inherit")
         if option == "allowanyuri":
-            scope.warn(word, "a target that is no path is never rewritten here")
+            scope.warn(part, "a target that is no path is never rewritten here")
         draft.options |= {option}
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Forced", "Rewrites"]
 
+#: How deep look-aheads may lead, each by conditions of the one before (LimitInternalRecursion).
+MAX_AHEAD = 10
+
 #: The longest path of a file (APR_PATH_MAX).
 MAX_PATH = 4096
 
@@ -199,7 +202,9 @@ class Rewrites:
 
     def _ahead(self, look: Look, target: bytes, isFile: bool) -> tuple[Look, int] | None:
         """Look ahead for a condition (``ap_sub_req_lookup_uri``, ``ap_sub_req_lookup_file``)."""
-        if (look.main is not None and look.main.uri == look.uri) or not look.account.take():
+        if look.main is not None and look.main.uri == look.uri:
+            return None  # it asks about itself
+        if look.depth >= MAX_AHEAD or not look.account.take():
             return None
         path, mark, query = target.partition(b"?")
         inner = look.inner(b"", query if mark and not isFile else None, target)

@@ -15,7 +15,7 @@ from twisted_fcgi.cgi import params
 from twisted_fcgi.cgi.params import encodedVariables, variables
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
-from twisted_fcgi.settings import DirectorySettings, MemberSettings, VirtualHost
+from twisted_fcgi.settings import DirectorySettings, MemberSettings, Signature, VirtualHost
 from twisted_fcgi.wire import decodePairs
 
 HOST = VirtualHost(name="www.test", admin="admin@test", documentRoot="/srv/www")
@@ -124,6 +124,21 @@ class VariablesTests(SynchronousTestCase):
         ]:
             told = self.told(host=host, settings=settings)
             self.assertEqual((expected, b"81"), (told[b"SERVER_NAME"], told[b"SERVER_PORT"]))
+
+    def test_signature(self) -> None:
+        """SERVER_SIGNATURE names the program, the host and its port where ServerSignature is on."""
+        for form, expected in [
+            (Signature.OFF, b""),
+            (Signature.ON, b"<address>%b Server at www.test Port 80</address>\n"),
+            (
+                Signature.EMAIL,
+                b'<address>%b Server at <a href="mailto:admin@test">www.test</a> Port 80'
+                b"</address>\n",
+            ),
+        ]:
+            told = self.told(settings=DirectorySettings(signature=form))
+            software = told[b"SERVER_SOFTWARE"]
+            self.assertEqual(expected and expected % software, told[b"SERVER_SIGNATURE"])
 
     def test_pathInfo(self) -> None:
         """PATH_INFO and PATH_TRANSLATED are there when the path has such a part."""

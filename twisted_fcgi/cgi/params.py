@@ -35,7 +35,7 @@ from twisted_fcgi import __version__
 from twisted_fcgi.cgi.overrides import override
 from twisted_fcgi.cgi.paths import scriptFilename, scriptName
 from twisted_fcgi.message import Address, Authority, Request, Route
-from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.settings import MemberSettings, Signature
 from twisted_fcgi.wire import Pair, decodePairs, encodePairs
 
 __all__ = ["encodedVariables", "variables"]
@@ -210,10 +210,11 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
     authority = route.authority
     assert authority is not None
     canonical, physical = route.directory.canonicalName, route.directory.physicalPort
-    kept = authority.kept.get((canonical, physical))
+    signature = route.directory.signature
+    kept = authority.kept.get((canonical, physical, signature))
     if kept is None:
-        table = _serverVariables(authority, bool(canonical), bool(physical))
-        kept = authority.kept[canonical, physical] = table, encodePairs(table.items())
+        table = _serverVariables(authority, bool(canonical), bool(physical), signature)
+        kept = authority.kept[canonical, physical, signature] = table, encodePairs(table.items())
     server, encoded = kept
     own = [
         (b"REQUEST_URI", route.uri if route.directory.currentUri else target),
@@ -245,23 +246,35 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
     )
 
 
+def _signed(signature: Signature | None, name: str, admin: str, port: int) -> bytes:
+    """SERVER_SIGNATURE (``ap_psignature``)."""
+    if signature in (None, Signature.OFF):
+        return b""
+    if signature is Signature.EMAIL:
+        address = admin if "://" in admin else f"mailto:{admin}"
+        name = f'<a href="{html.escape(address)}">{name}</a>'
+    text = f"<address>{_SOFTWARE.decode()} Server at {name} Port {port}</address>\n"
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _fieldOf(variable: bytes) -> bytes:
     """The field that could become a variable."""
     return variable.removeprefix(b"HTTP_").replace(b"_", b"-").lower()
 
 
 def _serverVariables(
-    authority: Authority, canonical: bool, physical: bool
+    authority: Authority, canonical: bool, physical: bool, signature: Signature | None
 ) -> dict[bytes, bytes]:
     """What is the same for all requests that reach a host by the same name."""
     host = authority.host
     name = html.escape(authority.name(canonical).decode("latin-1"))
+    port = authority.portNumber(canonical, physical)
     table = {
         b"GATEWAY_INTERFACE": b"CGI/1.1",
         b"SERVER_SOFTWARE": _SOFTWARE,
-        b"SERVER_SIGNATURE": b"",
+        b"SERVER_SIGNATURE": _signed(signature, name, host.admin, port),
         b"SERVER_NAME": name.encode("latin-1"),
-        b"SERVER_PORT": b"%d" % authority.portNumber(canonical, physical),
+        b"SERVER_PORT": b"%d" % port,
         b"SERVER_ADDR": authority.server.host,
         b"SERVER_ADMIN": host.admin.encode("utf-8", "surrogateescape"),
         b"CONTEXT_PREFIX": b"",

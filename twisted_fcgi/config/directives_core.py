@@ -10,7 +10,7 @@ from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.values import addressPort, isEndpoint, looseInteger
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.pcre import hasWildcards
-from twisted_fcgi.settings import EncodedSlashes, Listener
+from twisted_fcgi.settings import EncodedSlashes, Listener, Signature
 
 __all__ = ["mpm", "rows"]
 
@@ -198,6 +198,23 @@ def useCanonicalName(scope: Scope, word: Word) -> None:
 
 
 @rows.directive(
+    "ServerSignature",
+    Shape.TAKE1,
+    Context.ANYWHERE,
+    syntax="On|Off|EMail",
+    default="Off",
+    example="ServerSignature EMail",
+    override=Override.ANY,
+)
+def serverSignature(scope: Scope, word: Word) -> None:
+    """What SERVER_SIGNATURE tells the application; our own pages have no signature."""
+    forms = {form.value.lower(): form for form in Signature}
+    if word.lower() not in forms:
+        raise word.error("ServerSignature must be On, Off or EMail")
+    scope.section.values["signature"] = forms[word.lower()]
+
+
+@rows.directive(
     "TraceEnable",
     Shape.TAKE1,
     Context.SERVER,
@@ -298,7 +315,6 @@ rows.ignore(
     "it concerns httpd's own process",
 )
 rows.ignore("EnableMMAP EnableSendfile", "it concerns httpd's own process", Override.FILE_INFO)
-rows.ignore("ServerSignature", "it concerns httpd's own process", Override.ANY)
 
 mpm = Rows("mpm")
 mpm.ignore(

@@ -30,6 +30,7 @@ from twisted_fcgi.settings.directory import (
     ProxyMapping,
     Section,
     SectionKind,
+    Signature,
 )
 from twisted_fcgi.settings.fields import FieldAction, FieldChange, FieldTable
 from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSettings, Multiplex
@@ -79,6 +80,7 @@ __all__ = [
     "Section",
     "SectionKind",
     "Settings",
+    "Signature",
     "VariableChange",
     "VariableCondition",
     "VariableExpression",

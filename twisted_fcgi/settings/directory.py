@@ -37,6 +37,7 @@ __all__ = [
     "ProxyMapping",
     "Section",
     "SectionKind",
+    "Signature",
 ]
 
 
@@ -69,6 +70,14 @@ class BackendType(enum.Enum):
 
     FPM = "FPM"
     GENERIC = "GENERIC"
+
+
+class Signature(enum.Enum):
+    """``ServerSignature``: what SERVER_SIGNATURE says."""
+
+    OFF = "Off"
+    ON = "On"
+    EMAIL = "EMail"
 
 
 class EncodedSlashes(enum.Enum):
@@ -135,6 +144,7 @@ class DirectorySettings:
     :ivar canonicalName: UseCanonicalName.
     :ivar errorDocuments: ErrorDocument, by status.
     :ivar interpolates: ProxyPassInterpolateEnv.
+    :ivar signature: ServerSignature.
     :ivar overridesErrors: ProxyErrorOverride.
     :ivar overriddenStatuses: the statuses that it names; ``None`` for all errors.
     :ivar alias: an Alias without a path, inside a ``<Location>``.
@@ -191,6 +201,7 @@ class DirectorySettings:
     canonicalName: bool | None = None
     errorDocuments: dict[int, ErrorDocument] | None = _merged(_over)
     interpolates: bool | None = None
+    signature: Signature | None = None
     overridesErrors: bool | None = None
     overriddenStatuses: frozenset[int] | None = _merged(frozenset.union)
     alias: Alias | None = None

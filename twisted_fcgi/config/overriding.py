@@ -129,3 +129,5 @@ def _ofSettings(settings: DirectorySettings) -> Iterator[MemberSettings]:
         for row in settings.extensions.rows.values():
             if row.member is not None:
                 yield row.member
+    for branch in settings.branches or ():
+        yield from _ofSettings(branch.settings)

@@ -107,7 +107,7 @@ class RequestContext:
         if name == b"REQUEST_STATUS":
             return b"%d" % (self.head.status if self.head is not None else 200)
         if name == b"CONTENT_TYPE":
-            return self.responseHeader(b"content-type")
+            return self.responseHeader(b"content-type") or b""
         if name == b"IS_SUBREQ":
             return b"true" if state.isLookup else b"false"
         if name == b"LAST_MODIFIED":  # httpd only knows it when it sends the file

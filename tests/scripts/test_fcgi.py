@@ -63,6 +63,16 @@ class CheckTests(SynchronousTestCase):
         for text in ("ProxyVia", ":2:9: '10x' is read as 10", "spoken to app.example:9000"):
             self.assertIn(text, err)
 
+    def test_htaccess(self) -> None:
+        """With --htaccess a file is held to what a .htaccess may say."""
+        self.good.write_text("SetEnv A 1\nSetHandler proxy:unix:/any|fcgi://localhost\n")
+        self.assertEqual(0, run("check", "--htaccess", self.good)[0])
+        self.good.write_text("ProxyPass / fcgi://127.0.0.1:9000/\n")
+        status, out, err = run("check", "--htaccess", self.good, self.good.parent / "missing")
+        self.assertEqual(1, status)
+        self.assertIn(f"{self.good}:1:1: ProxyPass is not allowed here", err)
+        self.assertIn("missing: No such file or directory", err)
+
     def test_define(self) -> None:
         """--define is what <IfDefine> asks for."""
         self.good.write_text("<IfDefine WRONG>\nNonsense\n</IfDefine>\n")

@@ -23,8 +23,8 @@ All mistakes of all files are collected; nothing is built when there is one.
 
 from __future__ import annotations
 
-from twisted_fcgi.config.build import load, loads
+from twisted_fcgi.config.build import checkAccessFile, load, loads
 from twisted_fcgi.config.hazards import hazards
 from twisted_fcgi.config.manual import reference
 
-__all__ = ["hazards", "load", "loads", "reference"]
+__all__ = ["checkAccessFile", "hazards", "load", "loads", "reference"]

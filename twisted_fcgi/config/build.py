@@ -9,13 +9,13 @@ from functools import partial
 from twisted_fcgi.config.directives import REGISTRY
 from twisted_fcgi.config.drafts import ConfigurationDraft
 from twisted_fcgi.config.htaccess import AccessFileReader
-from twisted_fcgi.config.source import decode
+from twisted_fcgi.config.source import decode, encode
 from twisted_fcgi.config.tree import TreeReader
 from twisted_fcgi.config.walk import Walk
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
-from twisted_fcgi.settings import Settings
+from twisted_fcgi.settings import AllowOverride, Override, Settings
 
-__all__ = ["load", "loads"]
+__all__ = ["checkAccessFile", "load", "loads"]
 
 
 def load(path: str, defines: Iterable[str] = ()) -> Settings:
@@ -68,6 +68,26 @@ def loads(
         raise ConfigurationErrors(draft.errors)
     defined = {name: reader.variables.get(name) for name in reader.defines}
     return draft.finish(partial(AccessFileReader, draft=draft, defines=defined))
+
+
+def checkAccessFile(path: str, defines: Iterable[str] = ()) -> tuple[str, ...]:
+    """
+    Read a ``.htaccess`` as where AllowOverride and AllowOverrideProxy let it say anything.
+
+    :param defines: as of :func:`load`.
+    :returns: notices.
+    :raises ConfigurationErrors: with everything that is wrong.
+    """
+    directory = os.path.dirname(os.path.abspath(path))
+    everything = 'AllowOverrideProxy Any\n<Directory "/">\n    AllowOverride All\n</Directory>\n'
+    host = loads(everything, defines=defines, serverRoot=directory).main
+    assert host.readAccessFile is not None
+    try:
+        text = _readFile(path)
+    except OSError as error:
+        raise ConfigurationErrors([ConfigurationError(f"{path}: {error.strerror}")]) from None
+    allow = AllowOverride(Override.ANY)
+    return host.readAccessFile(host, text, path, encode(directory), allow)[1]
 
 
 def _readFile(path: str) -> str:

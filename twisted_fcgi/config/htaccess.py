@@ -75,12 +75,16 @@ class AccessFileReader:
         """
         if text.count("\n") > MAX_LINES:
             raise ConfigurationErrors(
-                [ConfigurationError(f"there are more than {MAX_LINES} lines", name, MAX_LINES + 1)]
+                [
+                    ConfigurationError(
+                        f"there are more than {MAX_LINES} lines", name, MAX_LINES + 1, 1
+                    )
+                ]
             )
         try:
             return self._read(text, name, directory, Overriding(host, allow, directives))
         except RecursionError:
-            error = ConfigurationError("sections or an expression are nested too deep", name, 1)
+            error = ConfigurationError("sections or an expression are nested too deep", name, 1, 1)
             raise ConfigurationErrors([error]) from None
 
     def _read(
@@ -112,7 +116,7 @@ class AccessFileReader:
             while len(made) > self._most:
                 made.popitem()
             raise ConfigurationErrors(
-                [ConfigurationError(f"more than {MAX_APPLICATIONS} applications' URLs", name, 1)]
+                [ConfigurationError(f"more than {MAX_APPLICATIONS} applications' URLs", name, 1, 1)]
             )
         return finished, tuple(draft.notices)
 

@@ -33,10 +33,10 @@ def check(options: argparse.Namespace) -> int:
     refused = 0
     for path in paths:
         try:
-            settings = config.load(path, options.define)
+            notices = (config.checkAccessFile if options.htaccess else _check)(path, options.define)
             verdict = "accepted"
             if options.list is None:
-                for notice in (*settings.notices, *config.hazards(settings)):
+                for notice in notices:
                     print(notice, file=sys.stderr)
         except ConfigurationErrors as errors:
             verdict = "refused"
@@ -45,6 +45,11 @@ def check(options: argparse.Namespace) -> int:
                 print(errors, file=sys.stderr)
         print(verdict if options.list is not None else f"{path}: {verdict}")
     return 1 if refused else 0
+
+
+def _check(path: str, defines: Sequence[str]) -> tuple[str, ...]:
+    settings = config.load(path, defines)
+    return (*settings.notices, *config.hazards(settings))
 
 
 def _lines(path: str) -> list[str]:
@@ -56,6 +61,11 @@ def _lines(path: str) -> list[str]:
 
 def _addCheck(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="*", default=[], metavar="FILE")
+    parser.add_argument(
+        "--htaccess",
+        action="store_true",
+        help="the files are .htaccess files; whatever one may ever say is allowed",
+    )
     parser.add_argument(
         "--list",
         type=_lines,

@@ -23,6 +23,7 @@ from twisted_fcgi.scripts.scriptfile import Asked, ScriptFile, findScript, hints
 from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
 from twisted_fcgi.web.attempts import BalancedAttempts
+from twisted_fcgi.web.errorpage import errorDocument
 
 __all__ = ["Answer", "Line", "Lines", "Member", "Report", "Told", "makeReport"]
 
@@ -209,6 +210,7 @@ class _Reporter:
         else:
             self._answer()
         report.hints += [*answerHints(explained), *hostHints(settings, explained)]
+        report.hints += [Hint(f"The log says: {complaint}.") for complaint in route.complaints]
 
     def _host(self, several: bool) -> Line | None:
         explained = self._explained
@@ -249,7 +251,21 @@ class _Reporter:
         if place:
             answer.line = self._lines.line(place)
         if explained.document is not None:
-            answer.document = self._lines.line(explained.document.place)
+            answer.document = self._lines.line(explained.document.place, self._errorPage(status))
+
+    def _errorPage(self, status: int) -> str:
+        """What an ErrorDocument that is a local path leads to."""
+        route = self._route
+        document = errorDocument(self._request, route, status)
+        if document is None or not document.url.startswith(b"/"):
+            return ""
+        told = {**route.environment, b"REQUEST_METHOD": self._request.method}
+        page = self._router.redirected(self._request, route, status, document.url, told)
+        if page.kind == RouteKind.FASTCGI:
+            return f"{page.balancer or page.members[0].address} is asked for it"
+        if page.kind == RouteKind.STATIC:
+            return f"the file {_text(page.filename)}"
+        return f"which fails itself, with {page.status}: {page.reason}"
 
     # What an application is asked.
 

@@ -129,7 +129,7 @@ def render(report: Report, folder: str = "", bold: bool = False) -> str:
     :param folder: what files are named without.
     :param bold: whether headings are.
     """
-    return "\n".join(_Page(report, folder, bold).lines()) + "\n"
+    return "\n".join(_Page(report, folder, bold).lines()).rstrip() + "\n"
 
 
 class _Page:

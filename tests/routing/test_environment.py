@@ -6,9 +6,9 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.routing.making import makeRequest, read
+from tests.routing.making import makeRequest, read, routeOf
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.message import Authority, Request, Route
 from twisted_fcgi.routing.environment import (
     MAX_SUBSTITUTED,
     Conditions,
@@ -138,3 +138,46 @@ class SubstituteTests(SynchronousTestCase):
         with self.assertRaises(RequestError) as caught:
             self.substituted(b"$0" * 9, rb".*", b"x" * (MAX_SUBSTITUTED // 8))
         self.assertEqual(500, caught.exception.status)
+
+
+class ExpressionTests(SynchronousTestCase):
+    """SetEnvIfExpr."""
+
+    route: Route
+
+    def environment(self, text: str, target: str = "/x?a=b") -> dict[bytes, bytes]:
+        self.route = routeOf(f'ProxyPass "/" "fcgi://127.0.0.1:9000/"\n{text}', target)
+        return self.route.environment
+
+    def test_groups(self) -> None:
+        """$0 to $9 are what the last expression with groups matched; what it has not is empty."""
+        found = self.environment('SetEnvIfExpr "%{QUERY_STRING} =~ /(.)=(.)/" A=[$2$1$0$3] B')
+        self.assertEqual({b"A": b"[baa=b]", b"B": b"1"}, found)
+
+    def test_noMatch(self) -> None:
+        """Where nothing was matched the value is text."""
+        found = self.environment(
+            'SetEnvIfExpr true A=$1\nSetEnvIfExpr "! %{QUERY_STRING} =~ /(z)/" B=$1'
+        )
+        self.assertEqual({b"A": b"$1", b"B": b"$1"}, found)
+
+    def test_order(self) -> None:
+        """It runs among the SetEnvIf lines: each sees what those before it did."""
+        found = self.environment(
+            "SetEnvIf Request_URI . A=1\nSetEnvIfExpr \"reqenv('A') == '1'\" B !A\n"
+            "SetEnvIf B 1 C\nSetEnvIfExpr \"reqenv('A') == '1'\" D"
+        )
+        self.assertEqual({b"B": b"1", b"C": b"1"}, found)
+
+    def test_sees(self) -> None:
+        """Outside of sections it sees no file yet; inside it does."""
+        found = self.environment(
+            'SetEnvIfExpr "-z %{REQUEST_FILENAME}" A\n<Location />\n'
+            'SetEnvIfExpr "%{REQUEST_FILENAME} =~ m#/(x)$#" B=$1\n</Location>'
+        )
+        self.assertEqual({b"A": b"1", b"B": b"x"}, found)
+
+    def test_failure(self) -> None:
+        """One that can't be evaluated does nothing, and the log hears of it."""
+        self.assertEqual({}, self.environment("SetEnvIfExpr \"file('/nonexistent') == ''\" A"))
+        self.assertEqual(1, len(self.route.complaints))

@@ -14,7 +14,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr import EvaluationError, RequestContext
 from twisted_fcgi.settings import AccessSettings, Methods, Requirement, Requirements
 
-__all__ = ["Decision", "admit", "decide", "effective"]
+__all__ = ["Decision", "admit", "blamed", "decide", "effective"]
 
 
 class Decision(enum.Enum):
@@ -67,6 +67,26 @@ def _together(block: Requirements, context: RequestContext) -> Decision:
         if together is Decision.NEUTRAL or (decision is Decision.UNKNOWN and together is weak):
             together = decision
     return together
+
+
+def blamed(required: Requirement | Requirements, context: RequestContext) -> list[Requirement]:
+    """
+    The lines because of which a block is not granted: of several that all have to hold
+    the first, else all of them.
+
+    :raises EvaluationError: when an expression can't be evaluated.
+    """
+    if isinstance(required, Requirement):
+        return [required]
+    found: list[Requirement] = []
+    for member in required.members:
+        decision = decide(member, context, required.all)
+        # Of <RequireNone>, those that hold are to blame.
+        if (decision is Decision.GRANTED) is required.negated:
+            found += blamed(member, context)
+            if found and required.all:
+                break
+    return found
 
 
 def effective(access: AccessSettings | None) -> Requirements | None:

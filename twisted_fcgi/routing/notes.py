@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from twisted_fcgi.settings import VariableChange
+from twisted_fcgi.expr import EvaluationError, RequestContext
+from twisted_fcgi.routing.access import blamed
+from twisted_fcgi.settings import Requirements, VariableChange
 
 if TYPE_CHECKING:
     from twisted_fcgi.routing.site import Look
@@ -69,6 +71,16 @@ class Notes:
             self.refused = place
         else:
             self.moved(place, before, location)
+
+    def denied(self, required: Requirements, context: RequestContext) -> None:
+        """Note which lines do not hold."""
+        try:
+            lines = blamed(required, context)
+        except EvaluationError:
+            return  # which is what the refusal says
+        for line in lines:
+            self.step(line.place, "refuses it")
+        self.refused = next((line.place for line in lines), "")
 
     def variable(self, name: bytes, value: bytes, place: str) -> None:
         """Note that a line set a variable."""

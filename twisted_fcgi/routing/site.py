@@ -570,7 +570,7 @@ class Site:
                 admit(rules.access, context, look.filename or look.uri)
             except RequestError:
                 if look.notes is not None:
-                    look.notes.refused = (rules.settings.places or {}).get("access", "")
+                    look.notes.denied(rules.access, context)
                 raise
             look.varies(context)
         return rules

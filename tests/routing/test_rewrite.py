@@ -310,6 +310,41 @@ class InheritanceTests(TestCase):
         self.assertEqual(404, self.ask(rule, "RewriteOptions IgnoreInherit"))
         self.assertEqual(404, self.ask(rule, "RewriteEngine Off"))
 
+    def test_sections(self) -> None:
+        """Options outside of sections have no part in what sections inherit from each other."""
+        root = makeFiles(self, {"a/b/c": ""})
+        text = (
+            f"DocumentRoot {root}\nRewriteEngine On\nRewriteOptions %s\n"
+            f"<Directory {root}/a>\n%s\nRewriteRule . - [G]\n</Directory>\n"
+            f"<Directory {root}/a/b>\nRewriteRule ^nothing - [F]\n</Directory>"
+        )
+        for outside, inside, status in (
+            ("InheritDown", "", 0),
+            ("MergeBase", "RewriteOptions InheritDown", 410),
+            ("MergeBase", "RewriteOptions InheritDownBefore", 410),
+        ):
+            with self.subTest(outside + inside):
+                self.assertEqual(status, routeOf(text % (outside, inside), "/a/b/c").status)
+
+    def test_ownUrl(self) -> None:
+        """A URL of the host itself is a path of it, with its ServerName's port alone."""
+        rule = "RewriteEngine On\nRewriteRule ^/x$ http://%s/gone\nRewriteRule ^/gone$ - [G]"
+        for name, status in (
+            ("www.test:8080", 410),
+            ("WWW.test:8080", 410),
+            ("a.example.test:8080", 410),
+            ("192.0.2.7", 410),
+            ("192.0.2.7:8081", 302),
+            ("www.test", 302),
+            ("other.test:8080", 302),
+        ):
+            with self.subTest(name):
+                text = (
+                    "<VirtualHost 192.0.2.7:80 127.0.0.1>\nServerName www.test:8080\n"
+                    f"ServerAlias *.example.test\n{rule % name}\n</VirtualHost>"
+                )
+                self.assertEqual(status, Router(read(text)).route(makeRequest("/x")).status)
+
     def test_mapRefused(self) -> None:
         """A map that another program would be asked for is refused with the reason."""
         with self.assertRaisesRegex(ConfigurationErrors, "prg: is not supported, because"):

@@ -148,7 +148,8 @@ class Rewriter:
     ) -> None:
         self.directory = rewriting.directory
         self.base = rewriting.base
-        self.options = rewriting.options or frozenset()
+        options = rewriting.around if rewriting.options is None else rewriting.options
+        self.options = options or frozenset()
         self.limit = limit
         self._spell = spell
         self._root = root

@@ -22,7 +22,13 @@ from twisted_fcgi.routing.aliases import constructUrl
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.expansion import Escape, Expansion, variable
 from twisted_fcgi.routing.mapping import Destination
-from twisted_fcgi.settings import DirectorySettings, RewriteCondition, RewriteMap, RewriteRule
+from twisted_fcgi.settings import (
+    DirectorySettings,
+    RewriteCondition,
+    RewriteMap,
+    RewriteRule,
+    VirtualHost,
+)
 
 __all__ = ["ESCAPED", "UNCHANGED", "UNESCAPED", "Ahead", "Rule", "Run", "absolute"]
 
@@ -466,12 +472,25 @@ class Run:
             return
         default = 443 if scheme == b"https" else 80
         port = default if match[3] is None else _integer(match[3])
-        if port == (authority.host.port or 0) and _isNamed(authority, match[2].lower()):
+        if _isNamed(authority.host, match[2].lower(), port):
             self.filename = match[4] or b"/"
             self.reduced = True
 
 
-def _isNamed(authority: Authority, name: bytes) -> bool:
-    """Whether a name is one of a host's."""
-    names = (authority.host.name, *authority.host.aliases)
-    return name in (given.lower().encode("utf-8", "surrogateescape") for given in names)
+def _isNamed(host: VirtualHost, name: bytes, port: int) -> bool:
+    """Whether a name and port are a host's (``ap_matches_request_vhost``)."""
+    for address in host.addresses:
+        given, colon, number = address.lower().rpartition(":")
+        if not colon or number.endswith("]"):
+            given, number = address.lower(), "*"
+        if given.encode("utf-8", "surrogateescape") == name and number in ("*", str(port)):
+            return True
+    if port != (host.port or 0):
+        return False
+    for alias in (host.name, *host.aliases):
+        text = alias.lower().encode("utf-8", "surrogateescape")
+        # Both signs stand for dots too (ap_strcasecmp_match).
+        pattern = re.escape(text).replace(rb"\*", b".*").replace(rb"\?", b".")
+        if text == name or re.fullmatch(pattern, name, re.S):
+            return True
+    return False

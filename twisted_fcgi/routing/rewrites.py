@@ -20,6 +20,7 @@ from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import locate
 from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.rewrite import Outcome, Rewriter, Rewritten
+from twisted_fcgi.routing.types import described
 from twisted_fcgi.settings import ProxyMapping, Rewriting
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ class Rewrites:
         """
         if look.ended:
             return False
+        settings = look.directory
+        if settings.followsLinks is False and not settings.followsOwnLinks:
+            raise RequestError("RewriteRule needs Options FollowSymLinks", 403)
         if look.mapped is not None:
             look.filename = b"proxy:" + look.mapped.url
         made = rewriter.rewriteFile(look.request, look, partial(self._ahead, look))
@@ -158,6 +162,9 @@ class Rewrites:
 
     def force(self, look: Look, forced: Forced) -> None:
         """Make what rules say of a file hold."""
+        if forced.mimeType:
+            told = described(look, self._host.types)
+            look.described = told._replace(type=forced.mimeType)
         if forced.handler:
             look.handler, look.destination = forced.handler, None
             if forced.handler.startswith(b"proxy:"):

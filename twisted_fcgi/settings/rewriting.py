@@ -114,6 +114,9 @@ class Rewriting:
     :ivar directory: the path of the section, with a slash at its end; ``None`` outside of
         sections, where ``rules`` are those of the server and not kept here.
     :ivar maps: RewriteMap, of a server.
+    :ivar around: of a section, the options outside of all: they hold where no section says
+        any, but have no part in what sections inherit from each other, since httpd merges
+        sections first and lays them over the server then.
     """
 
     enabled: bool | None = None
@@ -122,6 +125,7 @@ class Rewriting:
     directory: bytes | None = None
     rules: tuple[RewriteRule, ...] = ()
     maps: Mapping[bytes, RewriteMap] = field(default_factory=dict)
+    around: frozenset[str] | None = None
 
     def merged(self, over: Rewriting) -> Rewriting:
         """
@@ -129,7 +133,8 @@ class Rewriting:
 
         Rules are not inherited unless an option says so (``config_perdir_merge``).
         """
-        options = self.options if over.options is None else over.options
+        outermost = self.directory is None and over.directory is not None
+        options = self.options if over.options is None and not outermost else over.options
         own, inherited = options or frozenset(), self.options or frozenset()
         down = "ignoreinherit" not in own
         rules, maps = over.rules, over.maps
@@ -144,4 +149,5 @@ class Rewriting:
             base=self.base if over.base is None and "mergebase" in own else over.base,
             rules=rules,
             maps=maps,
+            around=self.options if outermost else self.around,
         )

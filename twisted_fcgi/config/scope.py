@@ -19,6 +19,8 @@ from twisted_fcgi.errors import ConfigurationError
 
 __all__ = ["Scope"]
 
+_REFUSED = "such requests get a 500"
+
 
 @dataclass(eq=False)
 class Scope:
@@ -115,11 +117,13 @@ class Scope:
                 balancer = balancerName(url)
             else:
                 target = self.target(url)
+                if target.scheme != "fcgi":
+                    self.warn(url, f"{target.scheme}:// is not spoken here, {_REFUSED}")
             if overriding is not None:
                 overriding.checkProxy(url, target, balancer)
         except ConfigurationError as error:
             if overriding is not None:
                 raise
             # httpd reads it when a request comes, and answers with an error
-            self.warn(url, f"{error.message}, such requests get a 500")
+            self.warn(url, f"{error.message}, {_REFUSED}")
         return target, balancer

@@ -18,7 +18,7 @@ from twisted_fcgi.backend.member import Member
 from twisted_fcgi.backend.protocol import FastCGIClientProtocol
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.interfaces import IBody, IBodyConsumer, IStream, IStreamReceiver
-from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.settings import MemberSettings, Multiplex
 from twisted_fcgi.wire import (
     Abort,
     ApplicationConnection,
@@ -158,6 +158,11 @@ class Transport(StringTransport):
         self.writes: list[bytes] = []
         self.lost = False
         self.handle = Handle()
+        self.keepAlive = False
+        self.bufferSize = 65536
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self.keepAlive = enabled
 
     def getHandle(self) -> Handle:
         return self.handle
@@ -307,11 +312,11 @@ class MemoryEndpoint:
 class Site:
     """A member with an endpoint in memory, and what opens requests at it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, clock: Clock | None = None, **settings: Any) -> None:
         settings.setdefault("url", "fcgi://app")
         settings.setdefault("host", "app")
         settings.setdefault("patience", 0.0)
-        self.clock = Clock()
+        self.clock = Clock() if clock is None else clock
         self.endpoint = MemoryEndpoint()
         self.member = Member(MemberSettings(**settings), self.clock, self.endpoint)
 
@@ -321,3 +326,126 @@ class Site:
         receiver = Receiver(then)
         receiver.stream = self.member.open(params, body, receiver, **how)
         return receiver
+
+
+def params(mark: bytes, method: bytes = b"GET") -> Any:
+    """A request with a mark of its own."""
+    return ((b"REQUEST_METHOD", method), (b"REQUEST_URI", mark))
+
+
+class Peer:
+    """
+    An application's end of a connection with several requests, each of which has a mark.
+
+    :ivar ids: of the requests that were begun and not ended, by mark.
+    :ivar stdin: what came of their bodies.
+    :ivar aborted: the marks of those that were aborted and not ended.
+    :ivar seen: the names of all events.
+    """
+
+    def __init__(self, connection: FastCGIClientProtocol) -> None:
+        self.connection = connection
+        self.transport: Transport = connection.transport
+        self.wire = ApplicationConnection(maxStreams=1000)
+        self.ids: dict[str, int] = {}
+        self.stdin: dict[str, bytes] = {}
+        self.aborted: list[str] = []
+        self.seen: list[str] = []
+
+    @property
+    def marks(self) -> list[str]:
+        """The requests that wait for an answer, in the order in which they came."""
+        return list(self.ids)
+
+    def read(self) -> Peer:
+        """Take what was written since the last time."""
+        data = self.transport.value()
+        self.transport.clear()
+        for event in self.wire.receive(data):
+            self.seen.append(type(event).__name__)
+            marks = {requestId: mark for mark, requestId in self.ids.items()}
+            if isinstance(event, Params):
+                mark = dict(event.pairs)[b"REQUEST_URI"].decode()
+                self.ids[mark] = event.requestId
+                self.stdin[mark] = b""
+            elif isinstance(event, Stdin):
+                self.stdin[marks[event.requestId]] += event.data
+            elif isinstance(event, Abort):
+                self.aborted.append(marks[event.requestId])
+        return self
+
+    def answer(
+        self, mark: str, data: bytes = b"", end: bool = True, status: int = 0, size: int = 65536
+    ) -> None:
+        """Send a part of an answer, or the last one."""
+        self.read().send(self.bytesOf(mark, data, end, status), size)
+
+    def bytesOf(self, mark: str, data: bytes, end: bool = True, status: int = 0) -> bytes:
+        """A part of an answer."""
+        requestId = self.ids[mark]
+        pieces = self.wire.stdout(requestId, data) if data else []
+        if end:
+            pieces.append(self.wire.end(requestId, 0, status))
+            del self.ids[mark]
+            if mark in self.aborted:
+                self.aborted.remove(mark)
+        return b"".join(pieces)
+
+    def values(self, multiplexes: bytes) -> None:
+        """Answer GET_VALUES."""
+        self.send(self.wire.values({b"FCGI_MPXS_CONNS": multiplexes}))
+
+    def send(self, data: bytes, size: int = 65536) -> None:
+        """Send bytes, whatever they are, in parts of a size."""
+        for at in range(0, len(data), size):
+            if not self.transport.lost:
+                self.connection.dataReceived(data[at : at + size])
+
+    def close(self, clean: bool = True) -> None:
+        """End the connection; also what the transport does once it was asked to."""
+        if not self.transport.lost:
+            self.transport.lost = True
+            self.transport.connected = False
+            why = ConnectionDone() if clean else ConnectionLost()
+            self.connection.connectionLost(Failure(why))
+
+    @property
+    def closed(self) -> bool:
+        """Whether our side has closed the connection, or asked for that."""
+        return self.transport.disconnecting or self.transport.lost
+
+
+class SharedSite(Site):
+    """
+    A member whose application multiplexes.
+
+    :param known: whether it has said so already, and one connection is idle.
+    :param values: what else it said.
+    :ivar peers: what was connected to for requests, in that order.
+    """
+
+    def __init__(
+        self, known: bool = True, values: dict[bytes, bytes] | None = None, **settings: Any
+    ) -> None:
+        settings.setdefault("reuse", True)
+        settings.setdefault("multiplex", Multiplex.AUTO)
+        super().__init__(**settings)
+        self.peers: list[Peer] = []
+        if known:
+            self.open(params(b"first"))
+            asked, first = self.accept(), self.accept()
+            self.peers.remove(asked)
+            answer = {b"FCGI_MPXS_CONNS": b"1", **(values or {})}
+            asked.read().send(asked.wire.values(answer))
+            asked.close()
+            first.read().answer("first")
+
+    def accept(self) -> Peer:
+        """The oldest attempt succeeds."""
+        factory, attempt = self.endpoint.attempts.pop(0)
+        connection = factory.buildProtocol(None)
+        connection.makeConnection(Transport())
+        peer = Peer(connection)
+        self.peers.append(peer)
+        attempt.callback(connection)
+        return peer

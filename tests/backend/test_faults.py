@@ -18,14 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.internet.error import ConnectionRefusedError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.backend.doubles import Application, MemoryBody, Receiver, Site
+from tests.backend.doubles import Application, MemoryBody, Receiver, Site, params
 from twisted_fcgi.errors import LocalProtocolError
 
 __all__ = ["EveryByteTests", "FaultsTests"]
-
-
-def params(mark: bytes, method: bytes = b"GET") -> Any:
-    return ((b"REQUEST_METHOD", method), (b"REQUEST_URI", mark))
 
 
 def answerOf(application: Application) -> bytes:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.backend.doubles import GET, POST, MemoryBody, Receiver, Site
+from twisted_fcgi.backend import member
 from twisted_fcgi.backend.attempt import LONGEST_PAUSE
 from twisted_fcgi.backend.member import CAUTION, SETTLED, Member
+from twisted_fcgi.backend.pool import ACCEPTED
 from twisted_fcgi.errors import (
     AcquireTimedOut,
     ConnectFailed,
@@ -23,7 +26,17 @@ from twisted_fcgi.interfaces import IMember
 from twisted_fcgi.settings import MemberSettings
 from twisted_fcgi.wire import ProtocolStatus, encodePairs
 
-__all__ = ["CautionTests", "ConnectTests", "QueueTests", "RetryTests", "ReuseTests", "StopTests"]
+__all__ = [
+    "CautionTests",
+    "ConnectTests",
+    "PatienceTests",
+    "QueueTests",
+    "RetryTests",
+    "ReuseTests",
+    "SettingsTests",
+    "StopTests",
+    "UnacceptedTests",
+]
 
 REFUSED = ConnectionRefusedError(111, "Connection refused")
 
@@ -351,7 +364,7 @@ class QueueTests(SynchronousTestCase):
         site.clock.advance(0.1)
         error: Any = second.error
         self.assertIsInstance(error, AcquireTimedOut)
-        self.assertEqual((503, True), (error.status, error.retryable))
+        self.assertEqual((503, True, 1), (error.status, error.retryable, error.retryAfter))
         application.say(b"one")
         self.assertEqual(b"one", first.data)
         third = site.open()
@@ -659,6 +672,171 @@ class CautionTests(SynchronousTestCase):
             application.close()
             site.endpoint.accept().say(b"posted")
             self.assertEqual(b"posted", receiver.data)
+
+
+class UnacceptedTests(SynchronousTestCase):
+    """An application whose children all wait on connections that are kept."""
+
+    def test_givenUp(self) -> None:
+        """An idle connection is closed when a new one gets no answer."""
+        site = Site(reuse=True)
+        for _ in range(2):
+            site.open()
+        first, second = site.endpoint.accept(), site.endpoint.accept()
+        first.say()
+        self.assertFalse(first.closed)
+        site.clock.pump([0.02] * 5)
+        self.assertTrue(first.closed)
+        second.say()
+        self.assertFalse(second.closed)
+
+    def test_notKept(self) -> None:
+        """Nor is one kept that comes free while another waits for so long."""
+        site = Site(reuse=True)
+        for _ in range(3):
+            site.open()
+        first, second, third = [site.endpoint.accept() for _ in range(3)]
+        second.read().send(second.answer(b"begun", end=False))
+        site.clock.advance(ACCEPTED)
+        first.say()
+        self.assertTrue(first.closed)
+        third.say()
+        second.send(second.answer())
+        self.assertFalse(second.closed)
+
+    def test_answered(self) -> None:
+        """When all that are new are answered in time, all are kept."""
+        site = Site(reuse=True)
+        for _ in range(3):
+            site.open()
+        for _ in range(3):
+            site.endpoint.accept()
+        for application in site.endpoint.applications:
+            application.say()
+            site.clock.advance(0.01)
+        site.clock.pump([0.02] * 10)
+        self.assertEqual(3, site.member.describe()["idle"])
+
+    def test_cautious(self) -> None:
+        """A request that takes no idle connection has one closed, and need not wait for it."""
+        site = Site(reuse=True)
+        site.member._cautiousUntil = 1000.0
+        site.open()
+        first = site.endpoint.accept()
+        first.say()
+        site.open(POST)
+        self.assertTrue(first.closed)
+        self.assertEqual(1, len(site.endpoint.attempts))
+
+
+class SettingsTests(SynchronousTestCase):
+    """What else is configured for connections."""
+
+    def test_maxRequests(self) -> None:
+        """A connection ends after ``keepaliverequests``."""
+        site = Site(reuse=True, maxRequests=2)
+        receivers = []
+        for _ in range(2):
+            receivers.append(site.open())
+            if site.endpoint.attempts:
+                site.endpoint.accept()
+            site.endpoint.applications[0].say(b"x")
+        self.assertEqual([b"x", b"x"], [r.data for r in receivers])
+        self.assertTrue(site.endpoint.applications[0].closed)
+        site.open()
+        self.assertEqual(1, len(site.endpoint.attempts))
+
+    def test_inAll(self) -> None:
+        """Of all members' idle connections, the oldest end when there are too many."""
+        self.patch(member, "MAX_IDLE_IN_ALL", 3)
+        clock = Clock()
+        sites = [Site(clock, reuse=True) for _ in range(5)]
+        for site in sites:
+            site.open()
+            site.endpoint.accept().say()
+        idle = [site.member.describe()["idle"] for site in sites]
+        closed = [site.endpoint.applications[0].closed for site in sites]
+        self.assertEqual([True, True, False, False, False], closed)
+        self.assertEqual([0, 0, 1, 1, 1], idle)
+
+    def test_transport(self) -> None:
+        """TCP looks after connections with ``keepalive``; ``iobuffersize`` bounds what is read."""
+        for socket, kept in ((None, True), ("/run/app.sock", False)):
+            site = Site(keepalive=True, readSize=4096, socket=socket)
+            site.open()
+            transport: Any = site.endpoint.accept().transport
+            self.assertEqual(kept, transport.keepAlive)
+            self.assertEqual(4096, transport.bufferSize)
+
+
+class PatienceTests(SynchronousTestCase):
+    """An application that is restarting."""
+
+    def restarting(self, error: Exception = REFUSED, **settings: Any) -> tuple[Site, Receiver]:
+        site = Site(patience=2.0, **settings)
+        site.open()
+        site.endpoint.accept().say()
+        receiver = site.open()
+        site.endpoint.refuse(error)
+        return site, receiver
+
+    def test_comesBack(self) -> None:
+        """A connect that is refused is repeated after short pauses."""
+        for error in (REFUSED, ConnectError(2, "No such file")):
+            site, receiver = self.restarting(error)
+            for _ in range(10):
+                self.assertFalse(receiver.over)
+                site.clock.advance(LONGEST_PAUSE)
+                site.endpoint.refuse(error)
+            site.clock.advance(LONGEST_PAUSE)
+            site.endpoint.accept().say(b"back")
+            self.assertEqual(b"back", receiver.data)
+
+    def test_bounded(self) -> None:
+        """Not for longer than ``patience``; after that, each failure counts at once."""
+        site, receiver = self.restarting()
+        for _ in range(19):
+            site.clock.advance(LONGEST_PAUSE)
+            site.endpoint.refuse(REFUSED)
+        self.assertFalse(receiver.over)
+        site.clock.advance(LONGEST_PAUSE)
+        site.endpoint.refuse(REFUSED)
+        self.assertIsInstance(receiver.error, ConnectFailed)
+        second = site.open()
+        site.endpoint.refuse(REFUSED)
+        self.assertIsInstance(second.error, ConnectFailed)
+
+    def test_neverWorked(self) -> None:
+        """One that was never there is not waited for."""
+        site = Site(patience=2.0)
+        receiver = site.open()
+        site.endpoint.refuse(REFUSED)
+        self.assertIsInstance(receiver.error, ConnectFailed)
+
+    def test_otherFailures(self) -> None:
+        """Nor is one that can't be reached."""
+        _, receiver = self.restarting(ConnectError(113, "No route to host"))
+        self.assertIsInstance(receiver.error, ConnectFailed)
+
+    def test_stopping(self) -> None:
+        """Nor when the member is to stop."""
+        site, receiver = self.restarting()
+        stopped = site.member.stop()
+        site.clock.advance(LONGEST_PAUSE)
+        site.endpoint.refuse(REFUSED)
+        self.assertIsInstance(receiver.error, ConnectFailed)
+        site.endpoint.applications[0].close()
+        self.successResultOf(stopped)
+
+    def test_killed(self) -> None:
+        """What a restart cuts off before its answer began is sent again, and waited for."""
+        site = Site(patience=2.0, reuse=True)
+        receiver = site.open()
+        site.endpoint.accept().close()
+        site.endpoint.refuse(REFUSED)
+        site.clock.advance(LONGEST_PAUSE)
+        site.endpoint.accept().say(b"back")
+        self.assertEqual(b"back", receiver.data)
 
 
 class StopTests(SynchronousTestCase):

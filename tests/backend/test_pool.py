@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.backend.pool import MAX_IDLE, Decision, Pool
+from twisted_fcgi.backend.pool import ACCEPTED, MAX_IDLE, Decision, Pool
 
-__all__ = ["PoolTests"]
+__all__ = ["PoolTests", "SharingTests", "UnacceptedTests"]
 
 CONNECT, EXCHANGE = Decision.CONNECT, Decision.EXCHANGE
 WAIT, REFUSE = Decision.WAIT, Decision.REFUSE
@@ -26,24 +26,35 @@ def show(result: Any) -> str:
 def play(pool: Pool[str, str], script: str) -> str:
     """Call what each line's left side says, and write the results to the right sides."""
     lines = []
-    for line in script.strip().splitlines():
+    for line in filter(str.strip, script.splitlines()):
         call = line.split("->")[0].strip()
         name, *words = call.split()
-        lines.append(f"{call} -> {show(getattr(pool, name)(*words))}")
+        values = [float(word) if "." in word else word for word in words]
+        if name == "freed" and len(words) > 1:
+            values[1] = int(words[1])
+        lines.append(f"{call} -> {show(getattr(pool, name)(*values))}")
     return "\n".join(lines)
 
 
-class PoolTests(SynchronousTestCase):
-    """Tests for :class:`Pool`."""
+class Case(SynchronousTestCase):
+    """Plays transcripts."""
 
     maxDiff = None
 
-    def transcript(self, expected: str, **how: Any) -> Pool[str, str]:
+    def transcript(
+        self, expected: str, pool: Pool[str, str] | None = None, **how: Any
+    ) -> Pool[str, str]:
         how.setdefault("reuse", True)
-        pool: Pool[str, str] = Pool(**how)
-        wanted = "\n".join(" ".join(line.split()) for line in expected.strip().splitlines())
+        if pool is None:
+            pool = Pool(**how)
+        lines = filter(str.strip, expected.splitlines())
+        wanted = "\n".join(" ".join(line.split()) for line in lines)
         self.assertEqual(wanted, play(pool, expected))
         return pool
+
+
+class PoolTests(Case):
+    """Tests for :class:`Pool`."""
 
     def test_eachRequestConnects(self) -> None:
         """Without idle connections and without a limit, each request has one made."""
@@ -327,6 +338,33 @@ class PoolTests(SynchronousTestCase):
         kept = [pool.freed(n) for n in range(MAX_IDLE + 1)]
         self.assertEqual([True] * MAX_IDLE + [False], kept)
 
+    def test_everyone(self) -> None:
+        """All pools keep their idle connections in one order as well."""
+        everyone: dict[str, None] = {}
+        pools: list[Pool[str, str]] = [Pool(reuse=True, everyone=everyone) for _ in range(2)]
+        for name in "abcd":
+            pools["bd".find(name) >= 0].freed(name)
+        self.assertEqual(["a", "b", "c", "d"], list(everyone))
+        self.assertEqual("c", pools[0].assign("r1"))
+        self.assertEqual("b", pools[1].assign("r2", lambda connection: True))
+        pools[0].closing("a")
+        self.assertEqual(["d"], list(everyone))
+        pools[1].lost("d")
+        self.assertEqual([], list(everyone))
+
+    def test_surplusAttempt(self) -> None:
+        """An attempt that nobody needs any more is there for the next request."""
+        self.transcript(
+            """
+            assign r1 -> CONNECT
+            connected a -> r1
+            assign r2 -> CONNECT
+            freed a -> r2
+            assign r3 -> WAIT
+            connected b -> r3
+            """
+        )
+
     def test_closed(self) -> None:
         """A pool that is closed keeps nothing, but serves those that wait."""
         pool: Pool[str, str] = Pool(reuse=True, max=1)
@@ -336,3 +374,237 @@ class PoolTests(SynchronousTestCase):
         pool.closed = True
         self.assertEqual("r2", pool.freed("a"))
         self.assertEqual(False, pool.freed("a"))
+
+
+class UnacceptedTests(Case):
+    """New connections that the application may not have accepted."""
+
+    #: Two children, three connections: nobody has accepted the last one.
+    BUSY = """
+        assign r1 -> CONNECT
+        assign r2 -> CONNECT
+        assign r3 -> CONNECT
+        connected a 0.0 -> r1
+        connected b 0.0 -> r2
+        connected c 0.0 -> r3
+        heard b -> nobody
+        """
+
+    def test_givenUp(self) -> None:
+        """While one has given nothing for too long, none is kept."""
+        self.transcript(
+            self.BUSY
+            + f"""
+            freed a 0 {ACCEPTED} -> no
+            freed b 0 {ACCEPTED} -> no
+            heard c -> nobody
+            freed c 0 {ACCEPTED} -> yes
+            """
+        )
+
+    def test_atFirst(self) -> None:
+        """At first they are kept: most applications have children enough."""
+        pool = self.transcript(self.BUSY + "freed a 0 0.01 -> yes")
+        self.assertEqual(([], ACCEPTED), pool.overdue(0.01))
+        self.assertEqual((["a"], None), pool.overdue(ACCEPTED))
+
+    def test_asManyAsWait(self) -> None:
+        """No more are given up than wait, those that were idle for longest."""
+        pool = self.transcript(
+            self.BUSY
+            + """
+            freed a 0 0.01 -> yes
+            freed b 0 0.02 -> yes
+            """
+        )
+        self.assertEqual((["a"], None), pool.overdue(1.0))
+
+    def test_inTheirOrder(self) -> None:
+        """One that gave a byte speaks for those that were made before it."""
+        self.transcript(
+            self.BUSY
+            + f"""
+            assign r4 -> CONNECT
+            connected d {ACCEPTED} -> r4
+            heard d -> nobody
+            freed d 0 1.0 -> yes
+            """
+        )
+
+    def test_ends(self) -> None:
+        """One that ends, or closes, waits no longer."""
+        for how in ("lost c -> WAIT", "closing c -> nobody"):
+            self.transcript(self.BUSY + f"{how}\nfreed a 0 1.0 -> yes")
+
+    def test_unused(self) -> None:
+        """One without a request waits for nothing."""
+        self.transcript(
+            """
+            assign r1 -> CONNECT
+            connected a 0.0 -> r1
+            assign r2 -> CONNECT
+            heard a -> nobody
+            freed a 0 0.0 -> r2
+            connected b 0.0 -> nobody
+            freed b 0 9.0 -> yes
+            freed a 0 9.0 -> yes
+            """
+        )
+
+    def test_nothingToDo(self) -> None:
+        """Without idle connections, or when all were heard, there is nothing to do."""
+        pool = self.transcript(self.BUSY)
+        self.assertEqual(([], None), pool.overdue(1.0))
+        pool.heard("c")
+        pool.heard("c")
+        pool.freed("a")
+        self.assertEqual(([], None), pool.overdue(1.0))
+
+
+class SharingTests(Case):
+    """Connections of an application that multiplexes."""
+
+    def shared(self, expected: str, streams: int, most: int | None = None, **how: Any) -> None:
+        pool: Pool[str, str] = Pool(reuse=True, **how)
+        pool.share(streams, how.get("max"), most, {})
+        self.transcript(expected, pool)
+
+    def test_full(self) -> None:
+        """A connection is made when all are full, and then for as many as it has room for."""
+        self.shared(
+            """
+            assign r1 -> CONNECT
+            assign r2 -> WAIT
+            assign r3 -> CONNECT
+            connected a -> r1
+            freed a 1 -> r2
+            connected b -> r3
+            freed b 1 -> yes
+            assign r4 -> b
+            assign r5 -> CONNECT
+            """,
+            streams=2,
+        )
+
+    def test_fewest(self) -> None:
+        """A request goes to an idle one, else to that with the fewest."""
+        self.shared(
+            """
+            assign r1 -> CONNECT
+            assign r2 -> WAIT
+            assign r3 -> WAIT
+            assign r4 -> CONNECT
+            connected a -> r1
+            connected b -> r2
+            freed a 1 -> r3
+            freed a 2 -> r4
+            freed a 3 -> yes
+            assign r5 -> b
+            freed a 0 -> yes
+            assign r6 -> a
+            assign r7 -> a
+            """,
+            streams=3,
+        )
+
+    def test_max(self) -> None:
+        """With ``max`` connections, all full, requests wait; ``maxqueue`` counts those."""
+        self.shared(
+            """
+            assign r1 -> CONNECT
+            assign r2 -> WAIT
+            assign r3 -> WAIT
+            assign r4 -> REFUSE
+            queued r2 -> no
+            queued r3 -> yes
+            connected a -> r1
+            freed a 1 -> r2
+            freed a 2 -> yes
+            freed a 1 -> r3
+            """,
+            streams=2,
+            max=1,
+            maxQueue=1,
+        )
+
+    def test_most(self) -> None:
+        """No more requests than the application takes in all, whatever has room."""
+        self.shared(
+            """
+            assign r1 -> CONNECT
+            connected a -> r1
+            assign r2 -> a
+            assign r3 -> WAIT
+            freed a 2 -> yes
+            freed a 1 -> r3
+            """,
+            streams=5,
+            most=2,
+        )
+
+    def test_again(self) -> None:
+        """A second attempt gets a new connection if there may be one, else any with room."""
+        self.shared(
+            """
+            assign r1 -> CONNECT
+            connected a -> r1
+            again r2 -> CONNECT
+            connected b -> r2
+            again r3 -> a
+            """,
+            streams=5,
+            max=2,
+        )
+
+    def test_closing(self) -> None:
+        """One that is closing, or retired, is given no request."""
+        self.shared(
+            """
+            assign r1 -> CONNECT
+            connected a -> r1
+            closing a -> nobody
+            assign r2 -> CONNECT
+            """,
+            streams=5,
+        )
+
+    def test_withdraw(self) -> None:
+        """An attempt is one too many when the others have room enough."""
+        self.shared(
+            """
+            assign r1 -> CONNECT
+            assign r2 -> WAIT
+            assign r3 -> CONNECT
+            withdraw r1 -> yes
+            """,
+            streams=2,
+        )
+
+    def test_begins(self) -> None:
+        """When it turns out that connections can be shared, those in use are."""
+        pool = self.transcript(
+            """
+            assign r1 -> CONNECT
+            assign r2 -> WAIT
+            assign r3 -> WAIT
+            connected a -> r1
+            """,
+            max=1,
+        )
+        pool.share(2, 2, None, {"a": 1})
+        self.transcript(
+            """
+            freed a 1 -> r2
+            next -> CONNECT
+            connected b -> r3
+            """,
+            pool,
+        )
+
+    def test_ends(self) -> None:
+        """And when it turns out that they can't."""
+        pool: Pool[str, str] = Pool(reuse=True)
+        pool.share(2, 2, None, {})
+        self.transcript("assign r1 -> CONNECT\nconnected a -> r1\nassign r2 -> a", pool)
+        pool.share(1, None, None, {"a": 2})
+        self.transcript("assign r3 -> CONNECT\nconnected b -> r3\nfreed b -> yes", pool)

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.peers.client import ask
+from tests.peers.php import PhpFpm
 from tests.peers.process import Server
 from tests.peers.proxy import Proxy
 from tests.peers.python import Own
@@ -146,3 +148,52 @@ def test_variables(
             name: value.encode("latin-1").decode("utf-8", "backslashreplace")
             for name, value in told.items()
         }
+
+
+@pytest.fixture(scope="module")
+def phpSite(proxyOf: Callable[..., Proxy], peerOf: Callable[..., Server], root: Path) -> Proxy:
+    """The proxy before PHP-FPM."""
+    php = peerOf(PhpFpm, unix=True)
+    (root / "show.php").write_text("<?php echo json_encode($_SERVER);")
+    (root / "b c.php").write_text("<?php echo json_encode($_SERVER);")
+    return proxyOf(f"""\
+DocumentRoot "{root}"
+ProxyPass "/pass/" "unix:{php.address}|fcgi://localhost{root}/"
+ProxyPass "/wrong/" "unix:{php.address}|fcgi://localhost/"
+ProxyPassMatch "^/match/(.*)$" "unix:{php.address}|fcgi://localhost{root}/$1"
+<FilesMatch "\\.php$">
+    SetHandler "proxy:unix:{php.address}|fcgi://localhost"
+</FilesMatch>
+""")
+
+
+@pytest.mark.servers("php-fpm")
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/show.php", "/show.php/a/b", "/b%20c.php", "/lost.php", "/pass/show.php",
+        "/pass/show.php/a%20b", "/pass/b%20c.php", "/pass/lost.php", "/pass/lost.php/show.php",
+        "/pass/sub", "/wrong/show.php", "/match/show.php?x", "/match/show.php/",
+    ],
+)  # fmt: skip
+def test_script(phpSite: Proxy, target: str) -> None:
+    """A script is there, with its name and PATH_INFO, when PHP-FPM finds it so."""
+    answer = ask(phpSite.address, target)
+    _, out, _ = run(
+        "explain", "--config", phpSite.directory / "proxy.conf", "--json",
+        f"http://{phpSite.address}{target}",
+    )  # fmt: skip
+    report = json.loads(out)
+    assert (report["script"]["kind"] == "file") == (answer.status == 200)
+    # Who the pool runs as can only be guessed.
+    hints = [row["text"] for row in report["hints"] if not row["text"].startswith("If the pool")]
+    assert bool(hints) == (answer.status != 200)
+    if answer.status == 200:
+        told = json.loads(answer.body)
+        script = report["script"]
+        variables = {row["name"]: row["value"] for row in report["variables"]}
+        pathInfo = script["pathInfo"] or variables.get("PATH_INFO", "")
+        assert (script["path"], pathInfo) == (
+            told["SCRIPT_FILENAME"],
+            told.get("PATH_INFO", ""),
+        )

@@ -100,6 +100,36 @@ class ExplainTests(SynchronousTestCase):
         found = self.explained("/private/x")
         self.assertEqual((403, "<text>:19"), (found.route.status, found.refused))
 
+    def test_requirements(self) -> None:
+        """Of several requirements, those are told because of which it is refused."""
+        text = """\
+SetEnvIf X-Bad . BAD
+<Location />
+    <RequireAll>
+        Require all granted
+        <RequireAny>
+            Require ip 198.51.100.0/24
+            Require method POST
+        </RequireAny>
+        Require not ip 192.0.2.9
+        <RequireNone>
+            Require env BAD
+        </RequireNone>
+    </RequireAll>
+</Location>
+"""
+        router = Router(read(text))
+        for method, fields, lines in (
+            (b"GET", [], [8, 9]),
+            (b"POST", [], []),
+            (b"POST", [(b"X-Bad", b"1")], [13]),
+        ):
+            found = explain(router, makeRequest("/x", *fields, method=method))
+            self.assertEqual(
+                [f"<text>:{line}" for line in lines], [step.place for step in found.steps]
+            )
+            self.assertEqual(f"<text>:{lines[0]}" if lines else "", found.refused)
+
     def test_branches(self) -> None:
         """An <If> is told whether it holds or not; its ErrorDocument is the one that counts."""
         for kind, holds in ((b"a", True), (b"b", False)):

@@ -78,15 +78,14 @@ def blamed(required: Requirement | Requirements, context: RequestContext) -> lis
     """
     if isinstance(required, Requirement):
         return [required]
-    found: list[Requirement] = []
-    for member in required.members:
-        decision = decide(member, context, required.all)
-        # Of <RequireNone>, those that hold are to blame.
-        if (decision is Decision.GRANTED) is required.negated:
-            found += blamed(member, context)
-            if found and required.all:
-                break
-    return found
+    decided = [(member, decide(member, context, required.all)) for member in required.members]
+    guilty = list(required.members)
+    if required.negated:
+        guilty = [member for member, decision in decided if decision is Decision.GRANTED]
+    elif required.all:
+        denied = (Decision.DENIED, Decision.UNKNOWN)
+        guilty = [member for member, decision in decided if decision in denied][:1] or guilty
+    return [line for member in guilty for line in blamed(member, context)]
 
 
 def effective(access: AccessSettings | None) -> Requirements | None:

@@ -14,7 +14,7 @@ __all__ = ["BranchTests", "ChosenTests"]
 
 
 def branches(pattern: str) -> list[Branch]:
-    """Of letters: ``I`` is an If that is true, ``i`` one that is false, ``E`` an ElseIf, ``o`` Else."""
+    """By letters: ``I`` is a true If, ``i`` a false one, ``E`` an ElseIf, ``o`` an Else."""
     return [
         Branch(
             None if letter == "o" else letter,

@@ -14,7 +14,14 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Request, ResponseHead, Route, RouteKind, Source
 from twisted_fcgi.routing import Router
 from twisted_fcgi.routing.environment import Environment
-from twisted_fcgi.routing.fields import MAX_HEADS, Early, changedEarly, changedHead, changedRequest
+from twisted_fcgi.routing.fields import (
+    MAX_HEADS,
+    MAX_MATCHES,
+    Early,
+    changedEarly,
+    changedHead,
+    changedRequest,
+)
 from twisted_fcgi.settings import DirectorySettings, VirtualHost
 
 Fields = tuple[tuple[str, str], ...]
@@ -244,6 +251,12 @@ class ResponseTests(SynchronousTestCase):
         head = change(text, makeHead(("X-B", "b" * 9000)))
         self.assertEqual({b"x-a", b"x-b", b"x-d"}, set(head.headers.names()))
         self.assertEqual(["b" * 9000], values(head, "X-B"))
+
+    def test_editTooMany(self) -> None:
+        """A value in which an edit* would have to replace too much stays."""
+        value = "b" * (3 * MAX_MATCHES)
+        head = change("Header always edit* X-B b c", makeHead(("X-B", value)))
+        self.assertEqual([value], values(head, "X-B"))
 
     def test_merge(self) -> None:
         """merge looks for whole elements of a list, and takes quoted commas for text."""

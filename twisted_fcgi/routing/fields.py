@@ -40,6 +40,9 @@ _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection", b"
 #: Heads of which it is remembered what plain lines make of them.
 MAX_HEADS = 256
 
+#: Matches that one ``edit*`` replaces: each looks at what is left of the value anew.
+MAX_MATCHES = 4096
+
 #: What a refusal says itself, whatever was said before.
 _OF_ERRORS = frozenset((b"allow", b"location"))
 
@@ -204,7 +207,7 @@ def _edited(change: FieldChange, value: bytes, context: _Context) -> bytes:
     """
     Replace the first match, or with ``edit*`` each, in what is left of the value.
 
-    :raises RequestError: it gets too long.
+    :raises RequestError: it gets too long, or there are too many matches.
     """
     pattern: Pattern | None = change.pattern
     assert pattern is not None
@@ -215,7 +218,7 @@ def _edited(change: FieldChange, value: bytes, context: _Context) -> bytes:
         start, end = match.span(0)
         parts += (value[:start], made)
         size += start + len(made)
-        if size > MAX_SUBSTITUTED:
+        if size > MAX_SUBSTITUTED or len(parts) > 3 * MAX_MATCHES:
             raise RequestError("a replacement makes too long a field", 500)
         value, rest = value[end:], value
         if change.action is FieldAction.EDIT:

@@ -180,6 +180,23 @@ class OverridingTests(Reading):
             self.mistakes("<Files x>\nSetEnv A 1\n</Files>\n", none, "setenv"),
         )
 
+    def test_options(self) -> None:
+        """``Options=`` names those of Options; without it they are all but two."""
+        for written, right, wrong in [
+            ("Options", ("All", "Indexes", "+Includes -ExecCGI", "None"), ("MultiViews",)),
+            ("Options=Indexes,IncludesNOEXEC", ("Indexes", "IncludesNOEXEC"), ("All", "Includes")),
+            ("Options=None", ("None",), ("+Indexes",)),
+            ("All", ("All", "MultiViews", "SymLinksIfOwnerMatch"), ()),
+        ]:
+            settings = loads(f'<Directory "/">\nAllowOverride {written}\n</Directory>\n').main
+            allow = settings.sections[0].settings.allowOverride
+            assert allow is not None
+            for names in right:
+                self.read(f"Options {names}\n", allow)
+            for names in wrong:
+                (mistake,) = self.mistakes(f"Options {names}\n", allow)
+                self.assertIn("is not allowed here", mistake)
+
     def test_nonfatalOverride(self) -> None:
         """With Nonfatal=Override what is not allowed is passed over, sections as a whole."""
         allow = AllowOverride(Override.FILE_INFO, skipsForbidden=True)

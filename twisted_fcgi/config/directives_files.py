@@ -64,8 +64,7 @@ def options(scope: Scope, words: list[Word]) -> None:
             raise word.error("either all options have a sign or none", "Options +Indexes -ExecCGI")
         if name not in _OPTIONS:
             raise word.error(f"{str(word)!r} is no option", "FollowSymLinks, SymLinksIfOwnerMatch")
-        permitted = None if overriding is None else overriding.allow.options
-        if permitted is not None and name not in permitted and name != "none":
+        if overriding is not None and not overriding.permitsOption(name):
             raise word.error(f"{str(word)!r} is not allowed here", "AllowOverride names others")
         if name in ("all", "none") and (signed or word is not words[0]):
             raise word.error(f"{str(word)!r} must be the first option, and have no sign")
@@ -309,7 +308,7 @@ def mergeTrailers(scope: Scope, on: bool) -> None:
     Shape.WORDS,
     Context.ANYWHERE,
     syntax="text",
-    example="<IfDefine OLD>\n    Error \"Please use NEW.\"\n</IfDefine>",
+    example='<IfDefine OLD>\n    Error "Please use NEW."\n</IfDefine>',
     override=Override.ANY,
 )
 def error(scope: Scope, words: list[Word]) -> None:
@@ -328,8 +327,13 @@ rows.ignore(
     "of several ranges none is evaluated",
 )
 rows.ignore(
-    "ReadBufferSize FlushMaxThreshold FlushMaxPipelined RLimitCPU RLimitMEM RLimitNPROC",
+    "ReadBufferSize FlushMaxThreshold FlushMaxPipelined",
     "it concerns httpd's own process",
 )
+rows.ignore("RLimitCPU RLimitMEM RLimitNPROC", "it concerns httpd's own process", Override.ANY)
 rows.ignore("NameVirtualHost", "since httpd 2.4 it does nothing there either")
-rows.ignore("LimitXMLRequestBody", "there is no WebDAV; LimitRequestBody holds for all bodies")
+rows.ignore(
+    "LimitXMLRequestBody",
+    "there is no WebDAV; LimitRequestBody holds for all bodies",
+    Override.ANY,
+)

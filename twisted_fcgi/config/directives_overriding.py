@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from twisted_fcgi.config.overriding import OPTIONS
 from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import AllowOverride, SectionKind
 
-__all__ = ["OPTIONS", "extensions", "rows"]
+__all__ = ["extensions", "rows"]
 
 rows = Rows("core")
-
-#: The words of ``Options``, and what each lets be set.
-OPTIONS = {
-    "indexes": {"indexes"},
-    "includes": {"includes", "includesnoexec"},
-    "includesnoexec": {"includesnoexec"},
-    "followsymlinks": {"followsymlinks"},
-    "symlinksifownermatch": {"symlinksifownermatch"},
-    "execcgi": {"execcgi"},
-    "multiviews": {"multiviews"},
-    "runscripts": {"multiviews", "execcgi"},
-    "none": set[str](),
-    "all": {"indexes", "includes", "includesnoexec", "followsymlinks", "execcgi"},
-}
 
 _KINDS = {
     "authconfig": Override.AUTH_CONFIG,

@@ -72,6 +72,7 @@ def _entry(row: Directive) -> str:
         f":Syntax: ``{syntax}``",
         *([f":Default: {row.default}"] if row.default else []),
         f":Context: {row.contexts.describe()}",
+        *([f":Override: {row.override.describe()}"] if row.override is not None else []),
         "",
         row.doc,
         "",

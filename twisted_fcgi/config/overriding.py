@@ -17,22 +17,22 @@ from functools import cached_property
 from twisted_fcgi.config.registry import Directive
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.settings import (
-    AllowOverride,
-    DirectorySettings,
-    MemberSettings,
-    Override,
-    VirtualHost,
-)
+from twisted_fcgi.settings import AllowOverride, DirectorySettings, MemberSettings, VirtualHost
 
-__all__ = ["Overriding"]
+__all__ = ["OPTIONS", "Overriding"]
 
-_TITLES = {
-    Override.AUTH_CONFIG: "AuthConfig",
-    Override.FILE_INFO: "FileInfo",
-    Override.INDEXES: "Indexes",
-    Override.LIMIT: "Limit",
-    Override.OPTIONS: "Options",
+#: The words of ``Options``, and what each lets be set.
+OPTIONS = {
+    "indexes": {"indexes"},
+    "includes": {"includes", "includesnoexec"},
+    "includesnoexec": {"includesnoexec"},
+    "followsymlinks": {"followsymlinks"},
+    "symlinksifownermatch": {"symlinksifownermatch"},
+    "execcgi": {"execcgi"},
+    "multiviews": {"multiviews"},
+    "runscripts": {"multiviews", "execcgi"},
+    "none": set[str](),
+    "all": {"indexes", "includes", "includesnoexec", "followsymlinks", "execcgi"},
 }
 
 
@@ -57,6 +57,10 @@ class Overriding:
         if row.override is not None and row.override & self.allow.kinds:
             return True
         return row.name.lower() in self._directives
+
+    def permitsOption(self, name: str) -> bool:
+        """Whether an option of ``Options``, in lower case, may be set here."""
+        return self.allow.options is None or OPTIONS[name] <= self.allow.options
 
     def forbidden(self, row: Directive, name: Word) -> str:
         """
@@ -100,8 +104,7 @@ class Overriding:
 def _hint(row: Directive) -> str:
     if row.override is None:
         return "it may not stand in a .htaccess"
-    kinds = ", ".join(title for kind, title in _TITLES.items() if kind in row.override)
-    return f"AllowOverride has to say {kinds if row.override is not Override.ANY else 'anything'}"
+    return f"AllowOverride has to say: {row.override.describe()}"
 
 
 def _members(host: VirtualHost) -> Iterator[MemberSettings]:

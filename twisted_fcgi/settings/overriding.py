@@ -18,6 +18,19 @@ class Override(enum.Flag):
     OPTIONS = enum.auto()
     ANY = AUTH_CONFIG | FILE_INFO | INDEXES | LIMIT | OPTIONS
 
+    def describe(self) -> str:
+        """The kinds in the words of AllowOverride."""
+        if self is Override.ANY:
+            return "any"
+        names = {
+            Override.AUTH_CONFIG: "AuthConfig",
+            Override.FILE_INFO: "FileInfo",
+            Override.INDEXES: "Indexes",
+            Override.LIMIT: "Limit",
+            Override.OPTIONS: "Options",
+        }
+        return ", ".join(text for kind, text in names.items() if kind in self)
+
 
 @dataclass(frozen=True)
 class AllowOverride:

@@ -181,6 +181,20 @@ class CommandTests(SynchronousTestCase):
         variables = {row["name"]: row["value"] for row in found["variables"]}
         self.assertEqual("proxy:fcgi://127.0.0.1:9000/srv/x.php", variables["SCRIPT_FILENAME"])
 
+    def test_invisible(self) -> None:
+        """Nothing that was asked for can be a command to the terminal."""
+        _, out, _ = run(
+            "explain", "--config", self.file, "-D", "APP", "-H", "X: \x1b[2J\udcff", "/%1b%9b.php"
+        )
+        self.assertEqual([], [sign for sign in out if not sign.isprintable() and sign != "\n"])
+        self.assertIn("HTTP_X             \\x1b[2J", out)
+
+    def test_continued(self) -> None:
+        """Of a line that goes on in the next one the beginning is shown."""
+        self.file.write_text('ProxyPass / \\\n "fcgi://127.0.0.1:9000/srv/"\n')
+        _, out, _ = run("explain", "--config", self.file, "/x.php")
+        self.assertIn("site.conf:1  ProxyPass / ...\n", out)
+
     def test_wrongConfiguration(self) -> None:
         """A configuration with mistakes is shown with its places; the exit status is 2."""
         self.file.write_text("Nonsense\n")

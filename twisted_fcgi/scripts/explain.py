@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,6 +40,9 @@ WIDTH = 100
 
 #: What the page shows of a variable.
 MAX_VALUE = 90
+
+#: What a terminal could take for a command, and what it could not show at all.
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -94,15 +98,15 @@ def makeRequest(settings: Settings, options: argparse.Namespace) -> tuple[Reques
     if not digits.isdigit():
         host, digits = authority, str(usual)
     target = "/" if not target else target if target.startswith("/") else f"/{target}"
-    fields = [(name.encode("latin-1"), value.encode()) for name, value in options.header]
+    fields = [(os.fsencode(name), os.fsencode(value)) for name, value in options.header]
     names = {name.lower() for name, _ in fields}
     if b"host" not in names:
-        fields.insert(0, (b"Host", authority.encode()))
+        fields.insert(0, (b"Host", os.fsencode(authority)))
     headers = Headers(fields)
     length = headers.get(b"content-length")
     request = Request(
-        options.method.encode(),
-        quote(target, safe=_SENT).encode("ascii"),
+        os.fsencode(options.method),
+        quote(os.fsencode(target), safe=_SENT).encode("ascii"),
         headers,
         client=options.client,
         server=options.server or Address(_numeric(host), int(digits)),
@@ -114,12 +118,10 @@ def makeRequest(settings: Settings, options: argparse.Namespace) -> tuple[Reques
 
 def _numeric(host: str) -> bytes:
     """An address as it is; for a name, which is not looked up, the loopback's."""
-    host = host.strip("[]")
-    return (
-        host.encode()
-        if re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", host)
-        else (b"127.0.0.1")
-    )
+    try:
+        return ip_address(host.strip("[]")).compressed.encode("ascii")
+    except ValueError:
+        return b"127.0.0.1"
 
 
 def render(report: Report, folder: str = "", bold: bool = False) -> str:
@@ -146,8 +148,8 @@ class _Page:
 
     def lines(self) -> Iterator[str]:
         report = self._report
-        yield f"{report.request}  (from {report.client})"
-        yield self._verdict()
+        yield _visible(f"{report.request}  (from {report.client})")
+        yield _visible(f"-> {self._verdict()}")
         yield ""
         if report.host is not None:
             yield from self._rows("Host", [report.host])
@@ -175,25 +177,20 @@ class _Page:
         """All of it in one sentence."""
         report, answer = self._report, self._report.answer
         if answer.kind == RouteKind.FASTCGI:
-            who = (
-                f"{report.balancer}, first {report.members[0].address},"
-                if report.balancer
-                else (report.members[0].address)
-            )
-            script = report.script
+            who, script = report.members[0].address, report.script
+            if report.balancer:
+                who = f"{report.balancer}, first {who},"
             if script is None:
-                return f"-> {who} is asked"
+                return f"{who} is asked"
             there = {"file": "which is there", "missing": "which is not on this machine"}
-            return (
-                f"-> {who} is asked to run {_text(script.path)}, "
-                f"{there.get(script.kind, 'which is no file')}"
-            )
+            which = there.get(script.kind, "which is no file")
+            return f"{who} is asked to run {_text(script.path)}, {which}"
         status = f"{answer.status} {REASONS.get(answer.status, b'').decode('ascii')}"
         if answer.kind == RouteKind.STATIC:
-            return f"-> the file {answer.file} is sent"
+            return f"the file {answer.file} is sent"
         if answer.kind == RouteKind.REDIRECT:
-            return f"-> {status}: {answer.location}"
-        return f"-> {status}" + (f": {answer.reason}" if answer.reason else "")
+            return f"{status}: {answer.location}"
+        return status + (f": {answer.reason}" if answer.reason else "")
 
     def _short(self, place: str) -> str:
         return place.removeprefix(self._folder)
@@ -204,7 +201,7 @@ class _Page:
 
     def _row(self, heading: str, *texts: str) -> Iterator[str]:
         for text in texts:
-            yield (self._heading(heading) + text).rstrip()
+            yield (self._heading(heading) + _visible(text)).rstrip()
             heading = ""
 
     def _rows(self, heading: str, lines: Iterable[Line]) -> Iterator[str]:
@@ -230,6 +227,11 @@ class _Page:
                 heading, f"{name:<{names}}  {value:<{values}}  {row.source}{place}"
             )
             heading = ""
+
+
+def _visible(text: str) -> str:
+    """A text without what is invisible in it."""
+    return _INVISIBLE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)
 
 
 def _cut(value: str) -> str:

@@ -8,6 +8,7 @@ texts in the place of their bytes and the configuration's own lines beside their
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -150,7 +151,9 @@ class Lines:
             except OSError:
                 self._files[name] = []
         lines = self._files[name]
-        return lines[int(number) - 1].strip() if name and int(number) <= len(lines) else ""
+        if not name or int(number) > len(lines):
+            return ""
+        return re.sub(r"\s*\\$", " ...", lines[int(number) - 1].strip())
 
     def directive(self, place: str) -> str:
         """The name of the directive at a place."""
@@ -295,14 +298,14 @@ class _Reporter:
                     Asked(
                         member,
                         route.directory.backendType,
-                        variable.place or place,
-                        bool(variable.place),
-                        os.fsencode(route.host.documentRoot or ""),
-                        route.host.places.get("documentRoot", ""),
-                        route.uri,
-                        _pathOf(url),
-                        mapping is not None,
-                        mapping is not None and mapping.pattern is not None,
+                        place=variable.place or place,
+                        overridden=bool(variable.place),
+                        root=os.fsencode(route.host.documentRoot or ""),
+                        rootPlace=route.host.places.get("documentRoot", ""),
+                        uri=route.uri,
+                        written=_pathOf(url),
+                        mapped=mapping is not None,
+                        expression=mapping is not None and mapping.pattern is not None,
                     ),
                     script,
                 )
@@ -336,13 +339,15 @@ class _Reporter:
             for variable in variables:
                 row = self._told(variable, place)
                 report.untold.append(replace(row, source=f"{why} {row.source}"))
-        for field, at in self._explained.fields.items():
-            if field not in self._request.headers:
+        for name, at in self._explained.fields.items():
+            if name not in self._request.headers:
                 why = f"removed by {self._lines.directive(at)}"
-                report.untold.append(Told(_text(field).title(), "", why, at))
+                report.untold.append(Told(_text(name).title(), "", why, at))
         for name, reason in told.untold:
             value = self._request.headers.get(name.lower()) or b""
-            report.untold.append(Told(_text(name), _text(value), f"not passed: {reason}"))
+            report.untold.append(
+                Told(_text(name), _text(value), f"not passed: {reason}" if reason else "not passed")
+            )
 
     def _told(self, variable: Variable, place: str) -> Told:
         name, value = _text(variable.name), _text(variable.value)

@@ -18,7 +18,15 @@ from typing import Any, Protocol
 
 import pcre2
 
-__all__ = ["Match", "Pattern", "PatternError", "compilePattern", "compileWildcards", "hasWildcards"]
+__all__ = [
+    "Match",
+    "MatchFailed",
+    "Pattern",
+    "PatternError",
+    "compilePattern",
+    "compileWildcards",
+    "hasWildcards",
+]
 
 # As ap_pregcomp has them: "." is any byte, "$" is the very end.  The name of the second
 # is not among those that the binding has; the number is PCRE2's.
@@ -37,6 +45,8 @@ class Match(Protocol):
     def group(self, number: int = 0, /) -> Any: ...
 
     def groups(self) -> Sequence[Any]: ...
+
+    def span(self, group: int = 0, /) -> tuple[int, int]: ...
 
 
 class Pattern(Protocol):
@@ -57,6 +67,10 @@ class Pattern(Protocol):
     def search(self, text: bytes, /) -> Any: ...
 
     def match(self, text: bytes, /) -> Any: ...
+
+
+#: A search was given up, since it cost too much (the match limit).
+MatchFailed: type[Exception] = pcre2.LibraryError
 
 
 class PatternError(ValueError):

@@ -258,6 +258,18 @@ class ResponseTests(SynchronousTestCase):
         head = change("Header always edit* X-B b c", makeHead(("X-B", value)))
         self.assertEqual([value], values(head, "X-B"))
 
+    def test_costly(self) -> None:
+        """An expression that costs too much on a value finds nothing there."""
+        value = "a" * 5000 + "b"
+        text = """
+            Header always edit X-A "^(a+)+$" c
+            Header always set X-B 1 "expr=%{resp:X-A} =~ /^(a+)+$/"
+            Header always set X-C 1
+        """
+        head = change(text, makeHead(("X-A", value)))
+        self.assertEqual([value], values(head, "X-A"))
+        self.assertEqual({b"x-a", b"x-c"}, set(head.headers.names()))
+
     def test_merge(self) -> None:
         """merge looks for whole elements of a list, and takes quoted commas for text."""
         for element, expected in (

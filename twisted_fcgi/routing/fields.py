@@ -26,7 +26,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, spelled
 from twisted_fcgi.headers import SUCCESS_FIELDS, Headers
 from twisted_fcgi.message import Request, ResponseHead, Source
-from twisted_fcgi.pcre import Pattern
+from twisted_fcgi.pcre import Match, MatchFailed, Pattern
 from twisted_fcgi.routing.environment import MAX_SUBSTITUTED, Environment, substitute
 from twisted_fcgi.settings import FieldAction, FieldChange, FieldTable
 
@@ -187,7 +187,7 @@ def _value(change: FieldChange, context: _Context) -> bytes:
     read = list(context.vary)
     try:
         return change.value(context)
-    except EvaluationError:
+    except (EvaluationError, MatchFailed):
         return b""
     finally:
         context.vary = read  # a value does not make the response vary, as in httpd
@@ -201,6 +201,17 @@ def _holds(change: FieldChange, context: _Context) -> bool:
         return change.condition(context)
     except EvaluationError:
         return True  # httpd: "ignoring"
+    except MatchFailed:
+        return False
+
+
+def _search(pattern: Pattern, text: bytes) -> Match | None:
+    """As ``ap_regexec``: what costs too much to find is not there."""
+    try:
+        match: Match | None = pattern.search(text)
+    except MatchFailed:
+        return None
+    return match
 
 
 def _edited(change: FieldChange, value: bytes, context: _Context) -> bytes:
@@ -213,9 +224,9 @@ def _edited(change: FieldChange, value: bytes, context: _Context) -> bytes:
     assert pattern is not None
     parts: list[bytes] = []
     size = 0
-    while (match := pattern.search(value)) is not None:
+    while (match := _search(pattern, value)) is not None:
         made = substitute(_value(change, context), match)
-        start, end = match.span(0)
+        start, end = match.span()
         parts += (value[:start], made)
         size += start + len(made)
         if size > MAX_SUBSTITUTED or len(parts) > 3 * MAX_MATCHES:
@@ -279,8 +290,8 @@ def _apply(
                 _append(table, name, value)
         elif action is FieldAction.ECHO:
             assert fields is not None and change.pattern is not None
-            search = change.pattern.search
-            fields.success += [pair for pair in incoming if search(pair[0]) is not None]
+            pattern = change.pattern
+            fields.success += [pair for pair in incoming if _search(pattern, pair[0]) is not None]
         elif action is FieldAction.NOTE:
             context.noted(_value(change, context), _get(table, lower))
         else:

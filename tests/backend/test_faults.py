@@ -2,8 +2,13 @@
 Whatever an application sends, nobody receives what is another's.
 
 Each request has a mark, which the application puts into its answer and which is
-the content of its body.  What comes of an answer after the next request was
-sent is left out: with the same id, as httpd has it, nobody could tell it apart.
+the content of its body.
+
+Two things are left out, for nobody could tell them apart.  An application that said
+twice that an answer is over, with the end of STDOUT and with END_REQUEST, and goes on
+when the next request has come: the next one has the same id, as with httpd.  And, on a
+connection that is shared, a record that is longer than it comes, or that says that it
+belongs to another request which is open.
 """
 
 from __future__ import annotations
@@ -18,10 +23,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.internet.error import ConnectionRefusedError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.backend.doubles import Application, MemoryBody, Receiver, Site, params
+from tests.backend.doubles import Application, MemoryBody, Receiver, SharedSite, Site, params
 from twisted_fcgi.errors import LocalProtocolError
 
-__all__ = ["EveryByteTests", "FaultsTests"]
+__all__ = ["EveryByteTests", "FaultsTests", "SharedTests"]
 
 
 def answerOf(application: Application) -> bytes:
@@ -29,6 +34,9 @@ def answerOf(application: Application) -> bytes:
     mark = application.params[b"REQUEST_URI"]
     return application.answer(mark * 3, stderr=mark + b"\n")
 
+
+#: END_REQUEST of the first request.
+EARLY_END = b"\1\3\0\1\0\x08\0\0" + bytes(8)
 
 #: What may happen at a byte of an answer.
 FAULTS = {
@@ -99,6 +107,80 @@ class EveryByteTests(SynchronousTestCase):
         for mark, receiver in self.play("stop", 10**6):
             self.assertEqual(mark * 3, receiver.data)
             self.assertIsNotNone(receiver.end)
+
+    def test_endedTooEarly(self) -> None:
+        """END_REQUEST before the end of an answer: what follows reaches nobody else."""
+        for at in range(1, len(b"/first/" * 3)):
+            for method in (b"GET", b"POST"):
+                site = Site(reuse=True, max=1)
+                first = site.open(params(b"/first/"))
+                application = site.endpoint.accept().read()
+                answer = application.wire.stdout(1, b"/first/" * 3)
+                data = b"".join(answer)
+                early = data[:4] + bytes((0, at, 0, 0)) + data[8 : 8 + at] + EARLY_END
+                application.send(early)
+                second = site.open(params(b"/second/", method))
+                self.assertEqual(b"", second.data)
+                application.send(data[:4] + bytes((0, 21 - at, 0, 0)) + data[8 + at :])
+                application.send(EARLY_END)
+                self.assertNotIn(b"/first/"[:3], second.data)
+                self.assertTrue(application.closed)
+                self.assertEqual((b"/first/" * 3)[:at], first.data)
+                if method == b"POST":
+                    self.assertTrue(second.over)
+                    continue
+                application.close()
+                site.endpoint.accept().say(b"/second/")
+                self.assertEqual(b"/second/", second.data)
+
+
+class SharedTests(SynchronousTestCase):
+    """Each fault at each byte of an answer, with another request on the same connection."""
+
+    def play(self, fault: str, at: int) -> list[tuple[bytes, Receiver]]:
+        site = SharedSite(max=1, timeout=3)
+        marks = [b"/one/", b"/two/", b"/three/"]
+        marked = [(mark, site.open(params(mark))) for mark in marks]
+        peer = site.peers[0].read()
+        answer = peer.bytesOf("/one/", b"/one/" * 3)
+        peer.send(FAULTS[fault](answer, at), 7)
+        if fault in ("cut", "reset"):
+            peer.close(clean=fault == "cut")
+        for turn in range(20):
+            while site.endpoint.attempts:
+                site.accept()
+            for peer in site.peers:
+                if peer.closed:
+                    peer.close()
+                for mark in peer.read().marks:
+                    peer.answer(mark, mark.encode() * 3)
+            if turn % 4 == 3:
+                site.clock.advance(1.5)
+        return marked
+
+    def test_everyByte(self) -> None:
+        """Nobody receives another's mark; nobody else's answer fails."""
+        site = SharedSite()
+        site.open(params(b"/one/"))
+        size = len(site.peers[0].read().bytesOf("/one/", b"/one/" * 3))
+        headers = (0, size - 24, size - 16)
+        longer = dict.fromkeys(("one more", "one less", "again", "junk"), range(8))
+        longer["flip"] = longer["zero"] = range(4, 7)
+        skipped = {f: {h + n for h in headers for n in numbers} for f, numbers in longer.items()}
+        for fault in FAULTS:
+            if fault in ("other id", "stop"):
+                continue
+            for at in range(size):
+                if at in skipped.get(fault, ()):
+                    continue
+                marked = self.play(fault, at)
+                for mark, receiver in marked:
+                    self.assertTrue(receiver.over, (fault, at, mark))
+                    for other in (b"/one", b"/two", b"/three"):
+                        if not mark.startswith(other):
+                            self.assertNotIn(other, receiver.data, (fault, at))
+                for mark, receiver in marked[1:]:
+                    self.assertEqual(mark * 3, receiver.data, (fault, at))
 
 
 class Faults(RuleBasedStateMachine):

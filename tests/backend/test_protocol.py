@@ -273,7 +273,7 @@ class EndTests(Case):
             self.assertIsInstance(error, ConnectionDied)
             self.assertEqual((503, False), (error.status, error.retryable))
             self.assertIn("app:9000", error.reason)
-            self.assertEqual(["ended"], self.owner.calls)
+            self.assertEqual(["closing", "ended"], self.owner.calls)
 
     def test_diedInAnswer(self) -> None:
         """What came of an answer before the connection ended is delivered, then the failure."""

@@ -306,6 +306,8 @@ class FastCGIClientProtocol(OwnedConnection):
         """The transport is gone."""
         if self._keep and self.requests and not self.closing:
             self.deserted = all(s.heardThen == self._heard for s in self.streams.values())
+        if self._owner is not None and not self.closing and not self.retired:
+            self._owner.connectionClosing(self)
         self.closing = True
         self.room = 0
         self.wire.lost()

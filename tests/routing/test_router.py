@@ -179,6 +179,16 @@ class EncodedMappingTests(SynchronousTestCase):
         self.assertEqual((b"/a/x/y", {b"IN": b"1"}), (route.uri, route.environment))
         self.assertEqual(b"proxy:fcgi://h/s/x;c/y", route.filename)
 
+    def test_rewriting(self) -> None:
+        """A RewriteRule comes too late for what such a line claims."""
+        text = (
+            "RewriteEngine On\nRewriteRule ^/e/ /f/\n"
+            "ProxyPass /e/ fcgi://h/ mapping=encoded\nProxyPass /f/ fcgi://i/"
+        )
+        route = self.route(text, "/e/a%20b")
+        self.assertEqual(b"proxy:fcgi://h/a%20b", route.filename)
+        self.assertEqual(b"/e/a%20b", route.environment[b"SCRIPT_URL"])
+
     def test_noProxy(self) -> None:
         """no-proxy keeps a path from such a line, too."""
         text = "SetEnvIf Request_URI x no-proxy\nProxyPass /e/ fcgi://h/ mapping=encoded"

@@ -81,6 +81,8 @@ class Rewrites:
         if self._rewriter is None or look.ended:
             return False
         _tellUrl(look)
+        if look.mapped is not None:
+            return False  # a ProxyPass has claimed it as it was sent
         look.filename = look.uri
         made = self._rewriter.rewriteTarget(look.request, look, partial(self._ahead, look))
         before = look.uri

@@ -467,7 +467,7 @@ class Site:
             look.rules = self._rulesFor(locations)
         mapped = look.mapped
         located = False
-        if mapped is None and look.rules.rewrites:
+        if look.rules.rewrites:
             located = self.rewrites.target(look)
             if look.location is not None:
                 return look

@@ -19,11 +19,15 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.scripts.test_fcgi import run
+from tests.test_uri import PATHS
 from twisted_fcgi import __version__
 from twisted_fcgi.config import loads
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Address, Request
 from twisted_fcgi.scripts import scriptfile
 from twisted_fcgi.scripts.explain import makeRequest, render
@@ -150,6 +154,19 @@ class RequestTests(SynchronousTestCase):
         )
 
 
+class AnythingTests(SynchronousTestCase):
+    """Whatever is asked for."""
+
+    @given(PATHS, st.sampled_from(("GET", "POST", "TRACE", "CONNECT", "X")), st.binary(max_size=4))
+    def test_explained(self, path: bytes, method: str, value: bytes) -> None:
+        """Each request is explained, in lines that can be shown."""
+        text = (GOLDEN / "wordpress.txt").read_text().split("\n", 2)[2].partition(_DASHES)[0]
+        settings = loads(text.replace("/srv/www", "/"), "site.conf")
+        request = Request(method.encode(), path, Headers([(b"Host", b"a"), (b"X-Any", value)]))
+        page = render(makeReport(settings, request, "any", lambda name: text))
+        self.assertEqual([], [sign for sign in page if not sign.isprintable() and sign != "\n"])
+
+
 class CommandTests(SynchronousTestCase):
     """``fcgi explain``."""
 
@@ -188,6 +205,15 @@ class CommandTests(SynchronousTestCase):
         )
         self.assertEqual([], [sign for sign in out if not sign.isprintable() and sign != "\n"])
         self.assertIn("HTTP_X             \\x1b[2J", out)
+
+    def test_body(self) -> None:
+        """A body that is too long for the configuration is worth a hint."""
+        self.file.write_text("LimitRequestBody 9\nProxyPass / fcgi://127.0.0.1:9000/srv/\n")
+        for length, hinted in ((9, False), (10, True)):
+            _, out, _ = run(
+                "explain", "--config", self.file, "-H", f"Content-Length: {length}", "/x"
+            )
+            self.assertEqual(hinted, "site.conf:1: A body of 10 bytes is too long: 413" in out)
 
     def test_continued(self) -> None:
         """Of a line that goes on in the next one the beginning is shown."""

@@ -17,7 +17,7 @@ from twisted_fcgi.routing.explain import Explanation
 from twisted_fcgi.routing.hosts import nameThatFits
 from twisted_fcgi.settings import Settings
 
-__all__ = ["Hint", "answerHints", "hostHints", "listeningPorts"]
+__all__ = ["Hint", "answerHints", "bodyHints", "hostHints", "listeningPorts"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,17 @@ def hostHints(settings: Settings, explanation: Explanation) -> Iterator[Hint]:
                 host.place,
             )
             return
+
+
+def bodyHints(explanation: Explanation) -> Iterator[Hint]:
+    """What happens to the body that a request announces."""
+    route = explanation.route
+    length, limit = explanation.request.contentLength or 0, route.directory.limitBody
+    place = (route.directory.places or {}).get("limitBody", "")
+    if limit is None:
+        limit = route.host.limits.body
+    if 0 < limit < length:
+        yield Hint(f"A body of {length} bytes is too long: 413, as {limit} are allowed.", place)
 
 
 def answerHints(explanation: Explanation) -> Iterator[Hint]:

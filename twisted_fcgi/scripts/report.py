@@ -19,7 +19,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Request, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.routing.explain import HostReason, explain
-from twisted_fcgi.scripts.hints import Hint, answerHints, hostHints
+from twisted_fcgi.scripts.hints import Hint, answerHints, bodyHints, hostHints
 from twisted_fcgi.scripts.scriptfile import Asked, ScriptFile, findScript, hints, readByFpm
 from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
@@ -213,6 +213,7 @@ class _Reporter:
         else:
             self._answer()
         report.hints += [*answerHints(explained), *hostHints(settings, explained)]
+        report.hints += bodyHints(explained)
         report.hints += [Hint(f"The log says: {complaint}.") for complaint in route.complaints]
 
     def _host(self, several: bool) -> Line | None:

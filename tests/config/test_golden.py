@@ -31,7 +31,7 @@ FILES = {
     "logs/.keep": "",
     "conf.d/10-first.conf": "SetEnv FIRST 1\n",
     "conf.d/20-second.conf": "SetEnv SECOND 2\n",
-    "conf.d/mime.types": "# types\ntext/html html htm\n",
+    "mime.types": "# types\ntext/html html htm\n",
     "conf.d/notes.txt": "SetEnv NOTES 1\n",
     "conf.d/sub/30-third.conf": "SetEnv THIRD 3\n",
     "mistake.conf": "# the second line is wrong\nProxyTimeout never\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 
 from twisted_fcgi.config.expressions import text
@@ -58,20 +59,29 @@ def alias(scope: Scope, path: Word, target: Word | None) -> None:
             raise path.error("inside of a section there is no path", "Alias directory")
         shadowed(scope, path)
         scope.server.aliases.append(
-            Alias(encode(path), None, located(scope, target), place=scope.place)
+            Alias(encode(path), None, *located(scope, target), place=scope.place)
         )
         return
     if not scope.inSection:
         raise scope.error("Alias needs a path and a directory", "Alias /path/ directory/")
     word = scope.section.word
     inside = scope.section.path if word is None else encode(word)
-    scope.section.values["alias"] = Alias(inside, None, encode(path), text(path), place=scope.place)
+    scope.section.values["alias"] = Alias(
+        inside,
+        None,
+        encode(path),
+        encode(scope.draft.serverRoot),
+        text(path),
+        scope.place,
+    )
 
 
-def located(scope: Scope, target: Word) -> bytes:
-    """A file's name, a relative one below ServerRoot."""
+def located(scope: Scope, target: Word) -> tuple[bytes, bytes]:
+    """A file's name without dot segments, and where it begins when it is relative."""
     name = encode(target)
-    return name if name.startswith(b"/") else encode(scope.draft.serverRoot) + b"/" + name
+    if b"/." in name:
+        name = os.path.normpath(name) + (b"/" if name.endswith(b"/") else b"")
+    return name, encode(scope.draft.serverRoot)
 
 
 @rows.directive(
@@ -84,7 +94,7 @@ def located(scope: Scope, target: Word) -> bytes:
 def aliasMatch(scope: Scope, expression: Word, target: Word) -> None:
     """As Alias, for the paths that match; ``$1`` is what the first group matched."""
     scope.server.aliases.append(
-        Alias(None, pattern(expression), located(scope, target), place=scope.place)
+        Alias(None, pattern(expression), *located(scope, target), place=scope.place)
     )
 
 

@@ -129,8 +129,8 @@ class Aliases:
         alias, matched = found
         if isinstance(matched, int):
             context = alias.path or b"", alias.target
-            return Aliased(alias.target + state.uri[matched:], context, alias.place)
-        return Aliased(substitute(alias.target, matched), None, alias.place)
+            return _placed(alias, alias.target + state.uri[matched:], context)
+        return _placed(alias, substitute(alias.target, matched))
 
 
 def _aliasedInside(alias: Alias, made: Word, request: Request, state: RequestState) -> Aliased:
@@ -139,8 +139,15 @@ def _aliasedInside(alias: Alias, made: Word, request: Request, state: RequestSta
     if state.directory.aliasPreservesPath and alias.path:
         size = matchPrefix(state.uri, _SEVERAL.sub(b"/", alias.path))
         if size:
-            return Aliased(filename + state.uri[size:], (alias.path, filename), alias.place)
-    return Aliased(filename, None, alias.place)
+            return _placed(alias, filename + state.uri[size:], (alias.path, filename))
+    return _placed(alias, filename)
+
+
+def _placed(alias: Alias, filename: bytes, context: tuple[bytes, bytes] | None = None) -> Aliased:
+    """A file's absolute path."""
+    if not filename.startswith(b"/"):
+        filename = alias.base + b"/" + filename
+    return Aliased(_SEVERAL.sub(b"/", filename), context, alias.place)
 
 
 class Redirects:

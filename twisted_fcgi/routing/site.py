@@ -597,7 +597,7 @@ class Site:
         """Alias or DocumentRoot, and the walk below it."""
         aliased = self._aliases.find(look.request, look)
         if aliased is not None:
-            look.filename = re.sub(rb"/+", b"/", aliased.filename)
+            look.filename = aliased.filename
             look.aliased = aliased.context
             if look.notes is not None:
                 look.notes.moved(aliased.place, look.uri, look.filename)
@@ -770,8 +770,6 @@ class Site:
             self.look(inner)
         except RequestError:
             pass  # nobody asked for it: what was found until then is the answer
-        if inner.internal is not None:
-            inner.filename = b"redirect:" + inner.internal.partition(b"?")[0]
         return inner.filename + (inner.pathInfo or b"") or None
 
 

@@ -68,4 +68,6 @@ def actionUrl(look: Look, types: Mapping[bytes, bytes] | None) -> bytes | None:
         return None
     if look.notes is not None:
         look.notes.moved(place, look.uri, script)
+    if script[:1] != b"/":
+        raise RequestError(f"Action or Script leads to {script!r}, which is no local path", 500)
     return script + encodePath(look.uri) + (b"" if look.query is None else b"?" + look.query)

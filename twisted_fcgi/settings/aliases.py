@@ -18,7 +18,8 @@ class Alias:
 
     :ivar path: the prefix of the decoded path; that of the ``<Location>`` around it.
     :ivar pattern: the expression (AliasMatch), or ``None``.
-    :ivar target: the file or directory, as written.
+    :ivar target: the file or directory, as written but for ``.`` and ``..``.
+    :ivar base: where relative ones begin: ServerRoot.
     :ivar made: the same, compiled, inside a ``<Location>`` (:data:`twisted_fcgi.expr.Word`).
     :ivar place: the line's file and number.
     """
@@ -26,6 +27,7 @@ class Alias:
     path: bytes | None
     pattern: Pattern | None
     target: bytes
+    base: bytes = b""
     made: Callable[[Any], bytes] | None = field(default=None, compare=False)
     place: str = field(default="", compare=False)
 

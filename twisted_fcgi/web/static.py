@@ -103,11 +103,11 @@ def serveFile(
     if answer.status >= 400:
         file.close()
         return refuse(Refusal(answer.status, answer.headers))
-    if answer.status != 304:
-        addMetadata(answer.headers, route)
     length = None if answer.status == 304 else answer.length
     status = route.status or answer.status
     answer.headers.merge(route.fields)
+    if answer.status != 304:
+        addMetadata(answer.headers, route)
     if request.vary:
         answer.headers.vary(request.vary)
     response.writeHead(

@@ -268,16 +268,16 @@ def _apply(
             continue
         action, name = change.action, change.name
         lower = name.lower()
-        typed = fields is not None and lower == b"content-type"
+        typed = fields if lower == b"content-type" else None
         if action is FieldAction.SET or action is FieldAction.SET_IF_EMPTY:
             if action is FieldAction.SET or _get(table, lower) is None:
                 value = _clean(_value(change, context))
-                if fields is not None and typed:
-                    fields.contentType = value
+                if typed is not None:
+                    typed.contentType = value
                 _set(table, name, value)
         elif action is FieldAction.UNSET:
-            if fields is not None and typed:
-                fields.contentType = None
+            if typed is not None:
+                typed.contentType = None
             _unset(table, lower)
         elif action is FieldAction.APPEND:
             _append(table, name, _clean(_value(change, context)))
@@ -295,8 +295,8 @@ def _apply(
         elif action is FieldAction.NOTE:
             context.noted(_value(change, context), _get(table, lower))
         else:
-            if fields is not None and typed and fields.contentType is not None:
-                fields.contentType = _clean(_edited(change, fields.contentType, context))
+            if typed is not None and typed.contentType is not None:
+                typed.contentType = _clean(_edited(change, typed.contentType, context))
             edited = [
                 (known, _clean(_edited(change, value, context)))
                 for known, value in table
@@ -344,7 +344,7 @@ def changedRequest(
 
 
 def changedEarly(
-    changes: Iterable[FieldChange], request: Request, state: RequestState, early: Early | None
+    changes: tuple[FieldChange, ...], request: Request, state: RequestState, early: Early | None
 ) -> tuple[Request, Early]:
     """
     The request, and the fields of its response, as lines with ``early`` make them.
@@ -352,7 +352,6 @@ def changedEarly(
     :param early: of an internal redirect, the fields that there were before.
     :raises RequestError: as :func:`changedRequest`.
     """
-    changes = tuple(changes)
     incoming = _incomingOf(request)
     fields = Fields(list(early.always) if early is not None else [])
     context = _Context(request, state, None, incoming, fields, None)
@@ -431,12 +430,12 @@ def changedHead(
         its page was made.
     """
     pairs = head.headers.pairs
-    key = (id(changes), id(pairs), head.status, proxied)
+    key = (id(changes), id(pairs), head.status, head.close, proxied)
     usual = head.headers.prepared and early is None and not carried
     if usual and (kept := _kept.get(key)) is not None:
         changed = head.copy()
         changed.headers = kept.headers.copy()
-        changed.close = head.close or kept.close
+        changed.close = kept.close
         return changed
     fields = _fieldsOf(head, early, carried)
     context = _Context(request, state, head, None, fields, told)
@@ -482,7 +481,7 @@ class _Kept(NamedTuple):
     close: bool
 
 
-_kept: dict[tuple[int, int, int, bool], _Kept] = {}
+_kept: dict[tuple[int, int, int, bool, bool], _Kept] = {}
 
 
 def _joined(head: ResponseHead, fields: Fields, proxied: bool) -> ResponseHead:

@@ -189,7 +189,10 @@ class Exchange:
         """The variables that the application was told that has answered."""
         if self._member is None or not self._received:
             return {}
-        return dict(variables(self._request, self._route, self._member))
+        try:
+            return dict(variables(self._request, self._route, self._member))
+        except RequestError:  # what ProxyFCGISetEnvIf looks at has changed since
+            return {}
 
     # The application's side.
 

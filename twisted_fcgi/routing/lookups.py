@@ -13,7 +13,7 @@ import os.path
 from typing import TYPE_CHECKING
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.routing.files import DIRECTORY, FILE, locate
+from twisted_fcgi.routing.files import FILE, locate
 
 if TYPE_CHECKING:
     from twisted_fcgi.routing.site import Look, Site
@@ -82,7 +82,7 @@ def isUrlServed(site: Site, look: Look, target: bytes) -> bool:
 
 def isFileServed(site: Site, look: Look, target: bytes) -> bool:
     """
-    Whether a file is there and may be had.
+    Whether a file is there and may be had; what is behind its name does not matter.
 
     :param target: a file's path, relative to the directory of the request's file.
     """
@@ -101,6 +101,4 @@ def isFileServed(site: Site, look: Look, target: bytes) -> bool:
         site.lookAtFile(inner)
     except RequestError:
         return False
-    if inner.pathInfo:
-        return False
-    return inner.kind == FILE or (inner.kind == DIRECTORY and target.endswith(b"/"))
+    return inner.kind == FILE

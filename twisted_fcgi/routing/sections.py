@@ -28,7 +28,15 @@ from twisted_fcgi.settings import (
     VirtualHost,
 )
 
-__all__ = ["AccessFiles", "AccessSection", "FindAccessFile", "Place", "Prefixes", "Sections"]
+__all__ = [
+    "AccessFiles",
+    "AccessSection",
+    "FindAccessFile",
+    "Place",
+    "Prefixes",
+    "Sections",
+    "anyJudgesLinks",
+]
 
 _P = TypeVar("_P")
 
@@ -122,10 +130,11 @@ class AccessSection:
     :param section: what was read.
     """
 
-    __slots__ = ("files", "section")
+    __slots__ = ("files", "judgesLinks", "section")
 
     def __init__(self, section: Section) -> None:
         self.section = section
+        self.judgesLinks = _judgesLinks(section)
         self.files = [_fileRow(AccessSection(inner), inner) for inner in section.sections]
 
 
@@ -200,8 +209,7 @@ class Sections:
 
     def _number(self, section: Section) -> int:
         self._all.append(section)
-        if section.settings.followsLinks is False or section.settings.followsOwnLinks:
-            self.judgesLinks = True
+        self.judgesLinks = self.judgesLinks or _judgesLinks(section)
         return len(self._all) - 1
 
     def _add(self, section: Section) -> None:
@@ -283,10 +291,11 @@ class Sections:
                 for place, pattern in self._directoryWildcards:
                     if pattern.match(level):
                         places.append(place)
-                found += sorted(places)
+                places.sort()
+                found += places
                 if accessFile is None or (kind == FILE and level == filename):
                     continue
-                for place in sorted(places):
+                for place in places:
                     said = self._all[place].settings
                     allow = allow if said.allowOverride is None else said.allowOverride
                     listed = said.allowOverrideList
@@ -323,6 +332,15 @@ class Sections:
             place.section if isinstance(place, AccessSection) else self._all[place]
             for place in places
         )
+
+
+def anyJudgesLinks(places: Iterable[Place]) -> bool:
+    """Whether a ``.htaccess`` among some sections says that not all links are followed."""
+    return any(isinstance(place, AccessSection) and place.judgesLinks for place in places)
+
+
+def _judgesLinks(section: Section) -> bool:
+    return section.settings.followsLinks is False or bool(section.settings.followsOwnLinks)
 
 
 def _fileRow(place: Place, section: Section) -> _FileRow:

@@ -36,6 +36,7 @@ from twisted_fcgi.routing.sections import (
     FindAccessFile,
     Place,
     Sections,
+    anyJudgesLinks,
 )
 from twisted_fcgi.routing.types import actionUrl, described
 from twisted_fcgi.settings import (
@@ -351,7 +352,7 @@ class Site:
         self._findAccessFile: FindAccessFile | None = None
         if self._accessFiles is not None:
             self._findAccessFile = partial(self._accessFiles.find, host)
-        self._judgesLinks = self._sections.judgesLinks or self._accessFiles is not None
+        self._judgesLinks = self._sections.judgesLinks
         self._rules: dict[tuple[Place, ...], Rules] = {}
         self.rules = self._rulesFor(())
         self._root: bytes | None = None
@@ -492,10 +493,11 @@ class Site:
                 self._translate(look)
             if self._judgesLinks:
                 checkLinks(look.filename, self._linksIn)
-            places = (
-                sections.directories(look.filename, look.kind, environment, self._findAccessFile)
-                + locations
-            )
+            find = self._findAccessFile
+            places = sections.directories(look.filename, look.kind, environment, find)
+            if find is not None and not self._judgesLinks and anyJudgesLinks(places):
+                checkLinks(look.filename, self._linksIn)
+            places += locations
         look.places = places
         look.rules = rules = self._rulesFor(places)
         if rules.inspects:

@@ -29,6 +29,12 @@ class HazardsTests(SynchronousTestCase):
         for listen in ("", "Listen 127.0.0.1:80", "Listen [::1]:80", 'Listen "unix:/run/x"'):
             self.assertEqual((), hazards(loads(text.format(listen))), listen)
 
+    def test_many(self) -> None:
+        """Of many members some are named."""
+        lines = [f"ProxyPass /{i}/ fcgi://192.0.2.{i}/" for i in range(1, 10)]
+        [notice] = hazards(loads("\n".join(["Listen 80", *lines])))
+        self.assertIn(" 192.0.2.5:8000 and 4 more for anybody", notice)
+
     def test_local(self) -> None:
         """What is on this machine is no hazard."""
         for url in ("fcgi://127.9.9.9:9000/", "fcgi://[::1]/", "unix:/run/x|fcgi://h/"):

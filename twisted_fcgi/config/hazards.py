@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from twisted_fcgi.settings import (
     BackendType,
@@ -28,6 +29,11 @@ from twisted_fcgi.settings import (
 
 __all__ = ["hazards"]
 
+_T = TypeVar("_T")
+
+#: Addresses that a notice names.
+SHOWN = 5
+
 #: A file that somebody uploaded, and no script.
 _UPLOAD = b"uploads/photo.jpg"
 
@@ -38,29 +44,50 @@ _FILES = re.compile(rb"[a-z]+://[^/$]*(/[^$]*[^/$][^$]*)", re.I)
 _SCRIPT = re.compile(rb"\.(?:php[0-9]?|phtml|py|pl|rb|cgi|fcgi|fpl|lua)(?:/|$)", re.I)
 
 
+class Seen:
+    """
+    What was looked at: virtual hosts share what they take over from the main server.
+
+    By identity; the settings keep all of it alive.
+    """
+
+    def __init__(self) -> None:
+        self._ids: set[int] = set()
+
+    def fresh(self, things: Iterable[_T]) -> Iterator[_T]:
+        """Those that were not looked at yet."""
+        for thing in things:
+            if id(thing) not in self._ids:
+                self._ids.add(id(thing))
+                yield thing
+
+
 def hazards(settings: Settings) -> tuple[str, ...]:
     """Notices about a whole configuration."""
     notices = []
     hosts = (settings.main, *settings.hosts)
     if any(map(_isPublic, (listener.endpoint for listener in settings.listeners))):
+        seen = Seen()
         remote = sorted(
             {
                 member.address
                 for host in hosts
                 if not _restricts(host)
-                for member in _members(host)
+                for member in _members(host, seen)
                 if member.socket is None and not _isLoopback(member.host)
             }
         )
         if remote:
+            more = f" and {len(remote) - SHOWN} more" if len(remote) > SHOWN else ""
             notices.append(
-                f"plain FastCGI is spoken to {', '.join(remote)} for anybody: whoever is on that "
+                f"plain FastCGI is spoken to {', '.join(remote[:SHOWN])}{more} for anybody: whoever is on that "
                 "network can read and change it, and run code there if the port is open; keep it "
                 "to a network of its own or a UNIX socket, or say who may ask with Require"
             )
-    # What virtual hosts take over is said once.
-    notices += dict.fromkeys(notice for host in hosts for notice in _runsAnything(host))
-    return tuple(notices)
+    seen = Seen()
+    for host in hosts:
+        notices += _runsAnything(host, seen)
+    return tuple(dict.fromkeys(notices))
 
 
 def _isPublic(endpoint: str) -> bool:
@@ -82,19 +109,18 @@ def _isLoopback(host: str) -> bool:
 # Whom a virtual host asks, and for whom.
 
 
-def _all(host: VirtualHost) -> Iterator[tuple[Section | None, DirectorySettings]]:
+def _all(host: VirtualHost, seen: Seen) -> Iterator[tuple[Section | None, DirectorySettings]]:
     """The settings outside of sections and in them."""
     yield None, host.directory
-    pending = list(host.sections)
-    while pending:
-        section = pending.pop(0)
+    for section in seen.fresh(host.sections):
         yield section, section.settings
-        pending[:0] = section.sections
+        for inner in section.sections:
+            yield inner, inner.settings
 
 
-def _members(host: VirtualHost) -> Iterator[MemberSettings]:
-    askers: list[ProxyMapping | DirectorySettings] = list(host.mappings)
-    for _, settings in _all(host):
+def _members(host: VirtualHost, seen: Seen) -> Iterator[MemberSettings]:
+    askers: list[ProxyMapping | DirectorySettings] = list(seen.fresh(host.mappings))
+    for _, settings in _all(host, seen):
         askers.append(settings)
         if settings.mapping is not None:
             askers.append(settings.mapping)
@@ -111,7 +137,7 @@ def _restricts(host: VirtualHost) -> bool:
     """Whether anything in it asks who a client is; ``all granted`` and ``all denied`` do not."""
     return any(
         _asks(settings.access.requirements)
-        for _, settings in _all(host)
+        for _, settings in _all(host, Seen())
         if settings.access is not None and settings.access.requirements is not None
     )
 
@@ -125,14 +151,14 @@ def _asks(requirement: Requirement | Requirements) -> bool:
 # Scripts.
 
 
-def _runsAnything(host: VirtualHost) -> Iterator[str]:
+def _runsAnything(host: VirtualHost, seen: Seen) -> Iterator[str]:
     """Notices about the lines that give whatever file is there to an application as a script."""
     if host.directory.backendType is BackendType.GENERIC:
         return  # such applications are no interpreters
-    for mapping in host.mappings:
+    for mapping in seen.fresh(host.mappings):
         if _mapsAnything(mapping):
             yield _notice(mapping.place, mapping.target or b"", 'ProxyPassMatch "^/(.+\\.php)$"')
-    for section, settings in _all(host):
+    for section, settings in _all(host, seen):
         if settings.backendType is BackendType.GENERIC:
             continue
         mapping_ = settings.mapping

@@ -78,11 +78,13 @@ def hazards(settings: Settings) -> tuple[str, ...]:
             }
         )
         if remote:
-            more = f" and {len(remote) - SHOWN} more" if len(remote) > SHOWN else ""
+            named = ", ".join(remote[:SHOWN])
+            if len(remote) > SHOWN:
+                named += f" and {len(remote) - SHOWN} more"
             notices.append(
-                f"plain FastCGI is spoken to {', '.join(remote[:SHOWN])}{more} for anybody: whoever is on that "
-                "network can read and change it, and run code there if the port is open; keep it "
-                "to a network of its own or a UNIX socket, or say who may ask with Require"
+                f"plain FastCGI is spoken to {named} for anybody: whoever is on that network can "
+                "read and change it, and run code there if the port is open; keep it to a network "
+                "of its own or a UNIX socket, or say who may ask with Require"
             )
     seen = Seen()
     for host in hosts:

@@ -67,6 +67,7 @@ class HazardsTests(SynchronousTestCase):
             'ProxyPassMatch "^/(.*)$" "fcgi://127.0.0.1:9000/var/www/index.php/$1"',
             'ProxyPassMatch "^/app/.*$" "fcgi://127.0.0.1:9000/var/www/index.php?x=$1"',
             'ProxyPass "/" "fcgi://127.0.0.1:9000/"',
+            'ProxyPass "/app/" "fcgi://127.0.0.1:9000/app/"',
             'ProxyPass "/uploads/" "!"',
             'ProxyFCGIBackendType GENERIC\nProxyPass "/" "fcgi://127.0.0.1:9000/srv/app/"',
         ]:
@@ -99,5 +100,5 @@ class HazardsTests(SynchronousTestCase):
 
     def test_inherited(self) -> None:
         """What virtual hosts take over is said once."""
-        text = "ProxyPass / fcgi://127.0.0.1/srv/\n<VirtualHost *>\nServerName a\n</VirtualHost>"
+        text = "ProxyPass / fcgi://127.0.0.1/srv/www/\n<VirtualHost *>\nServerName a\n</VirtualHost>"
         self.assertEqual(1, len(self.places(text)))

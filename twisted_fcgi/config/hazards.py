@@ -37,8 +37,8 @@ SHOWN = 5
 #: A file that somebody uploaded, and no script.
 _UPLOAD = b"uploads/photo.jpg"
 
-#: A path of files on disk; that of an application without files is ``/``.
-_FILES = re.compile(rb"[a-z]+://[^/$]*(/[^$]*[^/$][^$]*)", re.I)
+#: A directory on disk, such as /var/www; an application without files has ``/`` or ``/name/``.
+_FILES = re.compile(rb"[a-z]+://[^/$]*(/[^/$]+/[^/$][^$]*)", re.I)
 
 #: A script that is named, and gets the rest as PATH_INFO.
 _SCRIPT = re.compile(rb"\.(?:php[0-9]?|phtml|py|pl|rb|cgi|fcgi|fpl|lua)(?:/|$)", re.I)

@@ -129,10 +129,16 @@ class AcquireTimedOut(RequestError):
 
 
 class ConnectionDied(RequestError):
-    """The application closed the connection before it ended the request."""
+    """
+    The application closed the connection before it ended the request.
+
+    :ivar unaccepted: whether it may never have accepted it: the connection was new, and
+        was reset before it gave a byte.
+    """
 
     status = 503
     fault = Fault.APPLICATION
+    unaccepted = False
 
     def __init__(self, reason: str, *, untouched: bool = False, retryable: bool = False) -> None:
         super().__init__(reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,13 +14,15 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.logger import globalLogPublisher
 
 from tests.backend.doubles import MemoryBody, Receiver
 from tests.peers.php import PhpFpm
 from tests.peers.process import Address, freePort
+from twisted_fcgi.backend.capacity import Capacity
 from twisted_fcgi.backend.member import Member
-from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.settings import MemberSettings, Multiplex
 
 pytestmark = [pytest.mark.servers("php-fpm"), pytest.mark.processes]
 
@@ -161,17 +165,93 @@ async def test_restarted(fpm: Callable[..., Fpm]) -> None:
     assert await live.answer("do=length", "POST", MemoryBody(b"abc")) == "3"
 
 
+@pytest.mark.parametrize(("clients", "children"), [(60, 2), (200, 4)])
 @pytest_twisted.ensureDeferred
-async def test_queue(fpm: Callable[..., Fpm]) -> None:
+async def test_queue(fpm: Callable[..., Fpm], clients: int, children: int) -> None:
     """Many more requests than children are all answered, first come, first served."""
-    live = fpm("pm.max_children = 2", reuse=True, max=2)
-    order: list[int] = []
-    asked = [live.ask("do=work&ms=5") for _ in range(60)]
-    for n, one in enumerate(asked):
-        one.addCallback(lambda receiver, n=n: (order.append(n), receiver)[1])
+    live = fpm(f"pm.max_children = {children}", reuse=True, max=children)
+    served: list[Any] = []
+    give = live.member._give
+    live.member._give = lambda c, stream: (served.append(stream), give(c, stream))  # type: ignore
+    asked, streams = [], []
+    for _ in range(clients):
+        asked.append(live.ask("do=work&ms=2"))
+        streams.append(live.stream)
     assert all(receiver.end for receiver in await gatherResults(asked))
-    assert all(abs(place - n) <= 2 for place, n in enumerate(order)), order
-    assert live.member.describe()["connects"] == 2
+    assert served == streams
+    figures = live.member.describe()
+    assert (figures["connects"], figures["refused"], figures["failures"]) == (children, 0, 0)
+
+
+@pytest.mark.parametrize("unix", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_pinned(fpm: Callable[..., Fpm], unix: bool) -> None:
+    """Without ``max``, connections that are kept do not keep the children from the others."""
+    live = fpm("pm.max_children = 2", reuse=True, unix=unix, timeout=10)
+
+    async def client() -> int:
+        return sum([(await live.answer("do=work&ms=1")).isdigit() for _ in range(10)])
+
+    answered = await gatherResults([Deferred.fromCoroutine(client()) for _ in range(50)])
+    assert sum(answered) == 500
+    # Nor when nobody comes any more who could take an idle one.
+    asked = [live.ask("do=work&ms=1") for _ in range(10)]
+    assert all(receiver.end for receiver in await gatherResults(asked))
+
+
+@pytest_twisted.ensureDeferred
+async def test_reloaded(fpm: Callable[..., Fpm]) -> None:
+    """SIGUSR2, which by default kills what runs, costs none of those that may be sent again."""
+    live = fpm(reuse=True, max=4)
+    over = False
+
+    async def client() -> int:
+        count = 0
+        while not over:
+            count += (await live.answer("do=work&ms=5")).isdigit()
+        return count
+
+    clients = [Deferred.fromCoroutine(client()) for _ in range(4)]
+    for _ in range(3):
+        await sleep(0.2)
+        os.kill(live.server.pid, signal.SIGUSR2)
+    await sleep(0.5)
+    over = True
+    assert min(await gatherResults(clients)) > 0
+    assert live.member.describe()["retries"] > 0
+
+
+@pytest.mark.parametrize("unix", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_restartedUnderLoad(fpm: Callable[..., Fpm], unix: bool) -> None:
+    """Nor does a restart: until the application is back, requests wait."""
+    live = fpm(reuse=True, max=4, unix=unix)
+    over = False
+
+    async def client() -> int:
+        count = 0
+        while not over:
+            count += (await live.answer("do=work&ms=5")).isdigit()
+        return count
+
+    clients = [Deferred.fromCoroutine(client()) for _ in range(4)]
+    for _ in range(3):
+        await sleep(0.1)
+        await deferToThread(live.server.stop)
+        await deferToThread(live.server.start)
+    await sleep(0.2)
+    over = True
+    assert min(await gatherResults(clients)) > 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_multiplexAuto(fpm: Callable[..., Fpm]) -> None:
+    """PHP says that it can't multiplex, and is used as before."""
+    live = fpm(reuse=True, multiplex=Multiplex.AUTO)
+    for _ in range(3):
+        asked = [live.ask("do=work&ms=5") for _ in range(8)]
+        assert all(receiver.end for receiver in await gatherResults(asked))
+    assert live.member._capacity == Capacity(1, None)
 
 
 @pytest_twisted.ensureDeferred

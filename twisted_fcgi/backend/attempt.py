@@ -72,6 +72,10 @@ class Attempt:
         self._call: IDelayedCall | None = None
         self._deferred: Deferred[Any] | None = None
 
+    def beginAfter(self, pause: float) -> None:
+        """Connect after so many seconds."""
+        self._call = self._owner.reactor.callLater(pause, self.begin)
+
     def begin(self) -> None:
         """Connect."""
         self._call = None
@@ -114,7 +118,7 @@ class Attempt:
         code = getattr(error, "osError", None)
         if _backlogIsFull(error, owner.settings) or owner.isPatient(code):
             pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
-            self._call = owner.reactor.callLater(pause, self.begin)
+            self.beginAfter(pause)
             return
         # A name that is not known is a 500 of httpd's: no server is down.
         status = 500 if isinstance(error, DNSLookupError) else None

@@ -10,7 +10,7 @@ one after the other and are told apart in what is logged: ``acquire`` (a place),
   about the application, which has just been restarted, or reached its
   ``pm.max_requests``.  The request is sent once more, on a new connection, when
   that does no harm: nothing of it was sent, or its method is idempotent (RFC
-  9110, 9.2.2); and its body, if any, can be had again.
+  9110, 9.2.2); and its body, if any, can be had again.  See also :data:`PAUSES`.
 - An application that took connections until now and refuses them is restarting:
   connects are repeated, for ``patience`` seconds at most since the first one that it
   refused.  After that, and before its first connection, each failure counts.
@@ -60,6 +60,7 @@ from twisted_fcgi.errors import (
     ApplicationOverloaded,
     CannotMultiplex,
     ConnectFailed,
+    ConnectionDied,
     RequestError,
 )
 from twisted_fcgi.interfaces import IBody, IMember, IStream, IStreamReceiver
@@ -79,6 +80,10 @@ SETTLED = 0.1
 
 #: Seconds for which a member that did so is expected to do it again.
 CAUTION = 3600.0
+
+#: How often a request is sent again, and after how many seconds; more than once only if
+#: its new connection was reset, as those are that wait to be accepted when one stops.
+PAUSES = (0.0, 0.02, 0.1, 0.5)
 
 #: Seconds that an application may take to say whether it multiplexes, and after which it
 #: is asked again.
@@ -336,20 +341,23 @@ class Member:
     def takesOver(self, stream: Stream, error: RequestError) -> bool:
         """See :meth:`twisted_fcgi.backend.stream.StreamOwner.takesOver`."""
         refused = isinstance(error, ApplicationOverloaded) and error.others > 0
-        if stream.again or not (refused or error.untouched):
+        if not (refused or error.untouched) or stream.again == len(PAUSES):
+            return False
+        if stream.again and not (isinstance(error, ConnectionDied) and error.unaccepted):
             return False
         replayable = stream.body is None or stream.body.replayable
         if not (_mayBeSentTwice(stream) or (error.retryable and replayable)):
             return False
         if isinstance(error, ApplicationOverloaded):
             self._share(1 if isinstance(error, CannotMultiplex) else error.others)
-        stream.again = True
+        pause = PAUSES[stream.again]
+        stream.again += 1
         self._figures["retries"] += 1
         chosen = self._pool.again(stream)
         if isinstance(chosen, FastCGIClientProtocol):
             self._give(chosen, stream)
         else:
-            self._perform(chosen, stream.timeout)
+            self._perform(chosen, stream.timeout, pause)
             self._limitWaiting(stream)
         return True
 
@@ -379,7 +387,7 @@ class Member:
         wait = min(ceil(self.settings.acquire or 1), 60)
         stream.ended(AcquireTimedOut(reason, wait))
 
-    def _connect(self, timeout: float) -> None:
+    def _connect(self, timeout: float, pause: float = 0.0) -> None:
         settings = self.settings
         if self._asking is None and self.reactor.seconds() >= self._askAt:
             self._ask()
@@ -388,13 +396,18 @@ class Member:
         self._attempts[attempt] = None
         self._figures["connects"] += 1
         self._deadlines.watch(attempt, attempt.dueAt())
-        attempt.begin()
+        if pause:
+            attempt.beginAfter(pause)
+        else:
+            attempt.begin()
 
-    def _perform(self, decision: Decision, timeout: float | None = None) -> None:
+    def _perform(
+        self, decision: Decision, timeout: float | None = None, pause: float = 0.0
+    ) -> None:
         if decision is Decision.EXCHANGE or decision is Decision.REPLACE:
             next(iter(self._pool.idle)).close()
         if decision is Decision.CONNECT or decision is Decision.EXCHANGE:
-            self._connect(timeout or self._timeout or DEFAULT_TIMEOUT)
+            self._connect(timeout or self._timeout or DEFAULT_TIMEOUT, pause)
 
     def _lookAfterUnaccepted(self) -> None:
         """Give up idle connections when new ones get no answer; or look again later."""

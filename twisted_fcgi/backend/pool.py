@@ -217,10 +217,10 @@ class Pool(Generic[C, R]):
         self.open += 1
         request = self._longestWaiting()
         if request is not None:
-            if self._reuse:
-                self.unheard[connection] = now
             if self.streams > 1:
                 self.loads[connection] = 1
+            elif self._reuse:
+                self.unheard[connection] = now
         return request
 
     def connectFailed(self) -> tuple[R | None, Decision]:
@@ -327,8 +327,10 @@ class Pool(Generic[C, R]):
         self.streams = streams
         self._max = max
         self._most = most
-        self.loads = dict(loads) if streams > 1 else {}
+        self.loads = {}
         if streams > 1:
+            self.loads.update(loads)
+            self.unheard.clear()
             self._choosy.clear()
 
     def _emptiest(self) -> C | None:

@@ -37,6 +37,7 @@ from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -324,7 +325,9 @@ class FastCGIClientProtocol(OwnedConnection):
                     stream.untouched if self.maxStreams > 1 else stream.heardThen == self._heard
                 )
                 unsent = sent is not None and stream.sentThen == sent
-                self._finish(stream, ConnectionDied(text, untouched=untouched, retryable=unsent))
+                error = ConnectionDied(text, untouched=untouched, retryable=unsent)
+                error.unaccepted = not self._heard and not reason.check(ConnectionDone)
+                self._finish(stream, error)
         finally:
             if self._owner is not None:
                 self._owner.connectionEnded(self)

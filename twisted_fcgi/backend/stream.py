@@ -76,7 +76,7 @@ class Stream:
     :ivar owner: who opened it, or ``None`` when it was opened on a connection itself.
     :ivar connection: the connection that it is on; ``None`` before and after.
     :ivar requestId: its id there.
-    :ivar again: whether it was tried before, in vain.
+    :ivar again: how often it was tried before, in vain.
     :ivar limit: when its waiting for a connection ends, or its abort's grace.
     :ivar markedAt: since when the application has been expected to do something, or when
         the last part of the response came.
@@ -136,7 +136,7 @@ class Stream:
         self.owner = owner
         self.connection: FastCGIClientProtocol | None = None
         self.limit = inf
-        self.again = False
+        self.again = 0
         self.uploading = False
         self.answered = False
         self.stdoutEnded = False

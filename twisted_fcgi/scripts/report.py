@@ -249,9 +249,11 @@ class _Reporter:
     def _refuse(self, status: int, reason: str) -> None:
         explained, answer = self._explained, self.report.answer
         answer.kind, answer.status, answer.reason = RouteKind.REFUSE, status, reason
-        place = explained.refused
-        if not place and status == 500 and explained.mapping is not None:
-            place = explained.mapping.place
+        mapping, place = explained.mapping, explained.refused
+        if not place and mapping is not None and mapping.target is not None:
+            place = mapping.place
+        if not place and status >= 500:
+            place = explained.handled
         if place:
             answer.line = self._lines.line(place)
         if explained.document is not None:

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.routing.making import makeFiles, makeRequest, read
 from twisted_fcgi.expr import RequestContext, compileString
+from twisted_fcgi.expr.context import EvaluationError
 from twisted_fcgi.message import Route
 from twisted_fcgi.routing import Router
 
@@ -69,3 +70,12 @@ class RequestContextTests(SynchronousTestCase):
         """Without an Alias, the context is DocumentRoot, without a prefix."""
         text = "%{CONTEXT_PREFIX}|%{CONTEXT_DOCUMENT_ROOT}|%{DOCUMENT_ROOT}"
         self.assertEqual(f"|{self.root}|{self.root}", self.value(text))
+
+    def test_file(self) -> None:
+        """A file's content is read; of a pipe that nobody writes to nothing is expected."""
+        with open(f"{self.root}/plain.txt", "w") as file:
+            file.write("text")
+        self.assertEqual("text", self.value(f"%{{file:{self.root}/plain.txt}}"))
+        os.mkfifo(f"{self.root}/pipe")
+        error = self.assertRaises(EvaluationError, self.value, f"%{{file:{self.root}/pipe}}")
+        self.assertIn("is no regular file", str(error))

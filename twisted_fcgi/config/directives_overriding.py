@@ -44,8 +44,11 @@ def allowOverride(scope: Scope, words: list[Word]) -> None:
     both.  Each directive's entry here says what it needs.
 
     A file is read once, and again within a second after it changed.  Where AllowOverride is
-    not said, there are no ``.htaccess`` files.  FileInfo lets a ``.htaccess`` set any
-    variable, also those that PHP-FPM obeys: ``PHP_VALUE``, ``PHP_ADMIN_VALUE``.
+    not said, there are no ``.htaccess`` files.
+
+    As in httpd, who may write one is trusted with what it allows: FileInfo sets any
+    variable, also those that PHP-FPM obeys (``PHP_VALUE``, ``PHP_ADMIN_VALUE``), and its
+    expressions show files and variables of the server's process.
     """
     allow = AllowOverride()
     for word in words:

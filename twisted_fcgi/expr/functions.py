@@ -77,8 +77,12 @@ def _ldap(context: Context, text: bytes) -> bytes:
 
 def _file(context: Context, path: bytes) -> bytes:
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > MAX_FILE_SIZE:
+        # Nobody waits for who writes to a pipe.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise EvaluationError(f"file(): {path!r} is no regular file")
+            if status.st_size > MAX_FILE_SIZE:
                 raise EvaluationError(f"file(): {path!r} is over {MAX_FILE_SIZE} bytes")
             return file.read(MAX_FILE_SIZE).split(b"\0", 1)[0]
     except (OSError, ValueError) as error:

@@ -295,23 +295,22 @@ class _Reporter:
         for variable in told.variables:
             if variable.name == b"SCRIPT_FILENAME":
                 script = findScript(readByFpm(variable.value))
-                report.script = script
                 url = (route.directory.handler if mapping is None else mapping.target) or b""
-                report.hints += hints(
-                    Asked(
-                        member,
-                        route.directory.backendType,
-                        place=variable.place or place,
-                        overridden=bool(variable.place),
-                        root=os.fsencode(route.host.documentRoot or ""),
-                        rootPlace=route.host.places.get("documentRoot", ""),
-                        uri=route.uri,
-                        written=_pathOf(url),
-                        mapped=mapping is not None,
-                        expression=mapping is not None and mapping.pattern is not None,
-                    ),
-                    script,
+                to = Asked(
+                    member,
+                    route.directory.backendType,
+                    place=variable.place or place,
+                    overridden=bool(variable.place),
+                    root=os.fsencode(route.host.documentRoot or ""),
+                    rootPlace=route.host.places.get("documentRoot", ""),
+                    uri=route.uri,
+                    written=_pathOf(url),
+                    mapped=mapping is not None,
+                    expression=mapping is not None and mapping.pattern is not None,
                 )
+                if to.needsFile(script.path):
+                    report.script = script
+                report.hints += hints(to, script)
                 return
         report.hints.append(Hint("The application is told no SCRIPT_FILENAME.", place))
 

@@ -78,6 +78,10 @@ class Asked:
         """Whether the application is on this machine, as far as its address says it."""
         return self.member.socket is not None or self.member.host in _LOCAL
 
+    def needsFile(self, path: bytes) -> bool:
+        """Whether a path has to be a file: not where it is said that it is none of PHP's."""
+        return self.backendType is not BackendType.GENERIC or b".php" in path
+
     def below(self, path: bytes) -> bytes:
         """What a path is below DocumentRoot."""
         return self.root + b"/" + path.lstrip(b"/")
@@ -126,10 +130,15 @@ def findScript(path: bytes) -> ScriptFile:
 def hints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
     """What keeps an application from running a script, as far as can be seen from here."""
     yield from _addressHints(asked.member)
+    if not asked.needsFile(script.path):
+        return
     if script.kind == "file":
         yield from _fileHints(asked, script)
     else:
         yield from _missingHints(asked, script)
+    if b".php" not in script.path:
+        text = "If the application is none of PHP's, say so: ProxyFCGIBackendType GENERIC."
+        yield Hint(text, asked.place)
 
 
 def _addressHints(member: MemberSettings) -> Iterator[Hint]:
@@ -163,10 +172,10 @@ def _fileHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
     elif (refused := _unreadable(script.path, _readerOf(asked.member))) is not None:
         yield refused
     if not script.path.lower().endswith(EXTENSIONS):
-        text = f"PHP-FPM runs only names that end in .php (security.limit_extensions), not {name}."
-        if asked.backendType is not BackendType.GENERIC:
-            text += " If the application is none of PHP's: ProxyFCGIBackendType GENERIC."
-        yield Hint(text, asked.place)
+        yield Hint(
+            f"PHP-FPM runs only names that end in .php (security.limit_extensions), not {name}.",
+            asked.place,
+        )
 
 
 def _missingHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from twisted_fcgi import __version__
 from twisted_fcgi.expr.context import fileStatus
-from twisted_fcgi.message import Authority, Request, ResponseHead
+from twisted_fcgi.message import Authority, Request, ResponseHead, Route
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.settings import DirectorySettings
 
@@ -95,9 +95,7 @@ class RequestContext:
         if name == b"THE_REQUEST":
             return request.line
         if name == b"HANDLER":
-            handler = state.directory.handler or b""
-            proxied = state.filename[:6] == b"proxy:" and handler[:6].lower() != b"proxy:"
-            return b"proxy-server" if proxied else handler
+            return self._handler()
         if name == b"HTTPS":
             return b"on" if request.secure else b"off"
         if name == b"HTTP2":
@@ -118,6 +116,19 @@ class RequestContext:
             return self._owner(grp.getgrgid, lambda status: status.st_gid)
         constant = _CONSTANTS.get(name)
         return self._serverVariable(name) if constant is None else constant
+
+    def _handler(self) -> bytes:
+        """SetHandler's or AddHandler's; while a file is being sent, its type has that place."""
+        state = self.state
+        handler = state.directory.handler or b""
+        if isinstance(state, Route):
+            handler = state.handler or handler
+        if state.filename[:6] == b"proxy:" and handler[:6].lower() != b"proxy:":
+            return b"proxy-server"
+        if not handler and self.head is not None and self.head.status < 300:
+            kind = self.head.headers.get(b"content-type") or b""
+            return kind.partition(b";")[0].strip()
+        return handler
 
     def _serverVariable(self, name: bytes) -> bytes | None:
         """What is known of who was asked."""

@@ -288,6 +288,7 @@ class Router:
         rules = look.rules
         route.aliased = look.aliased
         route.described = look.described
+        route.handler = look.handler
         if look.location is not None:
             route.kind = RouteKind.REDIRECT
             route.status = look.status

@@ -259,6 +259,21 @@ class ApplicationTests(Reading):
             (mistake,) = self.mistakes(f"<Files x>\nSetHandler proxy:{url}\n</Files>\n")
             self.assertIn(f"names no application {url!r}", mistake)
 
+    def test_everyWay(self) -> None:
+        """In whatever way a file names it."""
+        for line in (
+            "AddHandler proxy:{} .x",
+            "RewriteRule ^ {}/x [P]",
+            "RewriteRule ^ {}/x%{{REQUEST_URI}} [P]",
+            "RewriteRule ^ - [H=proxy:{}]",
+            '<If "true">\nSetHandler proxy:{}\n</If>',
+        ):
+            self.read(line.format("fcgi://127.0.0.1:9000") + "\n")
+            self.read(line.format("balancer://pool") + "\n")
+            for url in ("fcgi://127.0.0.1:22", "unix:/run/x|fcgi://127.0.0.1:9000", "balancer://b"):
+                (mistake,) = self.mistakes(line.format(url) + "\n")
+                self.assertIn("names no application", mistake)
+
     def test_any(self) -> None:
         """AllowOverrideProxy Any lets it name all."""
         self.configured(SITE + "AllowOverrideProxy Any\n")

@@ -447,9 +447,14 @@ def served(
             scope.warn(word, "no application server is named, such requests get a 500")
         return RewriteRuleDraft(rule)
     url = word.part(0, named.end())
+    overriding = scope.draft.overriding
     if isBalancerName(url):
+        if overriding is not None:
+            overriding.checkProxy(url, None, balancerName(url))
         return RewriteRuleDraft(replace(rule, target=encode(url)), balancer=balancerName(url))
     target = literal(scope, url, more=named.end() < len(word))
+    if overriding is not None:
+        overriding.checkProxy(url, target, None)
     if target is None:
         return RewriteRuleDraft(rule)
     return RewriteRuleDraft(replace(rule, target=encode(target.url)), target)

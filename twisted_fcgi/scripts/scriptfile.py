@@ -135,7 +135,7 @@ def hints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
     if script.kind == "file":
         yield from _fileHints(asked, script)
     else:
-        yield from _missingHints(asked, script)
+        yield _whyMissing(asked, script)
     if b".php" not in script.path:
         text = "If the application is none of PHP's, say so: ProxyFCGIBackendType GENERIC."
         yield Hint(text, asked.place)
@@ -178,53 +178,48 @@ def _fileHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
         )
 
 
-def _missingHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
-    """Why there is no file, the likeliest first; one is enough."""
+def _whyMissing(asked: Asked, script: ScriptFile) -> Hint:
+    """The likeliest reason for which there is no file."""
     name = _text(script.path)
     if script.kind == "directory":
-        yield Hint(
+        return Hint(
             f"{name} is a directory, and no DirectoryIndex is looked at for what a ProxyPass "
             "claims: map .php alone, by <FilesMatch> and SetHandler.",
             asked.place,
         )
-        return
     decoded = unquote_to_bytes(script.path)
     if decoded != script.path and os.path.isfile(decoded):
-        yield Hint(
-            f"The file is {_text(decoded)}, but PHP-FPM does not decode what a ProxyPass encodes: "
-            "SetHandler passes a name as it is.",
+        return Hint(
+            f"The file is {_text(decoded)}, but most PHP-FPM do not decode what a ProxyPass "
+            "encodes: SetHandler passes a name as it is.",
             asked.place,
         )
-        return
     if not asked.mapped and asked.written.strip(b"/"):
         rest = script.path.removeprefix(asked.written.rstrip(b"/"))
         if rest != script.path and (os.path.isfile(rest) or rest.startswith(asked.root)):
-            yield Hint(
+            return Hint(
                 f"The file's whole path comes behind that of the handler's URL: take "
                 f"{_text(asked.written)} off, so that it ends behind host and port.",
                 asked.place,
             )
-            return
-    doubled = asked.root + asked.root
-    if asked.root and script.path.startswith(doubled):
-        yield Hint(
+    if asked.root and script.path.startswith(asked.root * 2):
+        return Hint(
             f"DocumentRoot stands twice in it: {_text(asked.root)} is in the line and in what "
             "is put behind it.",
             asked.place,
         )
-        return
     if asked.expression and b"$" not in asked.written and asked.written.strip(b"/"):
-        yield Hint(
+        return Hint(
             "No $1 is in the URL, so the whole path of the request is put behind it: end the URL "
             "with the site's directory and $1, and let a group of the expression match the rest: "
             r"^/(.*\.php)$.",
             asked.place,
         )
-        return
-    yield from _elsewhereHints(asked, script)
+    return _whereElse(asked, script)
 
 
-def _elsewhereHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
+def _whereElse(asked: Asked, script: ScriptFile) -> Hint:
+    """The same, where the configuration's line looks right by itself."""
     name = _text(script.path)
     own = findScript(asked.below(asked.uri))
     if asked.root and asked.mapped and own.kind == "file" and own.path != script.path:
@@ -238,22 +233,19 @@ def _elsewhereHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
                 f"; {asked.member.address} is asked for {name}, which is right only if it has "
                 "the site there."
             )
-        yield Hint(text, asked.place)
-        return
+        return Hint(text, asked.place)
     if not asked.local:
-        yield Hint(
+        text = (
             f"{name} is not on this machine, which means nothing if {asked.member.address} is "
             "another one, or a container: look there."
-            + (
-                ""
-                if asked.overridden
-                else " A path that differs there is told by ProxyFCGISetEnvIf "
-                '"true" SCRIPT_FILENAME "/path/there%{reqenv:SCRIPT_NAME}".'
-            ),
-            asked.place,
         )
-        return
-    yield Hint(
+        if not asked.overridden:
+            text += (
+                " A path that differs there is told by "
+                'ProxyFCGISetEnvIf "true" SCRIPT_FILENAME "/path/there%{reqenv:SCRIPT_NAME}".'
+            )
+        return Hint(text, asked.place)
+    return Hint(
         f'{_text(script.missing)} does not exist, so PHP-FPM says "Primary script unknown" '
         '("File not found."). Where it runs in a container, the name has to be right in there.',
         asked.place if asked.mapped else asked.rootPlace,

@@ -379,7 +379,7 @@ limit(
 # What preceded Require.
 
 
-def replaced(name: str, valid: str, syntax: str) -> None:
+def replaced(name: str, valid: str, syntax: str, example: str) -> None:
     """A row for a directive of mod_access_compat."""
 
     def apply(scope: Scope, words: list[Word]) -> None:
@@ -393,12 +393,39 @@ def replaced(name: str, valid: str, syntax: str) -> None:
         Shape.WORDS,
         Context.SECTIONS,
         syntax=syntax,
+        example=example,
         doc="Refused: it was replaced by Require in httpd 2.4; the error says by which lines.",
         override=Override.LIMIT | Override.AUTH_CONFIG,
     )(apply)
 
 
-replaced("Order", "deny,allow|allow,deny|mutual-failure", "deny,allow|allow,deny|mutual-failure")
-replaced("Allow", "from .+", "from all|address|name|env=variable ...")
-replaced("Deny", "from .+", "from all|address|name|env=variable ...")
-replaced("Satisfy", "any|all", "Any|All")
+replaced(
+    "Order",
+    "deny,allow|allow,deny|mutual-failure",
+    "deny,allow|allow,deny|mutual-failure",
+    '# "Order deny,allow" with "Deny from all" is today:\n'
+    '<Location "/">\n    Require all denied\n</Location>',
+)
+replaced(
+    "Allow",
+    "from .+",
+    "from all|address|name|env=variable ...",
+    '# "Order deny,allow" with "Deny from all" and "Allow from 10.1" is today:\n'
+    '<Location "/">\n    Require ip 10.1\n</Location>',
+)
+replaced(
+    "Deny",
+    "from .+",
+    "from all|address|name|env=variable ...",
+    '# "Order allow,deny" with "Allow from all" and "Deny from 10.1" is today:\n'
+    '<Location "/">\n    <RequireAll>\n        Require all granted\n'
+    "        Require not ip 10.1\n    </RequireAll>\n</Location>",
+)
+replaced(
+    "Satisfy",
+    "any|all",
+    "Any|All",
+    '# "Satisfy Any" is a block today:\n'
+    '<Location "/">\n    <RequireAny>\n        Require ip 10.1\n        Require env trusted\n'
+    "    </RequireAny>\n</Location>",
+)

@@ -30,8 +30,7 @@ MODULES = frozenset(
         *("core", "http", "so", "unixd", "version", "watchdog", "slotmem_shm"),
         *("mime", "dir", "alias", "actions", "allowmethods", "rewrite", "env", "setenvif"),
         "reqtimeout",
-        *("authn_core", "authz_core"),
-        *("authz_host",),
+        *("authn_core", "authz_core", "authz_host"),
         *("headers", "proxy", "proxy_fcgi", "proxy_balancer", "mpm_event"),
         *("lbmethod_byrequests", "lbmethod_bytraffic", "lbmethod_bybusyness"),
     )

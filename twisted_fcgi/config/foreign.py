@@ -16,10 +16,10 @@ __all__ = ["FOREIGN"]
 #: Why directives are not supported; then each module with a colon, and its names.
 _MODULES = {
     "nothing here does what it asks for": """
-        core: <Directory <Location <VirtualHost <Files <IfModule
+        core: <Directory <Location <VirtualHost <Files <Limit <LimitExcept <IfModule
             <IfDefine <IfFile <IfDirective <IfSection <DirectoryMatch <LocationMatch
-            <FilesMatch AddDefaultCharset AcceptPathInfo Define UnDefine Error
-            AccessFileName DocumentRoot ErrorDocument AllowOverride AllowOverrideList
+            <FilesMatch AddDefaultCharset AcceptPathInfo Define UnDefine Error <If <ElseIf
+            <Else AccessFileName DocumentRoot ErrorDocument AllowOverride AllowOverrideList
             Options DefaultType FileETag EnableMMAP EnableSendfile ReadBufferSize
             FlushMaxThreshold FlushMaxPipelined AcceptFilter HostnameLookups
             ServerAdmin ServerName ServerSignature ServerRoot DefaultRuntimeDir ErrorLog
@@ -38,6 +38,7 @@ _MODULES = {
         mod_actions: Action Script
         mod_alias: Alias Redirect AliasMatch RedirectMatch RedirectTemp RedirectPermanent
             RedirectRelative AliasPreservePath
+        mod_access_compat: Order Allow Deny Satisfy
         mod_allowmethods: AllowMethods
         mod_authnz_fcgi: AuthnzFcgiDefineProvider AuthnzFcgiCheckAuthnProvider
         mod_dbd: DBDriver DBDParams DBDPersist DBDPrepareSQL DBDInitSQL DBDMin DBDKeep
@@ -67,7 +68,7 @@ _MODULES = {
         mod_reflector: ReflectorHeader
         mod_reqtimeout: RequestReadTimeout
         mod_request: KeptBodySize
-        mod_setenvif: SetEnvIf SetEnvIfNoCase BrowserMatch BrowserMatchNoCase
+        mod_setenvif: SetEnvIf SetEnvIfNoCase SetEnvIfExpr BrowserMatch BrowserMatchNoCase
         mod_version: <IfVersion
     """,
     "programs are reached over FastCGI only": """
@@ -102,7 +103,7 @@ _MODULES = {
             AuthFormFakeBasicAuth AuthFormDisableNoStore
         mod_authn_anon: Anonymous Anonymous_MustGiveEmail Anonymous_NoUserId
             Anonymous_VerifyEmail Anonymous_LogEmail
-        mod_authn_core: AuthName <AuthnProviderAlias
+        mod_authn_core: AuthType AuthName <AuthnProviderAlias
         mod_authn_dbd: AuthDBDUserPWQuery AuthDBDUserRealmQuery
         mod_authn_dbm: AuthDBMUserFile AuthDBMType
         mod_authn_file: AuthUserFile
@@ -125,7 +126,8 @@ _MODULES = {
             LDAPRetries LDAPRetryDelay
     """,
     "each section says by itself what it requires": """
-        mod_authz_core: <AuthzProviderAlias
+        mod_authz_core: <AuthzProviderAlias Require <RequireAll <RequireAny <RequireNone
+            AuthMerging AuthzSendForbiddenOnFailure
     """,
     "directories are never listed": """
         mod_autoindex: AddIcon AddIconByType AddIconByEncoding AddAlt AddAltByType

@@ -1,12 +1,12 @@
 """
 One virtual host, prepared: from a decoded path to what serves it.
 
-:meth:`Site.look` is httpd's ``ap_process_request_internal`` without its access
-control, and like it serves for a request, for the look-ups of DirectoryIndex and
-FallbackResource, and for PATH_TRANSLATED.  In its order: ``<Location>``, ProxyPass,
-else DocumentRoot with ``<Directory>`` and ``<Files>``, ``<Location>`` again over all of
-it, SetEnvIf, the application's URL in its final form, SetEnv, and for directories
-and what is missing mod_dir.
+:meth:`Site.look` is httpd's ``ap_process_request_internal``, and like it serves for a
+request, for the look-ups of DirectoryIndex, FallbackResource and conditions, and for
+PATH_TRANSLATED.  In its order: ``<Location>``, the server's RewriteRule, ProxyPass, else
+Redirect, Alias or DocumentRoot with ``<Directory>`` and ``<Files>``, ``<Location>`` again
+over all of it, ``<If>``, SetEnvIf, Require, types, RewriteRule and Redirect of sections, the
+application's URL in its final form, SetEnv, and for directories and what is missing mod_dir.
 """
 
 from __future__ import annotations

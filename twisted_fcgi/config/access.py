@@ -85,13 +85,14 @@ class AccessDraft:
     :ivar block: what Require lines are added to, or ``None`` before the first.
     :ivar methods: of ``<Limit>`` and ``<LimitExcept>`` around the line that is read.
     :ivar enclosed: whether there is one of these, or a block, around it.
+    :ivar negated: whether ``<RequireNone>`` is among these blocks.
     :ivar old: Order, Allow, Deny and Satisfy: the name, and what is behind it.
     """
 
     def __init__(self) -> None:
         self.block: BlockDraft | None = None
         self.methods = Methods()
-        self.enclosed = False
+        self.enclosed = self.negated = False
         self.merging: Merging | None = None
         self.forbids: bool | None = None
         self.old: list[tuple[Word, list[Word]]] = []

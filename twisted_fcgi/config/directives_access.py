@@ -176,14 +176,14 @@ def require(scope: Scope, words: list[Word]) -> None:
     read = _PROVIDERS.get(name)
     if read is None:
         raise _unknown(scope, name)
-    if negated and name == "host":
+    access = accessOf(scope)
+    if name in ("host", "forward-dns") and (negated or access.negated):
         raise name.error(
-            "the names of clients are not looked up, so that this would let somebody in",
+            "a name is looked up in advance only: who has it later would be let in",
             "Require not ip ...",
         )
     rest = Word.make(line.text[at:end].rstrip(), line, at, end)
     holds = read(scope, rest)
-    access = accessOf(scope)
     asksUser = name == "expr" and _USER.search(rest) is not None
     text = f"Require {'not ' * negated}{name} {rest}".rstrip()
     access.add(
@@ -211,13 +211,13 @@ def block(name: str, isAll: bool, negated: bool, example: str, doc: str) -> None
         if words:
             raise words[0].error(f"{name}> takes no argument")
         access = accessOf(scope)
-        outer, enclosed = access.block, access.enclosed
+        outer, around = access.block, (access.enclosed, access.negated)
         inner = access.block = BlockDraft(scope.node.name, f"{name}>", isAll, negated)
-        access.enclosed = True
+        access.enclosed, access.negated = True, access.negated or negated
         mistakes = len(scope.draft.errors)
 
         def close() -> None:
-            access.block, access.enclosed = outer, enclosed
+            access.block, (access.enclosed, access.negated) = outer, around
             if inner.members:
                 access.add(inner, scope.node.name)
             elif len(scope.draft.errors) == mistakes:

@@ -42,7 +42,14 @@ from twisted_fcgi.settings import (
     VirtualHost,
 )
 
-__all__ = ["BranchDraft", "ConfigurationDraft", "MappingDraft", "SectionDraft", "ServerDraft", "Values"]
+__all__ = [
+    "BranchDraft",
+    "ConfigurationDraft",
+    "MappingDraft",
+    "SectionDraft",
+    "ServerDraft",
+    "Values",
+]
 
 #: Makes what reads ``.htaccess`` files, with the members that one may name.
 Reading = Callable[[Serving], Callable[..., tuple[Section, tuple[str, ...]]]]
@@ -202,7 +209,7 @@ class BranchDraft:
 def _asked(target: Target | None, balancer: str | None) -> frozenset[str]:
     if balancer is not None:
         return frozenset({balancer})
-    return frozenset() if target is None else frozenset({target.authority})
+    return frozenset() if target is None else frozenset({target.authority.partition("$")[0]})
 
 
 class ServerDraft:

@@ -245,6 +245,13 @@ class ApplicationTests(Reading):
         section = self.read("SetHandler proxy:balancer://pool\n")
         self.assertIs(self.host.balancers[0], section.settings.balancer)
         self.read("SetHandler proxy:fcgi://127.0.0.1:9001\n")
+        for line in (
+            "AddHandler proxy:fcgi://127.0.0.1:9005 .x",
+            'RewriteRule "^/x" "fcgi://127.0.0.1:9005/x" [P]',
+            '<If "true">\nSetHandler proxy:fcgi://127.0.0.1:9005\n</If>',
+        ):
+            self.configured(f"{ASKS}{line}\n")
+            self.read("SetHandler proxy:fcgi://127.0.0.1:9005\n")
 
     def test_unknown(self) -> None:
         """Any other address, socket or balancer is a mistake."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from functools import cached_property
 
 from twisted_fcgi.config.directives import REGISTRY
 from twisted_fcgi.config.drafts import ConfigurationDraft, SectionDraft
 from twisted_fcgi.config.overriding import Overriding
 from twisted_fcgi.config.registry import Context
 from twisted_fcgi.config.scope import Scope
-from twisted_fcgi.config.serving import Serving
+from twisted_fcgi.config.serving import Serving, SocketAddress
 from twisted_fcgi.config.source import Line, Mark, SourceFile
 from twisted_fcgi.config.tree import Node, TreeReader
 from twisted_fcgi.config.walk import Walk
@@ -53,6 +54,11 @@ class AccessFileReader:
         self._runtimeDirectory = draft.runtimeDirectory
         self._defines = defines
 
+    @cached_property
+    def _addresses(self) -> frozenset[SocketAddress]:
+        """Those of the configuration: it is complete when the first file is read."""
+        return self._serving.addresses()
+
     def __call__(
         self,
         host: VirtualHost,
@@ -82,7 +88,8 @@ class AccessFileReader:
                 ]
             )
         try:
-            return self._read(text, name, directory, Overriding(host, allow, directives))
+            overriding = Overriding(host, allow, directives, self._addresses)
+            return self._read(text, name, directory, overriding)
         except RecursionError:
             error = ConfigurationError("sections or an expression are nested too deep", name, 1, 1)
             raise ConfigurationErrors([error]) from None

@@ -11,13 +11,11 @@ application has to be one that the configuration of its virtual host names, or a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
-
 from twisted_fcgi.config.registry import Directive
+from twisted_fcgi.config.serving import SocketAddress
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.settings import AllowOverride, DirectorySettings, MemberSettings, VirtualHost
+from twisted_fcgi.settings import AllowOverride, VirtualHost
 
 __all__ = ["OPTIONS", "Overriding"]
 
@@ -43,13 +41,19 @@ class Overriding:
     :param host: the virtual host that it belongs to.
     :param allow: AllowOverride.
     :param directives: AllowOverrideList, in lower case.
+    :param addresses: of the applications that the virtual host's configuration names.
     """
 
     def __init__(
-        self, host: VirtualHost, allow: AllowOverride, directives: frozenset[str] = frozenset()
+        self,
+        host: VirtualHost,
+        allow: AllowOverride,
+        directives: frozenset[str],
+        addresses: frozenset[SocketAddress],
     ) -> None:
         self.allow = allow
         self._host = host
+        self._addresses = addresses
         self._directives = directives
 
     def permits(self, row: Directive) -> bool:
@@ -93,44 +97,8 @@ class Overriding:
                 "a .htaccess can only name those that it does; see AllowOverrideProxy",
             )
 
-    @cached_property
-    def _addresses(self) -> frozenset[str | tuple[str, int]]:
-        """Of all applications that the virtual host's configuration names."""
-        return frozenset(
-            member.socket or (member.host, member.port) for member in _members(self._host)
-        )
-
 
 def _hint(row: Directive) -> str:
     if row.override is None:
         return "it may not stand in a .htaccess"
     return f"AllowOverride has to say: {row.override.describe()}"
-
-
-def _members(host: VirtualHost) -> Iterator[MemberSettings]:
-    """All that it names: described, or only in a ProxyPass or SetHandler."""
-    yield from host.members
-    for balancer in host.balancers:
-        yield from balancer.members
-    for mapping in host.mappings:
-        if mapping.member is not None:
-            yield mapping.member
-    yield from _ofSettings(host.directory)
-    sections = [*host.sections]
-    while sections:
-        section = sections.pop()
-        sections += section.sections
-        yield from _ofSettings(section.settings)
-
-
-def _ofSettings(settings: DirectorySettings) -> Iterator[MemberSettings]:
-    if settings.member is not None:
-        yield settings.member
-    if settings.mapping is not None and settings.mapping.member is not None:
-        yield settings.mapping.member
-    if settings.extensions is not None:
-        for row in settings.extensions.rows.values():
-            if row.member is not None:
-                yield row.member
-    for branch in settings.branches or ():
-        yield from _ofSettings(branch.settings)

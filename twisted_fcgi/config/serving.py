@@ -15,7 +15,10 @@ from twisted_fcgi.config.members import MemberDraft, Members, Names, socketFits
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
-__all__ = ["Serving"]
+__all__ = ["Serving", "SocketAddress"]
+
+#: A UNIX socket's path, or a host and a port.
+SocketAddress = str | tuple[str, int]
 
 
 class Serving:
@@ -46,6 +49,14 @@ class Serving:
             self._names.add(member.literal, member)
             self._asked |= {member.target.authority}
             self._varies = self._varies or member.target.varies
+
+    def addresses(self) -> frozenset[SocketAddress]:
+        """Of all applications, in whatever way a configuration has named them so far."""
+        members = [*self.members, *self.made]
+        for balancer in self.balancers.values():
+            members += balancer.members
+        own = frozenset(member.socket or (member.host, member.port) for member in members)
+        return own if self.base is None else own | self.base.addresses()
 
     def changes(self, asked: frozenset[str]) -> bool:
         """

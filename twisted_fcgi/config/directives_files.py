@@ -51,30 +51,33 @@ def options(scope: Scope, words: list[Word]) -> None:
     directories are never listed (Indexes), and nothing but FastCGI applications is run
     (ExecCGI, Includes, MultiViews).
     """
-    if not words:
-        raise scope.error("Options needs an option", "Options FollowSymLinks")
     values, overriding = scope.section.values, scope.draft.overriding
-    signed = words[0][:1] in ("+", "-")
-    if not signed:
+    signed = words[:1] != [] and words[0][:1] in ("+", "-")
+    if words and not signed:
         values["followsLinks"] = values["followsOwnLinks"] = False
+    whole = False
     for word in words:
         sign = word[:1] if word[:1] in ("+", "-") else ""
         name = word[len(sign) :].lower()
-        if bool(sign) is not signed:
+        if bool(sign) is not signed and not (sign and whole):
             raise word.error("either all options have a sign or none", "Options +Indexes -ExecCGI")
+        signed = bool(sign)
         if name not in _OPTIONS:
             raise word.error(f"{str(word)!r} is no option", "FollowSymLinks, SymLinksIfOwnerMatch")
         if overriding is not None and not overriding.permitsOption(name):
             raise word.error(f"{str(word)!r} is not allowed here", "AllowOverride names others")
-        if name in ("all", "none") and (signed or word is not words[0]):
-            raise word.error(f"{str(word)!r} must be the first option, and have no sign")
+        if name in ("all", "none"):
+            if sign or word is not words[0]:
+                raise word.error(f"{str(word)!r} must be the first option, and have no sign")
+            whole = True
+        on = sign != "-"
         if name in ("all", "followsymlinks"):
-            values["followsLinks"] = sign != "-"
+            values["followsLinks"] = on
         elif name == "symlinksifownermatch":
-            values["followsOwnLinks"] = sign != "-"
-        elif name == "indexes" and sign != "-":
+            values["followsOwnLinks"] = on
+        elif name == "indexes" and on:
             scope.warn(word, "directories are not listed: this has no effect")
-        elif name != "none" and sign != "-":
+        elif name != "none" and on:
             scope.warn(word, "only FastCGI applications are run: this has no effect")
 
 
@@ -106,11 +109,11 @@ def acceptPathInfo(scope: Scope, word: Word) -> None:
 )
 def fileETag(scope: Scope, words: list[Word]) -> None:
     """What a file's ETag is made of: INode, MTime, Size; All, or None for no ETag."""
-    if not words:
-        raise scope.error("FileETag needs a part", "FileETag MTime Size")
     parts: frozenset[str] = frozenset()
     for word in words:
         name = word.lower()
+        if name.lstrip("+-") in ("all", "none") and name[:1] in ("+", "-"):
+            raise word.error(f"{str(word)!r} can't have a sign", "FileETag None")
         if name.lstrip("+-") == "digest" or name[:1] in ("+", "-"):
             scope.warn(word, "neither Digest nor parts with a sign are known: this has no effect")
         elif name not in _ETAG:
@@ -131,7 +134,7 @@ def fileETag(scope: Scope, words: list[Word]) -> None:
 def maxRanges(scope: Scope, word: Word) -> None:
     """With ``none``, files are sent as a whole; else one part is, and of several none."""
     choice = word.lower()
-    if choice not in ("none", "default", "unlimited") and looseInteger(word, scope.warn) < 0:
+    if choice not in ("none", "default", "unlimited") and looseInteger(word, scope.warn) < 1:
         raise word.error("MaxRanges must be none, default, unlimited, or a number")
     scope.section.values["ranges"] = choice != "none"
 
@@ -193,10 +196,10 @@ def limitInternalRecursion(scope: Scope, redirects: Word, lookups: Word | None) 
     """How many internal redirects a request may lead to, and how deep indexes and fallbacks."""
     for name, word in (("internalRedirects", redirects), ("lookups", lookups or redirects)):
         number = looseInteger(word, scope.warn)
-        if number < 0:
-            raise word.error(f"{number} is no limit", f"0 to {MAX_RECURSION}")
-        if not 0 < number <= MAX_RECURSION:
-            scope.warn(word, f"there is always a limit: this is read as {MAX_RECURSION}")
+        if number < 1:
+            raise word.error(f"{number} is no limit", f"1 to {MAX_RECURSION}")
+        if number > MAX_RECURSION:
+            scope.warn(word, f"more than {MAX_RECURSION} are never followed")
             number = MAX_RECURSION
         scope.server.values[name] = number
 

@@ -782,8 +782,8 @@ def _holdToMethods(allowed: frozenset[bytes], method: bytes) -> None:
     :raises MethodNotAllowed: when it is none of them.
     """
     if (b"GET" if method == b"HEAD" else method) not in allowed:
-        names = sorted(allowed | ({b"HEAD"} & ({b"HEAD"} if b"GET" in allowed else set())))
-        raise MethodNotAllowed("by AllowMethods", b", ".join(names))
+        names = allowed | {b"HEAD"} if b"GET" in allowed else allowed
+        raise MethodNotAllowed("by AllowMethods", b", ".join(sorted(names)))
 
 
 def _changeRequest(look: Look, changes: tuple[FieldChange, ...]) -> None:

@@ -1,5 +1,6 @@
 """
-Which local script serves what no application was named for (mod_actions).
+What a file's type does: its name is asked for it (mod_mime), and it may lead to a
+local script that serves the file (mod_actions).
 
 Action goes by the handler, or without one by the type of a file; Script by the
 method.  Both lead to another local URL, with that of the request behind it.

@@ -268,6 +268,17 @@ class DestinationTests(SynchronousTestCase):
         text = "ProxyPass /a/ fcgi://h/srv/"
         self.assertEqual(("fcgi://h/srv/", True), self.served(text, b"/a/x"))
 
+    def test_groupBehindTheServer(self) -> None:
+        """A group may follow the server at once; a shorter URL is that of another member."""
+        text = (
+            'ProxyPassMatch "^/a(/.*)" "fcgi://h$1"\nProxyPassMatch "^/b(/.*)" "fcgi://h:9000$1"\n'
+            'ProxyPassMatch "^/c/(.*)" "fcgi://h:9000/" max=1'
+        )
+        self.assertEqual((), read(text).notices)
+        self.assertEqual(("fcgi://h$1", True), self.served(text, b"/a/x"))
+        self.assertEqual(("fcgi://h:9000$1", True), self.served(text, b"/b/xy"))
+        self.assertEqual(("fcgi://h:9000/", True), self.served(text, b"/b/"))
+
     def test_longerMember(self) -> None:
         """A member that was declared for a longer URL serves it, whoever mapped it."""
         text = "ProxyPass /b/ fcgi://h/srv/deep/ max=1\nProxyPass /a/ fcgi://h/srv/"

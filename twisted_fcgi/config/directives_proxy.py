@@ -90,7 +90,7 @@ def serve(scope: Scope, draft: MappingDraft, url: Word, parameters: Pairs, regul
     draft.url, draft.target = encode(target.url), target
     if target.scheme != "fcgi":
         scope.warn(url, f"{target.scheme}:// is not spoken here, such requests get a 500")
-    if target.varies and (regular or draft.flags.get("interpolate")):
+    if "$" in target.host and (regular or draft.flags.get("interpolate")):
         scope.warn(url, "an address must not come from the request, such requests get a 500")
     member = members.find(target, regular)
     if member is not None:

@@ -152,9 +152,16 @@ def socketFits(own: str | None, asked: str | None) -> bool:
 
 
 def referencePattern(name: str) -> bytes:
-    """A name's expression: ``$1`` stands for anything (``ap_proxy_strcmp_ematch``)."""
-    pieces = re.split(r"(?:\$[0-9])+", name)
-    return b".*?".join(re.escape(encode(re.sub(r"\\(.)", r"\1", piece))) for piece in pieces)
+    """
+    A name's expression: ``$1`` stands for anything (``ap_proxy_strcmp_ematch``).
+
+    Behind ``host:port`` it stands for a path: it is never a part of the address.
+    """
+    server = re.match(r"[^:]+://[^/$]+(?=\$)", name)
+    begin = server.end() if server is not None else 0
+    pieces = re.split(r"(?:\$[0-9])+", name[begin:])
+    rest = b".*?".join(re.escape(encode(re.sub(r"\\(.)", r"\1", piece))) for piece in pieces)
+    return rest if server is None else re.escape(encode(server[0])) + rb"(?=[/$]|\Z)" + rest
 
 
 @dataclass(eq=False)

@@ -112,11 +112,12 @@ class Serving:
     def _near(self, target: Target) -> list[MemberDraft]:
         """The members that may serve URLs that begin like a target's, in their order."""
         literal = target.name.partition("$")[0]
+        authority = target.authority.partition("$")[0]
         near = [
             member
             for member in (*self._names.beginning(literal), *self._names.goingOn(literal))
             if socketFits(member.target.socket, target.socket)
-            and (member.target.varies or member.target.authority == target.authority)
+            and (member.target.varies or member.target.authority == authority)
         ]
         near.sort(key=lambda member: member.number)
         return near if self.base is None else self.base._near(target) + near

@@ -84,8 +84,8 @@ def parseTarget(word: Word, socketRoot: str, matching: bool, warn: Warn) -> Targ
         raise url.error("the URL must be absolute", "fcgi://host:port/ or unix:/path|fcgi://name/")
     netloc = match[2].rpartition("@")[2]
     moved = ""
-    if matching and (reference := re.search(r":[^$]*?(\$[0-9].*)", netloc)) is not None:
-        moved = reference[1]  # the port and what follows come from the request
+    if matching and (reference := re.match(r"[^$]+(\$[0-9].*)", netloc)) is not None:
+        moved = reference[1]  # what follows comes from the request, and has to be a path
         netloc = netloc[: reference.start(1)]
     place = _HOST_PORT.fullmatch(netloc)
     if place is None:

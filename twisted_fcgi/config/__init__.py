@@ -7,7 +7,8 @@ Storeys, each of which only knows the ones before it::
     words       a line -> words, by httpd's quoting rules
     registry    one row a directive: arguments, contexts, default, doc, its function
     tree        lines -> nested directives; Include, Define and <IfModule> happen here
-    drafts      what is being built: servers, sections; members: who shares what
+    drafts      what is being built: servers, sections; members: who shares what;
+                access: requirements; oldaccess: what they replaced
     scope       the place of one directive: what its function reads and writes
     directives_*  the rows, by httpd's modules; parameters: of members and balancers
     walk        tree -> drafts

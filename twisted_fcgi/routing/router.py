@@ -257,7 +257,8 @@ class Router:
                 # Also of what is refused, for its ErrorDocument.
                 route.directory = look.directory
                 route.environment = look.environment
-                route.complaints = look.complaints
+                if look.complaints:
+                    route.complaints = (*route.complaints, *look.complaints)
                 route.uri = look.uri
                 route.query = look.query
                 if look.early is not None or look.directory.requestFields is not None:

@@ -500,6 +500,18 @@ class RouterTests(SynchronousTestCase):
         self.assertEqual(b"1, 1", page.request.headers.get(b"x-a"))
         self.assertEqual(((b"X-B", b"1"), (b"X-B", b"1")), page.early.always)
 
+    def test_errorStatus(self) -> None:
+        """Of the request for a page about an error, the status is the error's."""
+        router = Router(
+            read(
+                self.PROXY + 'RequestHeader set X-A "expr=%{REQUEST_STATUS}" env=REDIRECT_STATUS\n'
+            )
+        )
+        request = makeRequest("/nowhere")
+        page = router.redirected(request, router.route(request), 404, b"/a/page", {})
+        assert page.request is not None
+        self.assertEqual(b"404", page.request.headers.get(b"x-a"))
+
     def test_whole(self) -> None:
         """OPTIONS of the whole server and TRACE have only what was set early."""
         text = self.PROXY + "Header always set X-A 1\nHeader set X-B 1 early\n"

@@ -103,7 +103,10 @@ class RequestContext:
         if name == b"IPV6":
             return b"on" if b":" in request.client.host else b"off"
         if name == b"REQUEST_STATUS":
-            return b"%d" % (self.head.status if self.head is not None else 200)
+            if self.head is not None:
+                return b"%d" % self.head.status
+            # The request for a page about an error has that error's status.
+            return state.environment.get(b"REDIRECT_STATUS", b"200")
         if name == b"CONTENT_TYPE":
             return self.responseHeader(b"content-type") or b""
         if name == b"IS_SUBREQ":

@@ -329,6 +329,8 @@ class Route:
         ErrorDocument), where that is another one.
     :ivar aliased: of a path that an Alias claimed: its path and its directory
         (``context_prefix``, ``context_document_root``).
+    :ivar describes: whether something is to be said of a body besides its type, or of the
+        type that an application gives it.
     :ivar handler: SetHandler's or AddHandler's, or empty (``handler``).
     :ivar described: what the file's name says, where AddType and its like may add to it.
     :ivar site: the virtual host, prepared (:class:`twisted_fcgi.routing.site.Site`).
@@ -361,6 +363,7 @@ class Route:
     early: Any = None
     initial: bool = True
     aliased: tuple[bytes, bytes] | None = None
+    describes: bool = False
     handler: bytes = b""
     described: Described | None = None
     site: Any = field(default=None, compare=False, repr=False)

@@ -14,7 +14,7 @@ import re
 from calendar import timegm
 from email.utils import formatdate
 
-from twisted_fcgi.cgi.metadata import addMetadata, isDescribed
+from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
 
@@ -77,7 +77,7 @@ def applyConditions(request: Request, route: Route, head: ResponseHead, now: flo
     """
     headers = head.headers
     names = headers.names()
-    if (b"content-type" not in names or isDescribed(route)) and head.status not in (204, 304):
+    if (b"content-type" not in names or route.describes) and head.status not in (204, 304):
         addMetadata(headers, route)
     modified = None
     if b"last-modified" in names:

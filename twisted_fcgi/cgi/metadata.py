@@ -11,17 +11,7 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.mediatypes import describe
 from twisted_fcgi.message import Route
 
-__all__ = ["addMetadata", "isDescribed"]
-
-
-def isDescribed(route: Route) -> bool:
-    """Whether something is to be said of a body that has a Content-Type already."""
-    settings = route.directory
-    return (
-        route.described is not None
-        or bool(settings.defaultCharset)
-        or settings.defaultLanguage is not None
-    )
+__all__ = ["addMetadata"]
 
 
 def addMetadata(headers: Headers, route: Route) -> None:

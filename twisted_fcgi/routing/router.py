@@ -24,10 +24,11 @@ from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import FILE, concealed
 from twisted_fcgi.routing.hosts import Hosts
+from twisted_fcgi.routing.look import Look
 from twisted_fcgi.routing.mapping import Destination
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.sections import AccessFiles
-from twisted_fcgi.routing.site import Look, Site
+from twisted_fcgi.routing.site import Site
 from twisted_fcgi.routing.types import described
 from twisted_fcgi.settings import MemberSettings, Settings, VirtualHost
 from twisted_fcgi.uri import Target, parseAuthority, parseTarget
@@ -289,6 +290,11 @@ class Router:
         rules = look.rules
         route.aliased = look.aliased
         route.described = look.described
+        route.describes = (
+            look.described is not None
+            or bool(rules.settings.defaultCharset)
+            or rules.settings.defaultLanguage is not None
+        )
         route.handler = look.handler
         if look.location is not None:
             route.kind = RouteKind.REDIRECT

@@ -22,7 +22,7 @@ from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.settings import VariableChange, VariableCondition, VariableExpression
 
 if TYPE_CHECKING:
-    from twisted_fcgi.routing.site import Look
+    from twisted_fcgi.routing.look import Look
 
 __all__ = [
     "Conditions",

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from twisted_fcgi.message import Request, Route, RouteKind
 from twisted_fcgi.routing.hosts import nameThatFits
+from twisted_fcgi.routing.look import Look
 from twisted_fcgi.routing.notes import Notes, Step
 from twisted_fcgi.routing.router import Router
-from twisted_fcgi.routing.site import Look
 from twisted_fcgi.settings import (
     Branch,
     ErrorDocument,

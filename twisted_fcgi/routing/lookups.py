@@ -16,7 +16,8 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.routing.files import FILE, locate
 
 if TYPE_CHECKING:
-    from twisted_fcgi.routing.site import Look, Site
+    from twisted_fcgi.routing.look import Look
+    from twisted_fcgi.routing.site import Site
 
 __all__ = ["MAX_LOOKUPS", "Account", "isFileServed", "isUrlServed"]
 

@@ -16,7 +16,7 @@ from twisted_fcgi.routing.access import blamed
 from twisted_fcgi.settings import Requirements, VariableChange
 
 if TYPE_CHECKING:
-    from twisted_fcgi.routing.site import Look
+    from twisted_fcgi.routing.look import Look
 
 __all__ = ["Notes", "Step"]
 

@@ -18,7 +18,7 @@ from twisted_fcgi.uri import encodePath
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from twisted_fcgi.routing.site import Look
+    from twisted_fcgi.routing.look import Look
 
 __all__ = ["actionUrl", "described"]
 

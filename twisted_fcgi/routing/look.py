@@ -1,0 +1,316 @@
+"""
+A path that is looked at, and the rules that hold for it (httpd: a ``request_rec`` and its
+``per_dir_config``).
+
+:class:`Rules` are prepared once for each set of sections that apply together;
+:class:`Look` is what one request, or a look-up on its behalf, has come to so far.
+:class:`~twisted_fcgi.routing.site.Site` takes it from phase to phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from twisted_fcgi.expr import Condition, EvaluationError, RequestContext
+from twisted_fcgi.mediatypes import Described
+from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.routing.access import effective
+from twisted_fcgi.routing.aliases import Redirects
+from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
+from twisted_fcgi.routing.fields import Early
+from twisted_fcgi.routing.files import MISSING
+from twisted_fcgi.routing.lookups import Account
+from twisted_fcgi.routing.mapping import Destination, Mapped
+from twisted_fcgi.routing.notes import Notes
+from twisted_fcgi.routing.rewrite import Rewriter
+from twisted_fcgi.routing.rewrites import Forced, Rewrites
+from twisted_fcgi.routing.sections import Place
+from twisted_fcgi.settings import Branch, DirectorySettings, ExtensionSettings
+
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.site import Site
+
+__all__ = ["Look", "Rules"]
+
+#: Choices of ``<If>`` of which the rules are remembered, for each set of sections.
+MAX_CHOICES = 64
+
+
+class Rules:
+    """The settings of the sections that apply, and what follows from them."""
+
+    __slots__ = (
+        "_byExtension",
+        "_choices",
+        "_names",
+        "_rewrites",
+        "access",
+        "branches",
+        "conditions",
+        "destination",
+        "environment",
+        "handler",
+        "inspects",
+        "redirects",
+        "rewriter",
+        "rewrites",
+        "settings",
+    )
+
+    def __init__(
+        self, settings: DirectorySettings, names: Names, rewrites: Rewrites | None = None
+    ) -> None:
+        self.settings = settings
+        self.environment = changed(settings.environment or (), names)
+        self.conditions = prepared(settings.conditions, names)
+        self.access = effective(settings.access)
+        self.branches = settings.branches
+        #: Whether something about the request itself decides.
+        self.inspects = (
+            self.branches is not None
+            or self.conditions is not None
+            or self.access is not None
+            or bool(settings.methods)
+        )
+        self._names = names
+        self._rewrites = rewrites
+        self._choices: dict[tuple[int, ...], Rules] = {}
+        self.handler = settings.handler or b""
+        self.redirects: Redirects | None = None
+        if settings.redirect is not None or settings.redirects is not None:
+            self.redirects = Redirects(settings.redirects or ())
+        rewriting = settings.rewriting
+        self.rewrites = rewriting is not None and bool(rewriting.enabled)
+        self.rewriter: Rewriter | None = None
+        if rewrites is not None and rewriting is not None and self.rewrites and rewriting.rules:
+            self.rewriter = rewrites.prepared(rewriting)
+        self.destination = _destination(self.handler, settings)
+        self._byExtension: dict[int, Destination | None] = {}
+
+    def destinationOf(self, extension: ExtensionSettings) -> Destination | None:
+        """The application that an AddHandler names."""
+        key = id(extension)  # one of these settings, which keep it alive
+        if key not in self._byExtension:
+            self._byExtension[key] = _destination(extension.handler or b"", extension)
+        return self._byExtension[key]
+
+    def choosing(self, branches: tuple[Branch, ...]) -> Rules:
+        """These rules with what some branches say laid over them."""
+        key = tuple(map(id, branches))  # the settings keep them
+        rules = self._choices.get(key)
+        if rules is None:
+            if len(self._choices) >= MAX_CHOICES:
+                self._choices.clear()
+            over = reduce(DirectorySettings.merged, (branch.settings for branch in branches))
+            rules = self._choices[key] = Rules(
+                self.settings.merged(over), self._names, self._rewrites
+            )
+        return rules
+
+
+class Look:
+    """
+    What a path leads to (httpd: a ``request_rec``); most names are those of ``Route``.
+
+    :ivar request: what is being answered.
+    :ivar authority: who was asked.
+    :ivar sent: the target as it was sent, or the local URL that is looked up.
+    :ivar early: fields that the response has already (Header with ``early``), or ``None``.
+    :ivar depth: 0 for the request itself, more for a look-up.
+    :ivar previous: of an internal redirect, what led to it.
+    :ivar rules: the settings that apply.
+    :ivar aliased: of a path that an Alias claims: its path, and its directory.
+    :ivar mapped: what a ProxyPass made of the path.
+    :ivar described: what the name says, where AddType and its like may add to it.
+    :ivar handler: SetHandler's or AddHandler's; empty for none (``handler``).
+    :ivar destination: the application that it names.
+    :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
+    :ivar location: where the client is redirected to.
+    :ivar status: of that redirect.
+    :ivar internal: a local URL that is to be looked at in place of this one
+        (``ap_internal_redirect``).
+    :ivar ended: no rule may rewrite it any more.
+    :ivar forced: what rules say of the file.
+    :ivar places: the numbers of the sections that apply, in the order of their merging.
+    :ivar main: of a look-up, on whose behalf it is.
+    :ivar site: the virtual host, prepared; ``None`` where nothing is to be looked up.
+    :ivar settled: of an internal redirect or a look-up, the settings of what it comes from:
+        when they are its own as well, access was decided already.
+    :ivar branches: the ``<If>`` and its like that hold, in the order of their merging.
+    :ivar notes: what is written down for who asks why, or ``None``.
+    """
+
+    __slots__ = (
+        "_account",
+        "aliased",
+        "authority",
+        "branches",
+        "depth",
+        "described",
+        "destination",
+        "early",
+        "ended",
+        "environment",
+        "filename",
+        "forced",
+        "handler",
+        "internal",
+        "kind",
+        "location",
+        "main",
+        "mapped",
+        "notes",
+        "pathInfo",
+        "places",
+        "previous",
+        "query",
+        "request",
+        "rules",
+        "script",
+        "sent",
+        "settled",
+        "site",
+        "status",
+        "uri",
+    )
+
+    rules: Rules
+
+    def __init__(
+        self,
+        request: Request,
+        authority: Authority,
+        uri: bytes,
+        query: bytes | None,
+        sent: bytes,
+        environment: Environment,
+        depth: int = 0,
+        previous: Look | None = None,
+    ) -> None:
+        self.request = request
+        self.authority = authority
+        self.uri = uri
+        self.query = query
+        self.sent = sent
+        self.environment = environment
+        self.depth = depth
+        self.previous = previous
+        self.filename = b""
+        self.aliased: tuple[bytes, bytes] | None = None
+        self.pathInfo: bytes | None = None
+        self.script: bytes | None = None
+        self.kind = MISSING
+        self.mapped: Mapped | None = None
+        self.described: Described | None = None
+        self.handler = b""
+        self.destination: Destination | None = None
+        self.early: Early | None = None
+        self.location: bytes | None = None
+        self.status = 301
+        self.internal: bytes | None = None
+        self.ended: bool = previous is not None and previous.ended
+        self.forced: Forced | None = None
+        self.places: tuple[Place, ...] = ()
+        self.branches: tuple[Branch, ...] = ()
+        self.notes: Notes | None = None
+        self.site: Site | None = None
+        self.main: Look | None = None
+        self.settled: DirectorySettings | None = None
+        self._account: Account | None = None
+
+    @property
+    def isLookup(self) -> bool:
+        """Whether it is on behalf of another one."""
+        return self.main is not None
+
+    @property
+    def account(self) -> Account:
+        """What the request and its look-ups have together."""
+        if self._account is None:
+            self._account = Account() if self.main is None else self.main.account
+        return self._account
+
+    @property
+    def complaints(self) -> Sequence[str]:
+        """What could not be evaluated."""
+        return () if self._account is None else self._account.complaints
+
+    def holds(self, condition: Condition, place: str) -> RequestContext | None:
+        """
+        Evaluate a condition; one that fails does not hold, and is complained about.
+
+        :param place: of its line.
+        :returns: what it was evaluated in, with its match; ``None`` when it does not hold.
+        """
+        context = RequestContext(self.request, self)
+        try:
+            held = condition(context)
+        except EvaluationError as error:
+            self.account.complaints.append(f"{place}: {error}")
+            held = False
+        self.varies(context)
+        return context if held else None
+
+    def varies(self, context: RequestContext) -> None:
+        """Note that the answer depends on the fields that a condition read."""
+        if context.vary:
+            self.request.vary = list(dict.fromkeys([*self.request.vary, *context.vary]))
+
+    @property
+    def directory(self) -> DirectorySettings:
+        """The settings of the sections that are known to apply."""
+        return self.rules.settings
+
+    def inner(self, uri: bytes, query: bytes | None, sent: bytes) -> Look:
+        """A look-up on behalf of this one (``ap_sub_req_lookup_uri``)."""
+        environment = dict(self.environment)
+        depth = self.depth + 1
+        look = Look(self.request, self.authority, uri, query, sent, environment, depth)
+        look.notes = self.notes
+        look.early = self.early
+        look.site = self.site
+        look.main = self
+        look.settled = self.rules.settings
+        return look
+
+    def changeRequest(self, request: Request) -> None:
+        """From now on, this is the request."""
+        field = request.headers.get(b"host")
+        if field != self.request.headers.get(b"host"):
+            # The name that was asked for stays what it is; the application sees the field.
+            it = self.authority
+            self.authority = Authority(
+                it.host, it.hostname, it.port, field, it.server, it.secure
+            )
+        self.request = request
+
+    def adopt(self, other: Look) -> None:
+        """Become another one (``ap_internal_fast_redirect``): its variables are the weaker."""
+        environment = {**other.environment, **self.environment}
+        main, previous, settled = self.main, self.previous, self.settled
+        for name in Look.__slots__:
+            setattr(self, name, getattr(other, name))
+        self.environment, self.settled = environment, settled
+        self.main, self.previous = main, previous
+
+
+def _destination(
+    handler: bytes, settings: DirectorySettings | ExtensionSettings
+) -> Destination | None:
+    """The application that a handler names."""
+    if handler[:6].lower() != b"proxy:":
+        return None
+    url = _urlOfHandler(handler[6:])
+    return Destination(url, settings.member, settings.balancer, settings.candidates or ())
+
+
+def _urlOfHandler(text: bytes) -> bytes:
+    """The URL of a handler: without the socket, with a host (``fixup_uds_filename``)."""
+    if text[:5].lower() == b"unix:" and b"|" in text:
+        text = text.partition(b"|")[2]
+        scheme, _, rest = text.partition(b":")
+        if rest in (b"", b"//"):
+            return scheme + b"://localhost"
+    return text

@@ -155,6 +155,17 @@ class BoundTests(TestCase):
         self.assertEqual(500, route.status)
         self.assertIn("internal redirects", route.reason)
 
+    def test_redirectsOfAnIndex(self) -> None:
+        """So does one that leads to a directory, whose index it is applied to again."""
+        root = makeFiles(self, {"index.php": ""})
+        route = routeOf(
+            f"DocumentRoot {root}\nDirectoryIndex index.php\n<Directory {root}>\n"
+            "RewriteEngine On\nRewriteRule ^ %{DOCUMENT_ROOT}/\n</Directory>",
+            makeRequest("/a"),
+        )
+        self.assertEqual(500, route.status)
+        self.assertIn("internal redirects", route.reason)
+
     def test_lookAheads(self) -> None:
         """Look-aheads that make further look-aheads end."""
         conditions = "RewriteCond %{LA-U:REQUEST_URI} .\n" * 3

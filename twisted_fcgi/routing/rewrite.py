@@ -210,13 +210,20 @@ class Rewriter:
             return Rewritten.refusal(run, 400, f"rules made {path!r}, which is no path")
         if path == before:
             return Rewritten(run, Outcome.NOTHING)
+        url = path
         if self.base is not None:
-            path = _withPrefix(path, directory, self.base)
-        elif self._root is not None and path.startswith(self._root + b"/"):
-            path = path[len(self._root) :]
+            url = _withPrefix(path, directory, self.base)
+        elif self._root is not None:
+            url = path.removeprefix(self._root) if path.startswith(self._root + b"/") else path
+        if url is path and "ignorecontextinfo" not in self.options:
+            prefix, root = run.aliased or (b"", self._root)
+            if root:
+                url = _withPrefix(path, root, prefix)
+        if not url.startswith(b"/"):
+            return Rewritten.refusal(run, 400, f"rules made {url!r}, which is no path")
         if run.query is not None:
-            path += b"?" + run.query
-        return Rewritten(run, Outcome.INTERNAL, path)
+            url += b"?" + run.query
+        return Rewritten(run, Outcome.INTERNAL, url)
 
     def _apply(self, run: Run) -> Rewritten | None:
         """Apply all rules in their order (``apply_rewrite_list``); returns a refusal."""

@@ -257,6 +257,7 @@ class Run:
         self._spell = spell
         self.isLookup = state.isLookup
         self.site = state.site
+        self.aliased: tuple[bytes, bytes] | None = getattr(state, "aliased", None)
         self.context = RequestContext(request, self)
         self.text = b""
         self.ruleMatch: Match | None = None

@@ -24,7 +24,8 @@ from twisted_fcgi.routing.types import described
 from twisted_fcgi.settings import ProxyMapping, Rewriting
 
 if TYPE_CHECKING:
-    from twisted_fcgi.routing.site import Look, Site
+    from twisted_fcgi.routing.look import Look
+    from twisted_fcgi.routing.site import Site
 
 __all__ = ["Forced", "Rewrites"]
 
@@ -92,6 +93,8 @@ class Rewrites:
         if look.notes is not None:
             look.notes.moved(made.place, before, made.url, "RewriteRule")
         if made.outcome == Outcome.PASS:
+            if not made.url.startswith(b"/"):
+                raise RequestError(f"a rule passes {made.url!r} on, which is no path", 400)
             look.uri = made.url
             return False
         if made.outcome in (Outcome.FILE, Outcome.BELOW):
@@ -123,7 +126,9 @@ class Rewrites:
         if made.outcome != Outcome.NOTHING and look.notes is not None:
             look.notes.moved(made.place, look.filename, made.url, "RewriteRule")
         if made.outcome == Outcome.INTERNAL:
-            look.internal = made.url
+            # As in a URL, what follows "#" is no part of it.
+            look.internal = made.url.partition(b"#")[0]
+            look.filename = b"redirect:" + made.url.partition(b"?")[0]
             look.mapped = None
         return look.location is not None
 
@@ -156,7 +161,8 @@ class Rewrites:
                 look.notes.refused = made.place
             raise RequestError(made.reason, made.status)
         if made.outcome == Outcome.REDIRECT:
-            look.location, look.status = made.url, made.status
+            look.location = look.filename = made.url
+            look.status = made.status
         elif made.outcome == Outcome.PROXY:
             destination, path = self.destination(made.url, made.destination)
             line = ProxyMapping(None, None, made.url, place=made.place)

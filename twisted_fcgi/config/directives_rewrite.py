@@ -359,7 +359,7 @@ class _Flags:
         status = _REDIRECTS.get(value.lower(), 302)
         if value[:1].isdigit():
             status = looseInteger(value, self._scope.warn)
-            if status not in REASONS:
+            if status not in REASONS or status < 200:  # an interim response answers nothing
                 raise value.error(
                     f"RewriteRule: invalid HTTP response code {str(value)!r} for flag 'R'"
                 )

@@ -15,7 +15,14 @@ from twisted_fcgi.cgi.params import variables
 from twisted_fcgi.message import Request, Route, RouteKind
 from twisted_fcgi.routing import Router
 
-__all__ = ["ActionTests", "AddHandlerTests", "DirectoryTests", "LinkTests", "MethodTests"]
+__all__ = [
+    "ActionTests",
+    "AddHandlerTests",
+    "DirectoryTests",
+    "LinkTests",
+    "MethodTests",
+    "SetHandlerTests",
+]
 
 FILES = (
     "index.html app.php m/a.html m/a.php m/b.foo m/x.php.txt m/x.txt.php m/x.PHP m/x.foo.php.bar "
@@ -118,6 +125,38 @@ class AddHandlerTests(Routing):
             "<Location /m>\nForceType application/x-httpd-php\n</Location>\n",
         ):
             self.assertEqual(self.outcome(text, "/m/a.php"), "500", text)
+
+
+class SetHandlerTests(Routing):
+    """SetHandler with variables."""
+
+    config = (
+        '<Proxy "fcgi://a.test:9000/">\nProxySet timeout=5\n</Proxy>\n'
+        '<Proxy "unix:/run/b.sock|fcgi://b">\nProxySet timeout=5\n</Proxy>\n'
+        "SetEnvIf X-Pool ^(.*)$ POOL=$1\n"
+    )
+
+    def pool(self, handler: str, name: bytes) -> str:
+        """Who serves a script where a header field has its part in the handler."""
+        text = f'{self.config}<Files "app.php">\nSetHandler "{handler}"\n</Files>\n'
+        return self.outcome(text, makeRequest("/app.php", (b"X-Pool", name)))
+
+    def test_defined(self) -> None:
+        """An application that is defined is asked, no other: the client can't name one."""
+        handler = "proxy:fcgi://%{reqenv:POOL}:9000"
+        self.assertEqual(self.pool(handler, b"A.test"), "a.test:/app.php")
+        self.assertEqual(self.pool(handler, b"evil.test"), "403")
+
+    def test_socket(self) -> None:
+        """Of a UNIX socket, the path has to be the defined one."""
+        handler = "proxy:unix:/run/%{reqenv:POOL}.sock|fcgi://b"
+        self.assertEqual(self.pool(handler, b"b"), "b:/app.php")
+        self.assertEqual(self.pool(handler, b"../tmp/evil"), "403")
+
+    def test_none(self) -> None:
+        """It may make none, or the name of nobody."""
+        self.assertEqual(self.pool("%{reqenv:POOL}", b"None"), "static")
+        self.assertEqual(self.pool("%{reqenv:POOL}", b"nobody"), "500")
 
 
 class ActionTests(Routing):

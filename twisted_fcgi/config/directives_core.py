@@ -5,6 +5,7 @@ from __future__ import annotations
 import os.path
 
 from twisted_fcgi.config.directives_reading import findModule
+from twisted_fcgi.config.expressions import text
 from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.values import addressPort, isEndpoint, looseInteger
@@ -157,12 +158,16 @@ def setHandler(scope: Scope, word: Word) -> None:
     Who serves what a section holds for.
 
     ``proxy:`` and a URL names an application; ``None`` takes the handler of an outer
-    section away.
+    section away.  It may hold ``%{variables}``; the application that they make has to be
+    one that a ``<Proxy>``, ProxySet or BalancerMember describes.
     """
-    if "%{" in word:
-        at = word.index("%{")
-        raise word.error("expressions in SetHandler are not supported", index=at)
-    scope.setHandler(word)
+    if "%{" not in word:
+        scope.setHandler(word)
+    elif scope.draft.overriding is not None:
+        raise word.error("no variables are allowed here", index=word.index("%{"))
+    else:
+        scope.section.target = scope.section.balancer = None
+        scope.section.values.update(handler=b"", handlerMade=text(word))
 
 
 @rows.directive(

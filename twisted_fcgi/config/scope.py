@@ -103,6 +103,7 @@ class Scope:
         """Make a word the section's handler."""
         section = self.section
         section.values["handler"] = b"" if word.lower() == "none" else encode(word)
+        section.values.pop("handlerMade", None)
         section.target, section.balancer = self.proxied(word)
 
     def proxied(self, handler: Word) -> tuple[Target | None, str | None]:

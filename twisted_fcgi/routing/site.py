@@ -15,7 +15,7 @@ import re
 from functools import partial
 
 from twisted_fcgi.errors import MethodNotAllowed, RequestError
-from twisted_fcgi.expr import RequestContext
+from twisted_fcgi.expr import EvaluationError, RequestContext, Word
 from twisted_fcgi.message import Authority, Request, Route
 from twisted_fcgi.routing.access import admit
 from twisted_fcgi.routing.aliases import Aliases, Redirects, constructUrl
@@ -238,6 +238,8 @@ class Site:
         if rules.inspects:
             rules = self._inspect(look)
         look.handler, look.destination = rules.handler, rules.destination
+        if rules.settings.handlerMade is not None and mapped is None:
+            self._makeHandler(look, rules.settings.handlerMade)
         if rules.settings.extensions is not None or rules.settings.pathInfoHasType:
             self._describe(look)
         if rules.rewriter is not None:
@@ -356,6 +358,22 @@ class Site:
         places = self._sections.directories(directory, DIRECTORY, {}, self._findAccessFile)
         settings = self._rulesFor(places).settings
         return settings.followsLinks is not False, bool(settings.followsOwnLinks)
+
+    def _makeHandler(self, look: Look, made: Word) -> None:
+        """
+        SetHandler with variables: one of the applications that are defined, or another name.
+
+        :raises RequestError: when that can't be said, or it is none of them.
+        """
+        try:
+            name = made(RequestContext(look.request, look))
+        except EvaluationError as error:
+            raise RequestError(str(error), 500) from None
+        if b"proxy:unix" not in name:
+            name = name.lower()
+        look.handler = b"" if name == b"none" else name
+        if name[:6] == b"proxy:":
+            look.destination, _ = self.rewrites.destination(name[6:], None)
 
     def _describe(self, look: Look) -> None:
         """AddType, AddHandler and their like; SetHandler comes before them."""

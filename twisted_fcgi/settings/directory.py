@@ -97,6 +97,8 @@ class ProxyMapping:
     :ivar pattern: the expression (ProxyPassMatch), or ``None``.
     :ivar target: ``fcgi://...``, without the socket, or ``balancer://...``, as
         written; ``None`` for ``!``.
+    :ivar handlerMade: the same, compiled, where it holds variables
+        (:data:`twisted_fcgi.expr.Word`); ``handler`` is empty then.
     :ivar member: who serves it; ``None`` for an exclusion, a balancer, or a
         scheme that nobody here speaks.
     :ivar nocanon: the path is passed as it was sent.
@@ -185,6 +187,7 @@ class DirectorySettings:
     """
 
     handler: bytes | None = None
+    handlerMade: Callable[[Any], bytes] | None = field(default=None, compare=False)
     member: MemberSettings | None = None
     backendType: BackendType | None = None
     directoryIndex: tuple[bytes, ...] | None = None
@@ -249,7 +252,7 @@ class DirectorySettings:
             how = row.metadata.get("merged")
             changes[row.name] = inner if how is None or outer is None else how(outer, inner)
         if "handler" in changes:
-            for name in ("member", "candidates", "balancer"):
+            for name in ("member", "candidates", "balancer", "handlerMade"):
                 changes.setdefault(name, None)
         return replace(self, **changes) if changes else self
 

@@ -493,9 +493,15 @@ class FailureTests(SynchronousTestCase):
             self.assertIsInstance(receiver.error, error)
 
     def test_refusedTwice(self) -> None:
-        """One that is refused there, too, is told so."""
+        """One that is then refused without others, or too often, is told so."""
         site = SharedSite()
         receivers = [site.open(params(b"%d" % n)) for n in range(2)]
         site.peers[0].read().answer("1", status=ProtocolStatus.OVERLOADED)
         site.accept().read().answer("1", status=ProtocolStatus.OVERLOADED)
         self.assertIsInstance(receivers[1].error, ApplicationOverloaded)
+        site = SharedSite(max=1)
+        receivers = [site.open(params(b"%d" % n)) for n in range(20)]
+        for n in range(20):
+            for mark in site.peers[0].read().marks[1:]:
+                site.peers[0].answer(mark, status=ProtocolStatus.OVERLOADED)
+        self.assertFalse(receivers[0].over)

@@ -548,13 +548,23 @@ class SharingTests(Case):
             """
             assign r1 -> CONNECT
             connected a -> r1
+            heard a -> nobody
             again r2 -> CONNECT
             connected b -> r2
-            again r3 -> a
+            again r3 -> b
+            heard b -> nobody
+            again r4 -> a
             """,
             streams=5,
             max=2,
         )
+
+    def test_elsewhere(self) -> None:
+        """One that was refused need not have a new one."""
+        pool: Pool[str, str] = Pool(reuse=True)
+        pool.share(2, None, None, {"a": 1})
+        self.assertEqual("a", pool.again("r1", anew=False))
+        self.assertEqual(CONNECT, pool.again("r2", anew=False))
 
     def test_closing(self) -> None:
         """One that is closing, or retired, is given no request."""

@@ -82,7 +82,8 @@ SETTLED = 0.1
 CAUTION = 3600.0
 
 #: How often a request is sent again, and after how many seconds; more than once only if
-#: its new connection was reset, as those are that wait to be accepted when one stops.
+#: it was refused beside others, or its new connection was reset, as those are that wait to
+#: be accepted by an application that stops.
 PAUSES = (0.0, 0.02, 0.1, 0.5)
 
 #: Seconds that an application may take to say whether it multiplexes, and after which it
@@ -343,17 +344,20 @@ class Member:
         refused = isinstance(error, ApplicationOverloaded) and error.others > 0
         if not (refused or error.untouched) or stream.again == len(PAUSES):
             return False
-        if stream.again and not (isinstance(error, ConnectionDied) and error.unaccepted):
+        unaccepted = isinstance(error, ConnectionDied) and error.unaccepted
+        if stream.again and not (refused or unaccepted):
             return False
         replayable = stream.body is None or stream.body.replayable
         if not (_mayBeSentTwice(stream) or (error.retryable and replayable)):
             return False
         if isinstance(error, ApplicationOverloaded):
-            self._share(1 if isinstance(error, CannotMultiplex) else error.others)
+            limit = 1 if isinstance(error, CannotMultiplex) else error.others
+            if limit < self._pool.streams:
+                self._share(limit)
         pause = PAUSES[stream.again]
         stream.again += 1
         self._figures["retries"] += 1
-        chosen = self._pool.again(stream)
+        chosen = self._pool.again(stream, not refused)
         if isinstance(chosen, FastCGIClientProtocol):
             self._give(chosen, stream)
         else:
@@ -444,7 +448,7 @@ class Member:
         for connection in connections:
             connection.multiplex(streams)
         if streams > 1:
-            loads = {c: len(c.streams) for c in connections if c.streams and not c.retired}
+            loads = {c: len(c.streams) for c in connections if c.streams and c.room}
             pool.share(streams, capacity.connections, capacity.requests, loads)
             for connection in loads:
                 self.connectionFreed(connection)

@@ -40,6 +40,7 @@ import enum
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from itertools import islice
+from math import inf
 from typing import Any, Generic, TypeVar
 
 __all__ = ["ACCEPTED", "MAX_IDLE", "MAX_IDLE_IN_ALL", "Decision", "Pool"]
@@ -172,11 +173,20 @@ class Pool(Generic[C, R]):
             self._choosy.add(request)
         return decision
 
-    def again(self, request: R) -> C | Decision:
-        """A request has to be tried again: before all others, and on a new connection."""
-        if self.streams > 1 and not self._mayConnect():
-            # There may be no new one for long, and those in use are no older than any other.
-            connection = self._emptiest()
+    def again(self, request: R, anew: bool = True) -> C | Decision:
+        """
+        A request has to be tried again: before all others.
+
+        :param anew: whether on a new connection; with an application that multiplexes,
+            if there can be one.
+        """
+        if self.streams > 1:
+            connection = None
+            if anew:
+                new = (c for c in reversed(self.unheard) if self.loads.get(c, inf) < self.streams)
+                connection = next(new, None)
+            if connection is None and not (anew and self._mayConnect()):
+                connection = self._emptiest()
             if connection is not None:
                 self.loads[connection] += 1
                 return connection
@@ -217,10 +227,10 @@ class Pool(Generic[C, R]):
         self.open += 1
         request = self._longestWaiting()
         if request is not None:
+            if self._reuse:
+                self.unheard[connection] = now
             if self.streams > 1:
                 self.loads[connection] = 1
-            elif self._reuse:
-                self.unheard[connection] = now
         return request
 
     def connectFailed(self) -> tuple[R | None, Decision]:
@@ -249,7 +259,7 @@ class Pool(Generic[C, R]):
 
         :returns: the idle ones to close for them, and when to look again, if at all.
         """
-        if not (self.unheard and self.idle):
+        if not (self.unheard and self.idle) or self.streams > 1:
             return [], None
         due = next(iter(self.unheard.values())) + ACCEPTED
         if now < due:
@@ -281,7 +291,7 @@ class Pool(Generic[C, R]):
                     return request
         if (
             self.closed
-            or (self.unheard and now >= next(iter(self.unheard.values())) + ACCEPTED)
+            or (self.unheard and self._isOverdue(now))
             or len(self.idle) >= self._maxIdle
             or (self._choosy and self.connecting < len(self.waiting))
         ):
@@ -330,8 +340,11 @@ class Pool(Generic[C, R]):
         self.loads = {}
         if streams > 1:
             self.loads.update(loads)
-            self.unheard.clear()
             self._choosy.clear()
+
+    def _isOverdue(self, now: float) -> bool:
+        """Whether the application should have accepted a connection by now."""
+        return self.streams == 1 and now >= next(iter(self.unheard.values())) + ACCEPTED
 
     def _emptiest(self) -> C | None:
         """The connection in use with the fewest requests, if it has room."""

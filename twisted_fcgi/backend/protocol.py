@@ -411,7 +411,7 @@ class FastCGIClientProtocol(OwnedConnection):
                 self.close()
             elif all(stream.aborted for stream in self.streams.values()):
                 self._fail(ConnectionDied(_NOT_ENDED.format(self.name)))
-        elif self._owner is not None and not self.wire.over:
+        elif self._owner is not None and len(self.streams) < self.room:
             self._owner.connectionFreed(self)
 
     def _heardWhileIdle(self) -> None:

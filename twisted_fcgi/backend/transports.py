@@ -219,9 +219,9 @@ class EagerWriting(_Mixed):
 class EagerServer(EagerWriting, Server):
     """A server's end of a connection."""
 
-    def __init__(self, *arguments: Any) -> None:
-        *rest, reactor = arguments
-        super().__init__(*rest, hubOf(reactor))
+    def __init__(self, skt: Any, protocol: Any, *rest: Any) -> None:
+        *of, reactor = rest  # as a Port makes it
+        super().__init__(skt, protocol, *of, hubOf(reactor))
 
 
 def acceptEagerly(port: object) -> None:

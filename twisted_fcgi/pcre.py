@@ -2,9 +2,10 @@
 Perl-compatible expressions and shell wildcards, as httpd has them.
 
 Expressions are compiled by PCRE2, the library that httpd uses, so that they mean the
-same here, whatever is in them.  It also bounds what a match may cost (its match
-limit), which Python's ``re`` does not: with one thread for all clients, an expression
-that backtracks without end would be everybody's outage.
+same here, whatever is in them.  It also bounds what a match may cost, which Python's
+``re`` does not: with one thread for all clients, an expression that backtracks without
+end would be everybody's outage.  The bound is :data:`BOUND`; where it is met a request
+fails (httpd takes it for no match).
 
 Wildcards become expressions that do not backtrack.  Everything works on bytes.
 """
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 import pcre2
 
 __all__ = [
+    "BOUND",
     "Match",
     "MatchFailed",
     "Pattern",
@@ -32,6 +34,10 @@ __all__ = [
 # is not among those that the binding has; the number is PCRE2's.
 _DOLLAR_ENDONLY = 0x10
 _OPTIONS = pcre2.DOTALL | _DOLLAR_ENDONLY
+
+#: What stands before each expression: PCRE2's match limit, some milliseconds here; its
+#: default is ten times that.
+BOUND = b"(*LIMIT_MATCH=1000000)"
 
 
 class Match(Protocol):
@@ -94,10 +100,11 @@ def compilePattern(text: bytes, *, ignoreCase: bool = False) -> Pattern:
     """
     options = _OPTIONS | pcre2.IGNORECASE if ignoreCase else _OPTIONS
     try:
-        compiled: Pattern = pcre2.compile(text, options)
+        compiled: Pattern = pcre2.compile(BOUND + text, options)
     except pcre2.PatternError as error:
         # "compilation failed at position 3; missing closing parenthesis"
-        raise PatternError(error.msg.rpartition("; ")[2], error.pos) from None
+        at = max(error.pos - len(BOUND), 0)
+        raise PatternError(error.msg.rpartition("; ")[2], at) from None
     return compiled
 
 

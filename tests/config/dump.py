@@ -11,6 +11,7 @@ from typing import Any
 
 import pcre2
 
+from twisted_fcgi.pcre import BOUND
 from twisted_fcgi.settings import MemberSettings, Settings
 
 __all__ = ["dump"]
@@ -89,7 +90,8 @@ def _simple(value: object) -> str:
     if isinstance(value, (re.Pattern, pcre2.Pattern)):
         ignoreCase = re.IGNORECASE if isinstance(value, re.Pattern) else pcre2.IGNORECASE
         flag = "i" if value.flags & ignoreCase else ""
-        return f"/{value.pattern.decode('utf-8', 'backslashreplace')}/{flag}"
+        pattern = value.pattern.removeprefix(BOUND)
+        return f"/{pattern.decode('utf-8', 'backslashreplace')}/{flag}"
     if isinstance(value, FunctionType):
         return "(compiled)"
     if isinstance(value, bytes):

@@ -219,9 +219,10 @@ class EagerWriting(_Mixed):
 class EagerServer(EagerWriting, Server):
     """A server's end of a connection."""
 
-    def __init__(self, skt: Any, protocol: Any, *rest: Any) -> None:
-        *of, reactor = rest  # as a Port makes it
-        super().__init__(skt, protocol, *of, hubOf(reactor))
+    def __init__(
+        self, skt: Any, protocol: Any, client: Any, server: Any, session: int, reactor: Any
+    ) -> None:
+        super().__init__(skt, protocol, client, server, session, hubOf(reactor))
 
 
 def acceptEagerly(port: object) -> None:
@@ -231,7 +232,7 @@ def acceptEagerly(port: object) -> None:
     :param port: what an endpoint listens with.
     """
     if isinstance(port, Port) and port.transport is Server:
-        port.transport = EagerServer
+        port.transport = EagerServer  # type: ignore[assignment]
 
 
 class EagerConnection(EagerWriting, Connection):

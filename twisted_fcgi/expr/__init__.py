@@ -4,7 +4,14 @@ httpd's expression language (``ap_expr``): conditions, and texts with variables.
 Pure: an expression is compiled once, to a function of a :class:`Context`.
 """
 
-from twisted_fcgi.expr.context import Condition, Context, EvaluationError, Operand, Word
+from twisted_fcgi.expr.context import (
+    Condition,
+    Context,
+    EvaluationError,
+    MatchGivenUp,
+    Operand,
+    Word,
+)
 from twisted_fcgi.expr.formats import compileFormat
 from twisted_fcgi.expr.lexer import ExpressionError
 from twisted_fcgi.expr.parser import compileCondition, compileString
@@ -15,6 +22,7 @@ __all__ = [
     "Context",
     "EvaluationError",
     "ExpressionError",
+    "MatchGivenUp",
     "Operand",
     "RequestContext",
     "RequestState",

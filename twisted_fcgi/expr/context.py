@@ -16,11 +16,23 @@ from typing import Protocol
 
 from twisted_fcgi.pcre import Match
 
-__all__ = ["Condition", "Context", "EvaluationError", "Operand", "Word", "fileStatus"]
+__all__ = [
+    "Condition",
+    "Context",
+    "EvaluationError",
+    "MatchGivenUp",
+    "Operand",
+    "Word",
+    "fileStatus",
+]
 
 
 class EvaluationError(Exception):
     """An expression failed while a request was served; the request fails with it."""
+
+
+class MatchGivenUp(EvaluationError):
+    """A regular expression would have cost too much."""
 
 
 class Context(Protocol):

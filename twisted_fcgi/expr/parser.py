@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from twisted_fcgi.expr.context import Condition, Context, Operand, Word
+from twisted_fcgi.expr.context import Condition, Context, MatchGivenUp, Operand, Word
 from twisted_fcgi.expr.functions import FUNCTIONS
 from twisted_fcgi.expr.lexer import MAX_DEPTH, ExpressionError, Token, tokens
 from twisted_fcgi.expr.operators import BINARY, UNARY
 from twisted_fcgi.expr.variables import VARIABLES
-from twisted_fcgi.pcre import PatternError, compilePattern
+from twisted_fcgi.pcre import Match, MatchFailed, Pattern, PatternError, compilePattern
 
 __all__ = ["compileCondition", "compileString"]
 
@@ -178,7 +178,7 @@ class _Parser:
             pattern = compilePattern(token.text, ignoreCase=bool(token.flags))
         except PatternError as error:
             raise ExpressionError(f"bad regular expression: {error}", token.column) from None
-        search = pattern.search
+        search = _bounded(pattern)
         if not pattern.groups:
             # httpd keeps $0 to $9 as they are when the expression has no groups.
             return lambda context: (search(left(context)) is not None) is wanted
@@ -309,3 +309,17 @@ def compileString(text: bytes) -> Operand:
     """
     parser = _Parser(tokens(text, string=True))
     return parser.string()
+
+
+def _bounded(pattern: Pattern) -> Callable[[bytes], Match | None]:
+    """A pattern's search, which fails the evaluation when it costs too much."""
+    search = pattern.search
+
+    def searched(text: bytes) -> Match | None:
+        try:
+            found: Match | None = search(text)
+        except MatchFailed as error:
+            raise MatchGivenUp(f"a regular expression: {error}") from None
+        return found
+
+    return searched

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, spelled
+from twisted_fcgi.expr import EvaluationError, MatchGivenUp, RequestContext, RequestState, spelled
 from twisted_fcgi.headers import SUCCESS_FIELDS, Headers
 from twisted_fcgi.message import Request, ResponseHead, Source
 from twisted_fcgi.pcre import Match, MatchFailed, Pattern
@@ -187,7 +187,7 @@ def _value(change: FieldChange, context: _Context) -> bytes:
     read = list(context.vary)
     try:
         return change.value(context)
-    except (EvaluationError, MatchFailed):
+    except EvaluationError:
         return b""
     finally:
         context.vary = read  # a value does not make the response vary, as in httpd
@@ -199,10 +199,10 @@ def _holds(change: FieldChange, context: _Context) -> bool:
     context.match = None
     try:
         return change.condition(context)
+    except MatchGivenUp:
+        return False
     except EvaluationError:
         return True  # httpd: "ignoring"
-    except MatchFailed:
-        return False
 
 
 def _search(pattern: Pattern, text: bytes) -> Match | None:

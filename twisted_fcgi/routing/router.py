@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
 from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
+from twisted_fcgi.pcre import MatchFailed
 from twisted_fcgi.routing.aliases import constructUrl
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.fields import Early
@@ -111,7 +112,7 @@ class Router:
             route.hostname = authority.hostname
             route.query = target.query
             lasting = self._decide(request, target, authority, route, notes)
-        except RequestError as error:
+        except (RequestError, MatchFailed) as error:
             _refuse(route, error)
         return route, lasting
 
@@ -229,7 +230,7 @@ class Router:
         page.request.vary = ()  # of its own: another answer's fields are gone
         try:
             self._follow(self._next(before, site, url, page), site, page)
-        except RequestError as error:
+        except (RequestError, MatchFailed) as error:
             _refuse(page, error)
         return page
 
@@ -458,7 +459,9 @@ def _leaveFields(route: Route) -> None:
     route.directory = replace(route.directory, responseFields=None)
 
 
-def _refuse(route: Route, error: RequestError) -> None:
+def _refuse(route: Route, error: Exception) -> None:
+    if not isinstance(error, RequestError):
+        error = RequestError(f"an expression of the configuration: {error}", 500)
     route.kind = RouteKind.REFUSE
     route.status = error.status
     route.reason = error.reason

@@ -29,7 +29,7 @@ class Override(enum.Flag):
             Override.LIMIT: "Limit",
             Override.OPTIONS: "Options",
         }
-        return ", ".join(text for kind, text in names.items() if kind in self)
+        return ", ".join(text for kind, text in names.items() if kind & self)
 
 
 @dataclass(frozen=True)

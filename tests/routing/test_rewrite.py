@@ -76,7 +76,13 @@ def outcome(router: Router, request: Request, root: str) -> list[str]:
         told = sorted(variables(asked, one, member))
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in told]
         lines += [f"{name}={value}" for name, value in pairs if not _USUAL.fullmatch(name)]
-    places = ((root, "@ROOT@"), (APPLICATION, "@APP@"), ("site.test", "@HOST@"))
+    places = (
+        (root, "@ROOT@"),
+        # a file's path that is looked up as a URL leads below DocumentRoot
+        ("@ROOT@/" + Path(root).parts[1], "@ROOT@/@FIRST@"),
+        (APPLICATION, "@APP@"),
+        ("site.test", "@HOST@"),
+    )
     for place, sign in places:
         lines = [line.replace(place, sign).strip() for line in lines]
     return lines

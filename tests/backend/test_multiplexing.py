@@ -501,7 +501,7 @@ class FailureTests(SynchronousTestCase):
         self.assertIsInstance(receivers[1].error, ApplicationOverloaded)
         site = SharedSite(max=1)
         receivers = [site.open(params(b"%d" % n)) for n in range(20)]
-        for n in range(20):
+        for _ in range(20):
             for mark in site.peers[0].read().marks[1:]:
                 site.peers[0].answer(mark, status=ProtocolStatus.OVERLOADED)
         self.assertFalse(receivers[0].over)

@@ -76,16 +76,11 @@ def outcome(router: Router, request: Request, root: str) -> list[str]:
         told = sorted(variables(asked, one, member))
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in told]
         lines += [f"{name}={value}" for name, value in pairs if not _USUAL.fullmatch(name)]
-    places = (
-        (root, "@ROOT@"),
-        # a file's path that is looked up as a URL leads below DocumentRoot
-        ("@ROOT@/" + Path(root).parts[1], "@ROOT@/@FIRST@"),
-        (APPLICATION, "@APP@"),
-        ("site.test", "@HOST@"),
-    )
-    for place, sign in places:
+    # A file's path that is looked up as a URL leads below DocumentRoot, to nothing.
+    first = re.compile(f"@ROOT@/{re.escape(Path(root).parts[1])}\\b")
+    for place, sign in ((root, "@ROOT@"), (APPLICATION, "@APP@"), ("site.test", "@HOST@")):
         lines = [line.replace(place, sign).strip() for line in lines]
-    return lines
+    return [first.sub("@ROOT@/@FIRST@", line) for line in lines]
 
 
 class HttpdTests(TestCase):

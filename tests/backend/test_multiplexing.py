@@ -9,8 +9,7 @@ from twisted.internet.interfaces import IProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.backend.doubles import MemoryBody, Peer, Receiver, SharedSite, params
-from twisted_fcgi.backend.capacity import MAX_SHARED, Capacity, capacityOf
-from twisted_fcgi.backend.member import ASK_AGAIN, ASK_LIMIT
+from twisted_fcgi.backend.sharing import ASK_AGAIN, ASK_LIMIT, MAX_SHARED, Capacity, capacityOf
 from twisted_fcgi.errors import (
     ApplicationOverloaded,
     CannotMultiplex,

@@ -20,8 +20,8 @@ from twisted.logger import globalLogPublisher
 from tests.backend.doubles import MemoryBody, Receiver
 from tests.peers.php import PhpFpm
 from tests.peers.process import Address, freePort
-from twisted_fcgi.backend.capacity import Capacity
 from twisted_fcgi.backend.member import Member
+from twisted_fcgi.backend.sharing import Capacity
 from twisted_fcgi.settings import MemberSettings, Multiplex
 
 pytestmark = [pytest.mark.servers("php-fpm"), pytest.mark.processes]
@@ -251,7 +251,7 @@ async def test_multiplexAuto(fpm: Callable[..., Fpm]) -> None:
     for _ in range(3):
         asked = [live.ask("do=work&ms=5") for _ in range(8)]
         assert all(receiver.end for receiver in await gatherResults(asked))
-    assert live.member._capacity == Capacity(1, None)
+    assert live.member._sharing.capacity == Capacity(1, None)  # type: ignore[union-attr]
 
 
 @pytest_twisted.ensureDeferred

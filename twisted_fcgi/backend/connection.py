@@ -7,6 +7,7 @@ What is said on it is :mod:`~twisted_fcgi.backend.protocol`'s.
 from __future__ import annotations
 
 from math import inf
+from socket import MSG_PEEK, socket
 from typing import Any
 from typing import Protocol as TypingProtocol
 
@@ -16,10 +17,16 @@ from twisted.logger import Logger
 
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.stream import Stream
+from twisted_fcgi.backend.unread import Spool
 from twisted_fcgi.backend.uploads import Uploads
+from twisted_fcgi.errors import ClientTooSlow
 from twisted_fcgi.wire import ClientConnection
 
 __all__ = ["ConnectionOwner", "OwnedConnection"]
+
+
+#: Bytes that a connection of nobody's holds in files.
+MAX_SPOOL = 268435456
 
 
 class ConnectionOwner(TypingProtocol):
@@ -62,9 +69,12 @@ class OwnedConnection(Protocol):
         owner: ConnectionOwner | None,
         deadlines: Deadlines | None,
         abortGrace: float,
+        maxStreamBuffer: int,
+        spool: Spool | None,
     ) -> None:
         self.name = name
         self.abortGrace = abortGrace
+        self.maxStreamBuffer = maxStreamBuffer
         self.streams: dict[int, Stream] = {}
         self.maxStreams = self.room = 1
         self.requests = 0
@@ -77,6 +87,8 @@ class OwnedConnection(Protocol):
         self._owner = owner
         self._seconds = reactor.seconds
         self._limit = inf
+        self._spool = Spool(MAX_SPOOL) if spool is None else spool
+        self._held = False
         self._settling = False
         self._oddities = 0
 
@@ -101,6 +113,23 @@ class OwnedConnection(Protocol):
         self.maxStreams = self.wire.maxStreams = most
         if self.room:
             self.room = most
+
+    def isQuiet(self) -> bool:
+        """Whether nothing has come, such as its end, while there is no request."""
+        unread = getattr(self.transport, "unread", None)
+        if unread is not None:
+            return not unread()
+        getHandle = getattr(self.transport, "getHandle", None)
+        handle = None if getHandle is None else getHandle()
+        if not isinstance(handle, socket):
+            return True  # TLS can't be peeked at
+        try:
+            handle.recv(1, MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def idleUntil(self, moment: float) -> None:
         """Close it then, unless it is given a request before."""
@@ -141,6 +170,29 @@ class OwnedConnection(Protocol):
             if self._settling:
                 self._complain("sent bytes behind the end of a response")
             self.close()
+
+    def _isFull(self, stream: Stream) -> None:
+        """A stream holds as much as it may in memory, or more."""
+        unread = stream.unread
+        assert unread is not None
+        if unread.broken:
+            stream.cancel(ClientTooSlow(unread.broken))
+        elif len(self.streams) == 1:
+            if not self._held:
+                self._held = True
+                self.transport.pauseProducing()
+        else:
+            unread.spool = self._spool
+
+    def _readAgain(self) -> None:
+        """Read on, unless a stream holds as much as it may."""
+        if self._held and all(s.holdsLess(self.maxStreamBuffer) for s in self.streams.values()):
+            self._readOn()
+
+    def _readOn(self) -> None:
+        self._held = False
+        if not self.closing:
+            self.transport.resumeProducing()
 
     def _forgetLimit(self) -> None:
         self._limit = inf

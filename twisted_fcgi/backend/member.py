@@ -6,11 +6,8 @@ idle connection is used before :meth:`Member.open` returns.  Three clocks run
 one after the other and are told apart in what is logged: ``acquire`` (a place),
 ``connectionTimeout`` (a connection), ``timeout`` (an answer).
 
-- A connection that is kept, and is found dead before it gave a byte, says nothing
-  about the application, which has just been restarted, or reached its
-  ``pm.max_requests``.  The request is sent once more, on a new connection, when
-  that does no harm: nothing of it was sent, or its method is idempotent (RFC
-  9110, 9.2.2); and its body, if any, can be had again.  See also :data:`PAUSES`.
+- A request whose connection fails before it gave a byte may be sent again:
+  :mod:`~twisted_fcgi.backend.retries` decides that.
 - An application that took connections until now and refuses them is restarting:
   connects are repeated, for ``patience`` seconds at most since the first one that it
   refused.  After that, and before its first connection, each failure counts.
@@ -24,10 +21,8 @@ one after the other and are told apart in what is logged: ``acquire`` (a place),
   over: see :class:`~twisted_fcgi.wire.ClientConnection`.  To give each request an id
   of its own would tell them always, but everybody sends id 1 to applications that
   do not multiplex, and some know no other.
-- With ``multiplex``, the application is asked what it takes when it is first
-  connected to, and again at the first connect after :data:`ASK_AGAIN` seconds.
-  Meanwhile a connection has one request.  An application that then refuses a request
-  beside others is believed, and the request goes elsewhere.
+- With ``multiplex``, requests may share a connection:
+  :mod:`~twisted_fcgi.backend.sharing` finds out how many.
 """
 
 from __future__ import annotations
@@ -36,60 +31,39 @@ from collections.abc import Sequence
 from errno import ECONNREFUSED, ENOENT
 from functools import partial
 from math import ceil, inf
-from socket import MSG_PEEK, socket
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_fcgi.backend.attempt import Attempt
-from twisted_fcgi.backend.capacity import MAX_SHARED, Capacity, askValues, capacityOf
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.endpoints import memberEndpoint
 from twisted_fcgi.backend.pool import MAX_IDLE_IN_ALL, Decision, Pool
 from twisted_fcgi.backend.protocol import FastCGIClientProtocol
+from twisted_fcgi.backend.retries import mayBeSentTwice, pauseBeforeNext, wasRefused
+from twisted_fcgi.backend.sharing import MAX_SHARED, Sharing
 from twisted_fcgi.backend.stderr import StderrLog
 from twisted_fcgi.backend.stream import Stream
 from twisted_fcgi.backend.unread import Spool
-from twisted_fcgi.errors import (
-    AcquireTimedOut,
-    ApplicationOverloaded,
-    CannotMultiplex,
-    ConnectFailed,
-    ConnectionDied,
-    RequestError,
-)
+from twisted_fcgi.errors import AcquireTimedOut, ConnectFailed, RequestError
 from twisted_fcgi.interfaces import IBody, IMember, IStream, IStreamReceiver
 from twisted_fcgi.settings import MemberSettings, Multiplex
 from twisted_fcgi.wire import Pair
 
-__all__ = ["ASK_AGAIN", "ASK_LIMIT", "DEFAULT_TIMEOUT", "IDEMPOTENT", "Member"]
+__all__ = ["DEFAULT_TIMEOUT", "Member"]
 
 #: When nobody says how long: httpd's Timeout.
 DEFAULT_TIMEOUT = 60.0
-
-#: Methods whose requests may be sent twice (RFC 9110, 9.2.2).
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 #: Seconds after an answer in which an application that ends connections does so.
 SETTLED = 0.1
 
 #: Seconds for which a member that did so is expected to do it again.
 CAUTION = 3600.0
-
-#: How often a request is sent again, and after how many seconds; more than once only if
-#: it was refused beside others, or its new connection was reset, as those are that wait to
-#: be accepted by an application that stops.
-PAUSES = (0.0, 0.02, 0.1, 0.5)
-
-#: Seconds that an application may take to say whether it multiplexes, and after which it
-#: is asked again.
-ASK_LIMIT = 1.0
-ASK_AGAIN = 60.0
 
 #: For each reactor, the idle connections of all of its members.
 _idle: WeakKeyDictionary[Any, dict[FastCGIClientProtocol, None]] = WeakKeyDictionary()
@@ -151,11 +125,7 @@ class Member:
         self._unaccepted = _Unaccepted(self)
         self._stopped: list[Deferred[None]] = []
         self._figures = dict.fromkeys(("requests", "connects", "failures", "retries", "refused"), 0)
-        # What concerns an application that multiplexes.
-        self._connections: dict[FastCGIClientProtocol, None] | None = {} if shares else None
-        self._capacity: Capacity | None = None
-        self._askAt = 0.0 if shares else inf
-        self._asking: Deferred[Any] | None = None
+        self._sharing = Sharing(self, self._pool) if shares else None
 
     def __repr__(self) -> str:
         figures = self.describe()
@@ -191,11 +161,11 @@ class Member:
         if self._pool.closed:
             stream.ended(ConnectFailed(f"{self.address} is not used any more"))
             return stream
-        cautious = self._cautiousUntil and not _mayBeSentTwice(stream)
+        cautious = self._cautiousUntil and not mayBeSentTwice(stream)
         isSettled = self._isSettled if cautious else None
         chosen = self._pool.assign(stream, isSettled)
         while isinstance(chosen, FastCGIClientProtocol):
-            if chosen.streams or _isQuiet(chosen):
+            if chosen.streams or chosen.isQuiet():
                 self._give(chosen, stream)
                 return stream
             chosen.close()
@@ -204,7 +174,7 @@ class Member:
             queue = self.settings.maxQueue
             self._refuse(stream, f"{self.address}: {queue} requests (maxqueue) already wait")
             return stream
-        self._perform(chosen, timeout)
+        self.perform(chosen, timeout)
         if chosen is Decision.WAIT or chosen is Decision.REPLACE:
             self._limitWaiting(stream)
         return stream
@@ -216,8 +186,8 @@ class Member:
         :returns: fires when its last connection is gone.
         """
         self._pool.closed = True
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._sharing is not None:
+            self._sharing.stop()
         for connection in list(self._pool.idle):
             connection.close()
         stopped: Deferred[None] = Deferred()
@@ -247,9 +217,8 @@ class Member:
             transport.setTcpKeepAlive(True)
         pool = self._pool
         stream = pool.connected(connection, self.reactor.seconds())
-        if self._connections is not None:
-            self._connections[connection] = None
-            connection.multiplex(pool.streams)
+        if self._sharing is not None:
+            self._sharing.connected(connection)
         if stream is None:
             self.connectionFreed(connection)
             return
@@ -271,7 +240,7 @@ class Member:
             return
         self._figures["failures"] += 1
         stream, decision = self._pool.connectFailed()
-        self._perform(decision)
+        self.perform(decision)
         if stream is not None:
             self._deadlines.forget(stream)
             stream.ended(error)
@@ -288,7 +257,7 @@ class Member:
         pool = self._pool
         streams = connection.streams
         while True:
-            if pool.waiting and not streams and not _isQuiet(connection):
+            if pool.waiting and not streams and not connection.isQuiet():
                 connection.close()
                 return
             freed = pool.freed(connection, len(streams), connection.heardAt)
@@ -317,9 +286,9 @@ class Member:
         now = self.reactor.seconds()
         if connection.deserted and now - connection.heardAt < SETTLED:
             self._cautiousUntil = now + CAUTION
-        if self._connections is not None:
-            self._connections.pop(connection, None)
-        self._perform(self._pool.lost(connection))
+        if self._sharing is not None:
+            self._sharing.ended(connection)
+        self.perform(self._pool.lost(connection))
         self._rested()
 
     # StreamOwner
@@ -341,29 +310,29 @@ class Member:
 
     def takesOver(self, stream: Stream, error: RequestError) -> bool:
         """See :meth:`twisted_fcgi.backend.stream.StreamOwner.takesOver`."""
-        refused = isinstance(error, ApplicationOverloaded) and error.others > 0
-        if not (refused or error.untouched) or stream.again == len(PAUSES):
+        pause = pauseBeforeNext(stream, error)
+        if pause is None:
             return False
-        unaccepted = isinstance(error, ConnectionDied) and error.unaccepted
-        if stream.again and not (refused or unaccepted):
-            return False
-        replayable = stream.body is None or stream.body.replayable
-        if not (_mayBeSentTwice(stream) or (error.retryable and replayable)):
-            return False
-        if isinstance(error, ApplicationOverloaded):
-            limit = 1 if isinstance(error, CannotMultiplex) else error.others
-            if limit < self._pool.streams:
-                self._share(limit)
-        pause = PAUSES[stream.again]
         stream.again += 1
         self._figures["retries"] += 1
-        chosen = self._pool.again(stream, not refused)
+        if wasRefused(error) and self._sharing is not None:
+            self._sharing.refused(error)
+        chosen = self._pool.again(stream, anew=error.untouched)
         if isinstance(chosen, FastCGIClientProtocol):
             self._give(chosen, stream)
         else:
-            self._perform(chosen, stream.timeout, pause)
+            self.perform(chosen, stream.timeout, pause)
             self._limitWaiting(stream)
         return True
+
+    # SharingOwner
+
+    def perform(self, decision: Decision, timeout: float | None = None, pause: float = 0.0) -> None:
+        """See :meth:`twisted_fcgi.backend.sharing.SharingOwner.perform`."""
+        if decision is Decision.EXCHANGE or decision is Decision.REPLACE:
+            next(iter(self._pool.idle)).close()
+        if decision is Decision.CONNECT or decision is Decision.EXCHANGE:
+            self._connect(timeout or self._timeout or DEFAULT_TIMEOUT, pause)
 
     # Inside
 
@@ -393,8 +362,8 @@ class Member:
 
     def _connect(self, timeout: float, pause: float = 0.0) -> None:
         settings = self.settings
-        if self._asking is None and self.reactor.seconds() >= self._askAt:
-            self._ask()
+        if self._sharing is not None:
+            self._sharing.connects()
         seconds = settings.connectTimeout or timeout
         attempt = Attempt(self, seconds)
         self._attempts[attempt] = None
@@ -405,14 +374,6 @@ class Member:
         else:
             attempt.begin()
 
-    def _perform(
-        self, decision: Decision, timeout: float | None = None, pause: float = 0.0
-    ) -> None:
-        if decision is Decision.EXCHANGE or decision is Decision.REPLACE:
-            next(iter(self._pool.idle)).close()
-        if decision is Decision.CONNECT or decision is Decision.EXCHANGE:
-            self._connect(timeout or self._timeout or DEFAULT_TIMEOUT, pause)
-
     def _lookAfterUnaccepted(self) -> None:
         """Give up idle connections when new ones get no answer; or look again later."""
         surplus, due = self._pool.overdue(self.reactor.seconds())
@@ -421,41 +382,6 @@ class Member:
         if due is not None:
             self._unaccepted.due = due
             self._deadlines.watch(self._unaccepted, due)
-
-    def _ask(self) -> None:
-        """Find out what the application takes at a time."""
-        self._askAt = self.reactor.seconds() + ASK_AGAIN
-        self._asking = Deferred.fromCoroutine(askValues(self.endpoint, self.reactor, self.address))
-        self._asking.addTimeout(ASK_LIMIT, self.reactor)
-        self._asking.addCallbacks(self._answered, self._notAnswered)
-
-    def _answered(self, values: dict[bytes, bytes]) -> None:
-        self._asking = None
-        self._capacity = capacityOf(values, self.settings)
-        self._share(self._capacity.streams)
-
-    def _notAnswered(self, failure: Failure) -> None:
-        self._asking = None
-        if self._capacity is None and not self._pool.closed:
-            self._answered({})
-
-    def _share(self, streams: int) -> None:
-        """Let so many requests share a connection, and no more than it has capacity for."""
-        pool, capacity, connections = self._pool, self._capacity, self._connections
-        if capacity is None or connections is None:
-            return
-        streams = min(streams, capacity.streams)
-        for connection in connections:
-            connection.multiplex(streams)
-        if streams > 1:
-            loads = {c: len(c.streams) for c in connections if c.streams and c.room}
-            pool.share(streams, capacity.connections, capacity.requests, loads)
-            for connection in loads:
-                self.connectionFreed(connection)
-        else:
-            pool.share(1, self.settings.max, None, {})
-        while (decision := pool.next()) is not Decision.WAIT:
-            self._perform(decision)
 
     def _forget(self, attempt: Attempt) -> None:
         self._attempts.pop(attempt, None)
@@ -490,28 +416,3 @@ class _Unaccepted:
     def expired(self) -> None:
         """See :class:`~twisted_fcgi.backend.deadlines.Watched`."""
         self._member._lookAfterUnaccepted()
-
-
-def _mayBeSentTwice(stream: Stream) -> bool:
-    """Whether a second time does no harm (RFC 9110, 9.2.2) and the body can be had again."""
-    if stream.body is not None and not stream.body.replayable:
-        return False
-    return any(n == b"REQUEST_METHOD" and value in IDEMPOTENT for n, value in stream.pairs)
-
-
-def _isQuiet(connection: FastCGIClientProtocol) -> bool:
-    """Whether nothing has come on a connection without a request, such as its end."""
-    unread = getattr(connection.transport, "unread", None)
-    if unread is not None:
-        return not unread()
-    getHandle = getattr(connection.transport, "getHandle", None)
-    handle = None if getHandle is None else getHandle()
-    if not isinstance(handle, socket):
-        return True  # TLS can't be peeked at
-    try:
-        handle.recv(1, MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False

@@ -48,7 +48,6 @@ from twisted_fcgi.backend.stream import Stream
 from twisted_fcgi.backend.unread import Spool
 from twisted_fcgi.backend.uploads import Uploads
 from twisted_fcgi.errors import (
-    ClientTooSlow,
     ConnectionDied,
     LocalProtocolError,
     RemoteProtocolError,
@@ -75,9 +74,6 @@ __all__ = ["LAST_LOOK", "FastCGIClientProtocol"]
 
 #: Seconds in which an application that seems silent has to take some of what was sent.
 LAST_LOOK = 1.0
-
-#: Bytes that a connection of nobody's holds in files.
-MAX_SPOOL = 268435456
 
 #: What says of the connection, rather than of a stream, that it is of no use.
 _BROKEN = (ConnectionDied, RemoteProtocolError)
@@ -111,17 +107,14 @@ class FastCGIClientProtocol(OwnedConnection):
         maxStreamBuffer: int = 65536,
         spool: Spool | None = None,
     ) -> None:
-        super().__init__(reactor, name, owner, deadlines, abortGrace)
-        self.maxStreamBuffer = maxStreamBuffer
+        super().__init__(reactor, name, owner, deadlines, abortGrace, maxStreamBuffer, spool)
         self.heardAt = 0.0
         self.deserted = False
         self.stderrLog = (
             StderrLog(name, reactor, self.deadlines) if stderrLog is None else stderrLog
         )
         self._keep = keepConnection
-        self._spool = Spool(MAX_SPOOL) if spool is None else spool
         self._heard = 0
-        self._held = False
         self._unwanted = False
         self._untaken: tuple[int, int] | None = None
         self._asked: Deferred[dict[bytes, bytes]] | None = None
@@ -336,29 +329,6 @@ class FastCGIClientProtocol(OwnedConnection):
                 self.deadlines.stop()
 
     # Inside
-
-    def _isFull(self, stream: Stream) -> None:
-        """A stream holds as much as it may in memory, or more."""
-        unread = stream.unread
-        assert unread is not None
-        if unread.broken:
-            stream.cancel(ClientTooSlow(unread.broken))
-        elif len(self.streams) == 1:
-            if not self._held:
-                self._held = True
-                self.transport.pauseProducing()
-        else:
-            unread.spool = self._spool
-
-    def _readAgain(self) -> None:
-        """Read on, unless a stream holds as much as it may."""
-        if self._held and all(s.holdsLess(self.maxStreamBuffer) for s in self.streams.values()):
-            self._readOn()
-
-    def _readOn(self) -> None:
-        self._held = False
-        if not self.closing:
-            self.transport.resumeProducing()
 
     def _letGo(self, stream: Stream) -> None:
         """A stream is not on this connection any more."""

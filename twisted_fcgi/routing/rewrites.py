@@ -224,6 +224,7 @@ class Rewrites:
         path, mark, query = target.partition(b"?")
         inner = look.inner(b"", query if mark and not isFile else None, target)
         inner.notes = None
+        inner.request = look.request.changed(method=b"GET")
         inner.rules = self._site.rules
         try:
             if isFile:

@@ -44,7 +44,12 @@ from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.endpoints import memberEndpoint
 from twisted_fcgi.backend.pool import MAX_IDLE_IN_ALL, Decision, Pool
 from twisted_fcgi.backend.protocol import FastCGIClientProtocol
-from twisted_fcgi.backend.retries import mayBeSentTwice, pauseBeforeNext, wasRefused
+from twisted_fcgi.backend.retries import (
+    IDEMPOTENT,
+    mayBeSentTwice,
+    pauseBeforeNext,
+    wasRefused,
+)
 from twisted_fcgi.backend.sharing import MAX_SHARED, Sharing
 from twisted_fcgi.backend.stderr import StderrLog
 from twisted_fcgi.backend.stream import Stream
@@ -54,7 +59,7 @@ from twisted_fcgi.interfaces import IBody, IMember, IStream, IStreamReceiver
 from twisted_fcgi.settings import MemberSettings, Multiplex
 from twisted_fcgi.wire import Pair
 
-__all__ = ["DEFAULT_TIMEOUT", "Member"]
+__all__ = ["DEFAULT_TIMEOUT", "IDEMPOTENT", "Member"]
 
 #: When nobody says how long: httpd's Timeout.
 DEFAULT_TIMEOUT = 60.0

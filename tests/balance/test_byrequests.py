@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from random import Random
 from types import FrameType
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.balance.reference import Reference, Worker
-from twisted_fcgi.balance import Balancer, MemberState
+from twisted_fcgi.balance import METHODS, Balancer, MemberState
 from twisted_fcgi.balance.byrequests import Turns
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
@@ -51,23 +52,28 @@ def play(
     elections: int,
     method: str = "byrequests",
     letters: str = "",
-) -> None:
+    trouble: float | None = None,
+) -> tuple[int, int]:
     """
     Let members fail and come back; hold each election to the reference.
 
     Requests take a while, and those that fail are given to another member.
 
+    :param trouble: how likely a request fails; any by default.
     :param letters: what else changes in a member's status.  Nothing happens to the
         last member then: when only members in error state are left beside disabled ones,
         they are recovered, other than in httpd.
+    :returns: how many failures and elections of members that had failed there were.
     """
     reference = Reference(workers, method == "bybusyness")
     balancer = balancerOf(workers, method)
-    trouble = random.choice([0.3, 0.05, 0.002])
+    if trouble is None:
+        trouble = random.choice([0.3, 0.05, 0.002])
     sticky = random.choice([0.0, 0.3])
     now = 1000.0
     busy: list[int] = []
-    count = 0
+    count = failures = returns = 0
+    failed: set[Worker] = set()
     while count < elections:
         now += random.choice([0.0, 0.25, 0.5])
         if letters and random.random() < trouble:
@@ -85,11 +91,15 @@ def play(
             assert numberOf(elected) == (expected and expected.number), (count, tried, route)
             if expected is None or elected is None:
                 break
+            returns += expected in failed
+            failed.discard(expected)
             expected.busy += 1
             balancer.began(elected, now)
             busy.append(expected.number)
             if random.random() >= trouble or (letters and expected is workers[-1]):
                 break
+            failures += 1
+            failed.add(expected)
             reference.fail(expected, now)
             balancer.failed(elected, now, "gone")
             tried.append(expected.number)
@@ -100,6 +110,7 @@ def play(
     balancer.settle()
     for worker, state in zip(workers, balancer.members):
         assert worker.lbstatus == state.lbstatus
+    return failures, returns
 
 
 def workers(**others: st.SearchStrategy[Any]) -> st.SearchStrategy[Worker]:
@@ -123,7 +134,15 @@ class SequenceTests(SynchronousTestCase):
         """Ten thousand elections with random factors and failures are httpd's, one by one."""
         random = Random(2463)
         many = [Worker(n, random.randint(100, 10000), retry=2.0) for n in range(60)]
-        play(random, many, 10000)
+        failures, returns = play(random, many, 10000, trouble=0.05)
+        self.assertGreater(failures, 100)
+        self.assertGreater(returns, 100)
+
+    def test_tenThousandByBusyness(self) -> None:
+        """So they are with bybusyness, whatever outdated entries are left in between."""
+        random = Random(2464)
+        many = [Worker(n, random.choice([100, 200, 350]), retry=2.0) for n in range(20)]
+        play(random, many, 10000, "bybusyness", trouble=0.05)
 
     @settings(max_examples=100, deadline=None)
     @given(st.lists(workers(), min_size=1, max_size=40), st.integers(0, 2**32))
@@ -197,9 +216,19 @@ class TurnsTests(SynchronousTestCase):
 
 
 def linesOf(balancer: Balancer, elections: int) -> int:
-    """How many lines of Python are run for some elections, after as many others."""
+    """How many lines of Python are run for some requests, after as many others."""
+    busy: deque[MemberState] = deque()
+
+    def request() -> None:
+        state = balancer.elect(0.0)
+        assert state is not None
+        balancer.began(state, 0.0)
+        busy.append(state)
+        if len(busy) > 5:
+            balancer.finished(busy.popleft(), 0.0, 100, 1000)
+
     for _ in range(elections):
-        balancer.elect(0.0)
+        request()
     lines = 0
 
     def count(frame: FrameType, event: str, argument: object) -> Any:
@@ -211,7 +240,7 @@ def linesOf(balancer: Balancer, elections: int) -> int:
     sys.settrace(count)
     try:
         for _ in range(elections):
-            balancer.elect(0.0)
+            request()
     finally:
         sys.settrace(before)
     return lines
@@ -230,3 +259,14 @@ class CostTests(SynchronousTestCase):
                 for count in (2, 1000)
             )
             self.assertLess(thousand, 3 * two, factors)
+
+    def test_otherMethods(self) -> None:
+        """So it is with each other method, with as many factors as people write."""
+        for method in METHODS:
+            two, thousand = (
+                linesOf(
+                    balancerOf([Worker(n, (100, 200)[n % 2]) for n in range(count)], method), 2000
+                )
+                for count in (2, 1000)
+            )
+            self.assertLess(thousand, 3 * two, method)

@@ -146,6 +146,8 @@ class Balancer:
         state.busy -= 1
         state.transferred += sent
         state.read += received
+        if self._method is not None:
+            self._method.released(state)
 
     def failed(self, state: MemberState, now: float, reason: str = "") -> None:
         """

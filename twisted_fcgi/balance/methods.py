@@ -6,8 +6,8 @@ so a method is little more than a comparison.  :data:`METHODS` has them all; the
 first line of a class is its description in the reference.
 
 byrequests, bytraffic and bybusyness elect whom httpd's elect, one by one.  What an
-election costs hardly depends on the number of candidates, but for bybusyness: that
-looks at each one, as httpd does.
+election costs hardly depends on the number of candidates; with bybusyness it grows with
+the number of different factors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from heapq import heapify, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -29,6 +29,9 @@ HEARTBEAT_LIFETIME = 10.0
 
 #: Heartbeats come about once a second; they are counted up no more often.
 HEARTBEAT_INTERVAL = 1.0
+
+#: With bybusyness, most entries for each candidate, nearly all of them outdated.
+REMAINS = 8
 
 #: Points on the ring for a member whose factor is the mean one.
 RING_POINTS = 96
@@ -119,6 +122,9 @@ class Method:
         """Each candidate's factor is added to its lbstatus."""
         self.steps += 1
 
+    def released(self, state: MemberState) -> None:
+        """A member, perhaps no candidate, works on one request less."""
+
     def elect(self, now: float, key: bytes | None) -> MemberState | None:
         """
         The best candidate.
@@ -177,21 +183,83 @@ def _traffic(state: MemberState) -> int:
 class ByBusyness(Method):
     """The member with the fewest requests; among equals as byrequests."""
 
+    # Candidates stand in levels, one for each number of requests, and in a level in
+    # lanes (see Turns), one for each factor.  Who got another request, or was charged,
+    # is moved when it would be the best; who has one less, at once.  What it left in a
+    # higher level is swept out with all else when such remains are many.
+
     name = "bybusyness"
 
     def __init__(self, candidates: Sequence[MemberState], shared: Shared) -> None:
         super().__init__(candidates, shared)
         self._total = sum(state.factor for state in candidates)
+        self._orders = {state: order for order, state in enumerate(candidates)}
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Put each candidate where it belongs, and nowhere else."""
+        self._levels: dict[int, dict[int, list[tuple[int, int]]]] = {}
+        self._busy: list[int] = []
+        self._at = [-1] * len(self.candidates)
+        self._entries = 0
+        for order in range(len(self.candidates)):
+            self._enter(order)
+
+    def _enter(self, order: int) -> None:
+        state = self.candidates[order]
+        level = self._at[order] = state.busy
+        lanes = self._levels.get(level)
+        if lanes is None:
+            lanes = self._levels[level] = {}
+            heappush(self._busy, level)
+        heappush(lanes.setdefault(state.factor, []), (-state.lbstatus, order))
+        self._entries += 1
+
+    def released(self, state: MemberState) -> None:
+        order = self._orders.get(state)
+        if order is not None and state.busy < self._at[order]:
+            if self._entries > REMAINS * len(self.candidates):
+                self._arrange()
+            else:
+                self._enter(order)
 
     def elect(self, now: float, key: bytes | None) -> MemberState:
-        self.steps = steps = self.steps + 1
-        least = min([state.busy for state in self.candidates])
-        best = max(
-            [state for state in self.candidates if state.busy == least],
-            key=lambda state: state.lbstatus + state.factor * steps,
-        )
+        self.steps += 1
+        while (best := self._best()) is None:
+            del self._levels[heappop(self._busy)]
         best.lbstatus -= self._total
         return best
+
+    def _best(self) -> MemberState | None:
+        """The best candidate of the lowest level; ``None`` when nobody is there any more."""
+        lanes = self._levels[self._busy[0]]
+        best = None
+        high = first = 0
+        for factor, heap in lanes.items():
+            while heap and not self._holds(heap):
+                pass
+            if heap:
+                debt, order = heap[0]
+                value = factor * self.steps - debt
+                if best is None or value > high or (value == high and order < first):
+                    best, high, first = self.candidates[order], value, order
+        return best
+
+    def _holds(self, heap: list[tuple[int, int]]) -> bool:
+        """Whether what a lane's first entry says is still so; else it is mended."""
+        debt, order = heap[0]
+        state = self.candidates[order]
+        level = self._busy[0]
+        if self._at[order] != level or state.busy != level:
+            heappop(heap)
+            self._entries -= 1
+            if self._at[order] == level:
+                self._enter(order)
+        elif state.lbstatus != -debt:
+            heapreplace(heap, (-state.lbstatus, order))
+        else:
+            return True
+        return False
 
 
 class LeastConnections(Method):

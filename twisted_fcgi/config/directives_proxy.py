@@ -254,7 +254,6 @@ def balancerMember(scope: Scope, words: list[Word]) -> None:
             shared(scope, parameters, member)
             return
     member = MemberDraft(target)
-    member.fields["patience"] = 0.0  # there are others
     member.take(readParameters(MEMBER, lastOfEach(parameters), scope.warn))
     balancer.members.append(member)
 

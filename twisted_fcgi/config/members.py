@@ -133,6 +133,8 @@ class MemberDraft:
     def settings(self) -> MemberSettings:
         """What it is in the end."""
         fields = dict(self.fields)
+        if "retry" in fields:
+            fields.setdefault("probe", False)  # who says how long means it
         if self.matching and "$" in self.target.name:
             fields["pattern"] = re.compile(referencePattern(self.target.name), re.DOTALL)
         return MemberSettings(
@@ -193,6 +195,9 @@ class BalancerDraft:
     @cached_property
     def settings(self) -> BalancerSettings:
         """What it is in the end."""
+        if len(self.members) > 1:
+            for member in self.members:
+                member.fields.setdefault("patience", 0.0)  # there are others
         return BalancerSettings(
             self.name,
             tuple(member.settings for member in self.members),

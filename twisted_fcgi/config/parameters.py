@@ -16,14 +16,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from twisted_fcgi.balance import METHODS
 from twisted_fcgi.config.values import Warn, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import Flush, MemberSettings, Multiplex
 
-__all__ = ["BALANCER", "LB_METHODS", "MEMBER", "Given", "Parameter", "readParameters"]
-
-#: The balancing methods of httpd's modules.
-LB_METHODS = ("byrequests", "bytraffic", "bybusyness", "heartbeat")
+__all__ = ["BALANCER", "MEMBER", "Given", "Parameter", "readParameters"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,12 @@ class Parameter:
     values: str
     default: str
     doc: str
+
+
+#: Fewer characters are no secret.
+SHORTEST_SECRET = 16
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def _number(least: int, most: int | None = None, zero: object = 0) -> Callable[[Word, Warn], Any]:
@@ -209,6 +213,31 @@ def _statuses(word: Word, warn: Warn) -> tuple[int, ...]:
     return tuple(codes)
 
 
+def _hashKey(word: Word, warn: Warn) -> str:
+    """What of a request is hashed."""
+    kind, colon, name = word.partition(":")
+    kind = kind.lower()
+    if kind in ("header", "cookie") and _TOKEN.fullmatch(name):
+        return f"{kind}:{name}"
+    if kind in ("uri", "client") and not colon:
+        return kind
+    raise word.error(f"{str(word)!r} can't be hashed", "uri, client, header:NAME or cookie:NAME")
+
+
+def _cookieName(word: Word, warn: Warn) -> str:
+    """A cookie's name (RFC 6265, 4.1.1)."""
+    if not _TOKEN.fullmatch(word):
+        raise word.error(f"{str(word)!r} is no cookie's name", "letters, digits, - and _")
+    return str(word)
+
+
+def _secret(word: Word, warn: Warn) -> str:
+    """A text that nobody guesses."""
+    if len(word) < SHORTEST_SECRET:
+        raise word.error("this secret is too short", f"{SHORTEST_SECRET} characters or more")
+    return str(word)
+
+
 def _table(*rows: Parameter) -> Mapping[str, Parameter]:
     return {row.key: row for row in rows}
 
@@ -234,6 +263,11 @@ MEMBER = _table(
               "How long a connection may take to come about."),
     Parameter("retry", "retry", _seconds("s", 0), "duration", "60",
               "How long a member in error state is left alone."),
+    Parameter("probe", "probe", _onOff, "on, off", "on; off with retry",
+              "Extension, of a balancer: a member that could not be reached is tried in the "
+              "background; it is back as soon as it takes connections."),
+    Parameter("slowstart", "slowStart", _duration("s", 0), "duration", "0",
+              "Extension, of a balancer: how long a member that came back has less work."),
     Parameter("keepalive", "keepalive", _onOff, "on, off", "off",
               "TCP looks after connections that are silent."),
     Parameter("flushpackets", "flush", _oneOf(on=Flush.ON, off=Flush.OFF, auto=Flush.AUTO),
@@ -263,7 +297,7 @@ MEMBER = _table(
     Parameter("maxqueue", "maxQueue", _number(0), "number", "1024",
               "Extension: requests that may wait for a free connection; one more is a 503."),
     Parameter("patience", "patience", _seconds("s", 0, 60), "duration",
-              "3; 0 for a BalancerMember",
+              "3; 0 in a balancer of several",
               "Extension: how long connects are repeated to an application that went away."),
     Parameter("multiplex", "multiplex", _oneOf(**{m.value: m for m in Multiplex}),
               "auto, on, off", "off",
@@ -280,8 +314,11 @@ MEMBER = _table(
 
 #: A balancer's parameters.
 BALANCER = _table(
-    Parameter("lbmethod", "method", _oneOf(**{name: name for name in LB_METHODS}),
-              ", ".join(LB_METHODS), "byrequests", "How a member is chosen."),
+    Parameter("lbmethod", "method", _oneOf(**{name: name for name in METHODS}),
+              ", ".join(METHODS), "byrequests",
+              "How a member is chosen; leastconn and hash are extensions."),
+    Parameter("hashkey", "hashKey", _hashKey, "uri, client, header:NAME, cookie:NAME", "uri",
+              "Extension, with lbmethod=hash: requests that are alike in it go to one member."),
     Parameter("stickysession", "stickySession", _sticky, "name, or cookie|path", "",
               "The cookie and path parameter that hold the route."),
     Parameter("stickysessionsep", "stickySeparator", _separator, "character, off", ".",
@@ -300,6 +337,19 @@ BALANCER = _table(
               "A timeout puts a member into error state."),
     Parameter("forcerecovery", "forceRecovery", _onOff, "on, off", "on",
               "When all members are in error state, all are tried."),
+    Parameter("nonidempotent", "nonIdempotent", _onOff, "on, off", "off",
+              "Extension: a request of any method is sent to another member when the first one "
+              "died with it; bodies are stored for that."),
+    Parameter("failovertime", "failoverTime", _duration("s", 0), "duration", "30",
+              "Extension: since its first attempt, how long a request that a member died with is "
+              "sent to another."),
+    Parameter("maxqueue", "maxQueue", _number(0), "number", "1024",
+              "Extension, with timeout: requests that may wait for a member; one more is a 503."),
+    Parameter("routecookie", "routeCookie", _cookieName, "name", "",
+              "Extension: a cookie, set and signed here, that holds the route for applications "
+              "that add none."),
+    Parameter("routesecret", "routeSecret", _secret, "text", "random",
+              "Extension: signs routecookie; several proxies need the same one."),
     Parameter("nonce", "nonce", _nonce, "text, None", "random", "Guards the balancer's page."),
     Parameter("growth", "growth", _number(1, 100), "1 to 100", "5",
               "Members that may be added while it runs."),

@@ -78,6 +78,8 @@ class MemberSettings:
     :ivar parameters: all that was written for it, as written.
     :ivar pattern: what URLs it serves, when its own has back-references (a
         ProxyPassMatch worker); ``None``: those that begin with ``url``.
+    :ivar probe: extension: whether a balancer tries in the background to connect to it while
+        it is in error state.
     :ivar slowStart: extension: how long it takes, after it came back, until it
         has its whole ``loadFactor`` again.
     :ivar place: the file and number of the line that described it.
@@ -119,6 +121,7 @@ class MemberSettings:
     parameters: tuple[tuple[str, str], ...] = ()
     status: frozenset[str] = frozenset()
     pattern: Pattern | None = None
+    probe: bool = True
     slowStart: float = 0.0
     place: str = field(default="", compare=False)
 
@@ -153,6 +156,10 @@ class BalancerSettings:
     :ivar timeout: how long a request waits for a member; ``None``: not at all.
     :ivar maxAttempts: failovers; ``None``: one less than there are members.
     :ivar failOnStatus: statuses that put a member into error state.
+    :ivar nonIdempotent: extension: whether requests of all methods are sent again after a
+        member died with them.
+    :ivar failoverTime: extension: for how long any are, in seconds.
+    :ivar maxQueue: extension: how many requests may wait for a member.
     :ivar hashKey: extension: what ``lbmethod=hash`` hashes: ``uri``, ``client``,
         ``header:NAME`` or ``cookie:NAME``.
     :ivar routeCookie: extension: the name of a cookie that holds the route, which
@@ -178,6 +185,9 @@ class BalancerSettings:
     nonce: str | None = None
     growth: int = 5
     parameters: tuple[tuple[str, str], ...] = ()
+    nonIdempotent: bool = False
+    failoverTime: float = 30.0
+    maxQueue: int = 1024
     hashKey: str = "uri"
     routeCookie: str = ""
     routeSecret: str = ""

@@ -122,6 +122,7 @@ class Member:
             everyone=self._everyone,
         )
         self._timeout = settings.timeout
+        self._ttl = settings.ttl
         self._maxRequests = settings.maxRequests
         self._cautiousUntil = 0.0
         self._worked = False
@@ -260,27 +261,18 @@ class Member:
     def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.connection.ConnectionOwner.connectionFreed`."""
         pool = self._pool
-        streams = connection.streams
-        while True:
-            if pool.waiting and not streams and not connection.isQuiet():
-                connection.close()
+        if pool.waiting or connection.streams:
+            if not self._serve(connection):
                 return
-            freed = pool.freed(connection, len(streams), connection.heardAt)
-            if freed is True:
-                break
-            if freed is False:
-                connection.close()
-                return
-            self._give(connection, freed)
-            if len(streams) >= connection.room:
-                return
-        if not streams:
-            if self.settings.ttl:
-                connection.idleUntil(self.reactor.seconds() + self.settings.ttl)
-            if len(self._everyone) > MAX_IDLE_IN_ALL:
-                next(iter(self._everyone)).close()
-            if pool.unheard:
-                self._lookAfterUnaccepted()
+        elif not pool.kept(connection, connection.heardAt):
+            connection.close()
+            return
+        if self._ttl:
+            connection.idleUntil(self.reactor.seconds() + self._ttl)
+        if len(self._everyone) > MAX_IDLE_IN_ALL:
+            next(iter(self._everyone)).close()
+        if pool.unheard:
+            self._lookAfterUnaccepted()
 
     def connectionClosing(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.connection.ConnectionOwner.connectionClosing`."""
@@ -340,6 +332,27 @@ class Member:
             self._connect(timeout or self._timeout or DEFAULT_TIMEOUT, pause)
 
     # Inside
+
+    def _serve(self, connection: FastCGIClientProtocol) -> bool:
+        """
+        Give a connection to those that wait.
+
+        :returns: whether it is idle now.
+        """
+        streams = connection.streams
+        while True:
+            if self._pool.waiting and not streams and not connection.isQuiet():
+                connection.close()
+                return False
+            freed = self._pool.freed(connection, len(streams), connection.heardAt)
+            if freed is True:
+                return not streams
+            if freed is False:
+                connection.close()
+                return False
+            self._give(connection, freed)
+            if len(streams) >= connection.room:
+                return False
 
     def _isSettled(self, connection: FastCGIClientProtocol) -> bool:
         now = self.reactor.seconds()

@@ -139,18 +139,12 @@ class Pool(Generic[C, R]):
             whether it takes this one.  If not, it takes none but a new one.
         :returns: the connection to use, or what else to do.
         """
-        if self.idle:
-            connection = None
-            if isSettled is None:
-                connection = self.idle.popitem()[0]
-            else:
-                oldest = next(iter(self.idle))
-                if isSettled(oldest):
-                    del self.idle[oldest]
-                    connection = oldest
+        idle = self.idle
+        if idle:
+            connection = idle.popitem()[0] if isSettled is None else self._settled(isSettled)
             if connection is not None:
                 del self._everyone[connection]
-                if self.streams > 1:
+                if self.streams != 1:
                     self.loads[connection] = 1
                 return connection
         elif self.loads:
@@ -272,7 +266,7 @@ class Pool(Generic[C, R]):
 
         :param load: how many it has.
         :returns: the request that gets it, which is not all that it may take; else
-            whether it is kept.  When it is, :meth:`overdue` has to be asked some time.
+            whether it is :meth:`kept`.
         """
         if self.streams > 1:
             self.loads[connection] = load
@@ -289,13 +283,22 @@ class Pool(Generic[C, R]):
                 if request not in self._choosy:
                     del self.waiting[request]
                     return request
+        if self._choosy and self.connecting < len(self.waiting):
+            return False  # the last: its place is needed for a new one
+        return self.kept(connection, now)
+
+    def kept(self, connection: C, now: float) -> bool:
+        """
+        A connection has no request, and nobody waits.
+
+        :returns: whether it is kept; then :meth:`overdue` has to be asked some time.
+        """
         if (
             self.closed
-            or (self.unheard and self._isOverdue(now))
             or len(self.idle) >= self._maxIdle
-            or (self._choosy and self.connecting < len(self.waiting))
+            or (self.unheard and self._isOverdue(now))
         ):
-            return False  # the last: its place is needed for a new one
+            return False
         self.idle[connection] = None
         self._everyone[connection] = None
         return True
@@ -341,6 +344,14 @@ class Pool(Generic[C, R]):
         if streams > 1:
             self.loads.update(loads)
             self._choosy.clear()
+
+    def _settled(self, isSettled: Callable[[C], bool]) -> C | None:
+        """The connection that has been idle for longest, if it has settled."""
+        oldest = next(iter(self.idle))
+        if not isSettled(oldest):
+            return None
+        del self.idle[oldest]
+        return oldest
 
     def _isOverdue(self, now: float) -> bool:
         """Whether the application should have accepted a connection by now."""

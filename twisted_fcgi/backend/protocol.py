@@ -274,8 +274,11 @@ class FastCGIClientProtocol(OwnedConnection):
             elif kind is EndRequest:
                 stream = streams.pop(event.requestId, None)
                 if stream is not None:
-                    self._letGo(stream)
-                    over.append((stream, stream.outcome(event, self.name)))
+                    self.deadlines.forget(stream)
+                    if stream.uploading:
+                        self._uploadEnded(stream)
+                    status = event.protocolStatus
+                    over.append((stream, stream.refusal(event, self.name) if status else event))
             elif kind is StdoutEnded:
                 stream = streams.get(event.requestId)
                 if stream is not None:
@@ -329,12 +332,6 @@ class FastCGIClientProtocol(OwnedConnection):
                 self.deadlines.stop()
 
     # Inside
-
-    def _letGo(self, stream: Stream) -> None:
-        """A stream is not on this connection any more."""
-        self.deadlines.forget(stream)
-        if stream.uploading:
-            self._uploadEnded(stream)
 
     def _uploadEnded(self, stream: Stream) -> None:
         assert self.uploads is not None
@@ -406,6 +403,8 @@ class FastCGIClientProtocol(OwnedConnection):
 
     def _finish(self, stream: Stream, error: RequestError) -> None:
         """End a stream without its END_REQUEST."""
-        self._letGo(stream)
+        self.deadlines.forget(stream)
+        if stream.uploading:
+            self._uploadEnded(stream)
         # A response whose end was said is whole; httpd takes it, too.
         stream.ended(EndRequest(stream.requestId, 0, 0) if stream.stdoutEnded else error)

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream", "StreamOwner"]
 
-_COMPLETE = int(ProtocolStatus.REQUEST_COMPLETE)
-
 #: What END_REQUEST says of a request that is not complete.
 _REFUSALS: dict[int, tuple[type[RequestError], str]] = {
     ProtocolStatus.OVERLOADED: (ApplicationOverloaded, "is overloaded (FCGI_OVERLOADED)"),
@@ -290,11 +288,9 @@ class Stream:
             self._stderr = Stderr(self.connection.stderrLog, self.name)
         self._stderr.write(data)
 
-    def outcome(self, end: EndRequest, application: str) -> EndRequest | RequestError:
-        """What END_REQUEST means for the receiver."""
+    def refusal(self, end: EndRequest, application: str) -> RequestError:
+        """What END_REQUEST means that does not say that the request is complete."""
         status = end.protocolStatus
-        if status == _COMPLETE:
-            return end
         kind, text = _REFUSALS.get(status, (BrokenResponse, f"said unknown status {status}"))
         error = kind(f"{application} {text}")
         if isinstance(error, ApplicationOverloaded):

@@ -69,21 +69,20 @@ _AFTER_STDIN = {
 _WHOLE = (Output.STDOUT_ENDED, Output.BOTH_ENDED)
 
 
-def _usual(requestId: int) -> tuple[bytes, tuple[int, dict[bytes, tuple[Event, ...]]]]:
-    """
-    How the usual response begins; its id, and how it ends and what that means.
-
-    It ends with the end of STDOUT and without.
-    """
-    header = encodeHeader(RecordType.STDOUT, requestId)
+def _endsOf(requestId: int) -> dict[bytes, tuple[bool, tuple[Event, ...]]]:
+    """How the usual response ends, with the end of STDOUT and without, and what that means."""
     end = encodeRecord(RecordType.END_REQUEST, requestId, bytes(8))
     over = EndRequest(requestId, 0, 0)
-    return header[:4], (requestId, {header + end: (StdoutEnded(requestId), over), end: (over,)})
+    return {
+        encodeHeader(RecordType.STDOUT, requestId) + end: (True, (StdoutEnded(requestId), over)),
+        end: (False, (over,)),
+    }
 
 
-#: Of the requests that there are unless the application multiplexes.
-_USUAL = dict(map(_usual, (1, 2)))
-
+#: How the usual response begins: to request 1, or to 2, which is the only other one unless
+#: the application multiplexes.
+_FIRST, _SECOND = (encodeHeader(RecordType.STDOUT, requestId)[:4] for requestId in (1, 2))
+_FIRST_ENDS, _SECOND_ENDS = _endsOf(1), _endsOf(2)
 _LONGEST_END = 2 * HEADER_LENGTH + 8
 
 
@@ -249,23 +248,28 @@ class ClientConnection(Connection):
     def receive(self, data: bytes) -> list[Event]:
         """See :meth:`Connection.receive`."""
         # Most reads are one small response, as a whole: it is taken in one step.
-        usual = _USUAL.get(data[:4])
-        if usual is not None:
-            requestId, allEnds = usual
-            size = len(data)
-            if (
-                size > HEADER_LENGTH
-                and self._reading.get(requestId) is OPEN
-                and not (self._size or self._rest or self.over)
-            ):
-                length, padding = _unpackSizes(data)
-                stop = HEADER_LENGTH + length
-                at = stop + padding
-                if length and size - at <= _LONGEST_END:
-                    ends = allEnds.get(data[at:])
-                    if ends is not None:
-                        self._ended(requestId, len(ends) == 2)
-                        return [Stdout(requestId, data[HEADER_LENGTH:stop]), *ends]
+        begin = data[:4]
+        if begin == _FIRST:
+            requestId, usual = 1, _FIRST_ENDS
+        elif begin == _SECOND:
+            requestId, usual = 2, _SECOND_ENDS
+        else:
+            return super().receive(data)
+        size = len(data)
+        if (
+            size > HEADER_LENGTH
+            and self._reading.get(requestId) is OPEN
+            and not (self._size or self._rest or self.over)
+        ):
+            length, padding = _unpackSizes(data)
+            stop = HEADER_LENGTH + length
+            at = stop + padding
+            if length and size - at <= _LONGEST_END:
+                ends = usual.get(data[at:])
+                if ends is not None:
+                    whole, events = ends
+                    self._ended(requestId, whole)
+                    return [Stdout(requestId, data[HEADER_LENGTH:stop]), *events]
         return super().receive(data)
 
     def _endRequest(self, requestId: int, content: bytes, events: list[Event]) -> None:

@@ -62,6 +62,11 @@ class OwnedConnection(Protocol):
     log = Logger(namespace="twisted_fcgi.backend")
     transport: Any
 
+    # What few connections change: with more than 30 attributes of its own, each of an
+    # object's would be slower to read.
+    uploads: Uploads | None = None
+    _oddities = 0
+
     def __init__(
         self,
         reactor: IReactorTime,
@@ -78,7 +83,6 @@ class OwnedConnection(Protocol):
         self.streams: dict[int, Stream] = {}
         self.maxStreams = self.room = 1
         self.requests = 0
-        self.uploads: Uploads | None = None
         self.wire = ClientConnection()
         self.retired = False
         self.closing = False
@@ -90,7 +94,6 @@ class OwnedConnection(Protocol):
         self._spool = Spool(MAX_SPOOL) if spool is None else spool
         self._held = False
         self._settling = False
-        self._oddities = 0
 
     def __repr__(self) -> str:
         if self.closing:

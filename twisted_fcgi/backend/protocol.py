@@ -94,6 +94,9 @@ class FastCGIClientProtocol(OwnedConnection):
         no answer had begun.
     """
 
+    deserted = False
+    _asked: Deferred[dict[bytes, bytes]] | None = None
+
     def __init__(
         self,
         reactor: IReactorTime,
@@ -109,7 +112,6 @@ class FastCGIClientProtocol(OwnedConnection):
     ) -> None:
         super().__init__(reactor, name, owner, deadlines, abortGrace, maxStreamBuffer, spool)
         self.heardAt = 0.0
-        self.deserted = False
         self.stderrLog = (
             StderrLog(name, reactor, self.deadlines) if stderrLog is None else stderrLog
         )
@@ -117,7 +119,6 @@ class FastCGIClientProtocol(OwnedConnection):
         self._heard = 0
         self._unwanted = False
         self._untaken: tuple[int, int] | None = None
-        self._asked: Deferred[dict[bytes, bytes]] | None = None
 
     # Requests
 

@@ -70,6 +70,8 @@ class ScriptedMember:
     :param script: told to the receiver before ``open`` returns.
     """
 
+    endpoint: Any = None
+
     def __init__(self, settings: MemberSettings, *script: Any) -> None:
         self.settings = settings
         self.script = script

@@ -57,12 +57,14 @@ class Balancer:
 
     :ivar settings: what was configured.
     :ivar members: the state of each member, in the order of the configuration.
+    :ivar asked: how often a member was asked for.
     :param previous: a balancer that this one replaces: members that are still there
         keep their figures and their health.
     :param random: gives a number from 0 to below 1.
     """
 
     members: tuple[MemberState, ...] = ()
+    asked = 0
 
     def __init__(
         self,
@@ -125,6 +127,7 @@ class Balancer:
         :param key: the request's :func:`~twisted_fcgi.balance.hashKey`.
         :returns: ``None`` when there is nobody (left) to ask: 503.
         """
+        self.asked += 1
         state = self._elect(now, tried, route, key)
         if state is None and self._force(now, tried):
             state = self._elect(now, tried, route, key)
@@ -163,11 +166,17 @@ class Balancer:
         state.reason = reason
 
     def recovered(self, state: MemberState, now: float) -> None:
-        """A member was reached."""
+        """A member works."""
         state.retries = 0
         if state.failedAt is not None:
             self._change()
             state.returned(now)
+
+    def reached(self, state: MemberState, now: float) -> None:
+        """A member in error state takes connections; whether it works is to be seen."""
+        self._change()
+        state.retries += 1
+        state.returned(now)
 
     def checked(
         self, state: MemberState, now: float, ok: bool, passes: int = 1, fails: int = 1

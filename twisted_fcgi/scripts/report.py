@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from twisted_fcgi.balance import Balancer
+from twisted.internet.task import Clock
+
 from twisted_fcgi.cgi.sources import Origin, Sourced, Variable, sourced
 from twisted_fcgi.config.directives import REGISTRY
 from twisted_fcgi.errors import RequestError
@@ -23,7 +24,7 @@ from twisted_fcgi.scripts.hints import Hint, answerHints, bodyHints, hostHints
 from twisted_fcgi.scripts.scriptfile import Asked, ScriptFile, findScript, hints, readByFpm
 from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
-from twisted_fcgi.web.attempts import BalancedAttempts
+from twisted_fcgi.web.attempts import BalancedAttempts, LiveBalancer
 from twisted_fcgi.web.errorpage import errorDocument
 
 __all__ = ["Answer", "Line", "Lines", "Member", "Report", "Told", "makeReport"]
@@ -317,8 +318,8 @@ class _Reporter:
     def _elected(self, name: str) -> list[tuple[MemberSettings, Route]]:
         """Whom a balancer's first request would ask, one after the other."""
         settings = next(each for each in self._route.host.balancers if each.name == name)
-        elected, balancer = self._router.elected, Balancer(settings)
-        return list(BalancedAttempts(balancer, self._request, self._route, elected, lambda: 0.0))
+        live = LiveBalancer(settings, self._router.elected, Clock())
+        return list(BalancedAttempts(live, self._request, self._route))
 
     def _member(self, member: MemberSettings) -> Member:
         host = self._route.host

@@ -3,101 +3,263 @@ The members of a balancer that one request asks, one after the other.
 
 Who is next is :mod:`twisted_fcgi.balance`'s to say; here it is told what became of each,
 and each is given the route that leads to it.
+
+- A request goes on to another member when the last one did not begin with it.  When it
+  may have begun, only if sending it twice does no harm (RFC 9110, 9.2.2, or
+  ``nonidempotent=on``), for ``failovertime`` seconds, and while nothing of an answer was
+  passed on.  There are ``maxattempts`` failovers at most, and each member is asked once.
+- Who has too much to do (a full queue, FCGI_OVERLOADED) is passed over for this request
+  only; who can't be reached, or dies with a request, is in error state.
+- When nobody is left, ``timeout`` lets requests wait, ``maxqueue`` of them at most.  All
+  are looked after by one timer, in the order in which they came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from secrets import token_hex
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from twisted_fcgi.backend.member import IDEMPOTENT
+from twisted_fcgi.backend.probes import Probes
 from twisted_fcgi.balance import (
     Balancer,
     MemberState,
+    RouteCookie,
     balancerVariables,
     findSession,
     hashKey,
     reasonToFail,
 )
-from twisted_fcgi.errors import ConnectionDied, RequestError, ResponseTimedOut
+from twisted_fcgi.errors import (
+    AcquireTimedOut,
+    ConnectFailed,
+    ConnectionDied,
+    Fault,
+    RemoteProtocolError,
+    RequestError,
+    ResponseTimedOut,
+)
 from twisted_fcgi.message import Request, Route
-from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
-__all__ = ["BalancedAttempts"]
+__all__ = ["LOOK_AGAIN", "BalancedAttempts", "LiveBalancer"]
+
+log = Logger()
+
+#: Seconds after which requests that wait look for a member again, as in httpd.
+LOOK_AGAIN = 0.1
+
+#: Makes the route for a member; may raise a :class:`RequestError`.
+Elected = Callable[[Request, Route, MemberSettings], Route]
 
 
-class BalancedAttempts:
+class LiveBalancer:
     """
-    An iterator over members and their routes.
+    A balancer at work.
 
-    To ask for another one means that the last could not be reached: it is put into
-    error state.
-
-    :param elected: makes the route for a member; may raise a
-        :class:`~twisted_fcgi.errors.RequestError`.
-    :param seconds: tells the time.
+    :ivar balancer: elects.
+    :ivar cookie: tells applications' sessions apart that add no route, or ``None``.
+    :ivar reactor: tells the time.
+    :ivar elected: makes the route for a member.
+    :param probes: looks after members in error state.
     """
 
     def __init__(
         self,
-        balancer: Balancer,
-        request: Request,
-        route: Route,
-        elected: Callable[[Request, Route, MemberSettings], Route],
-        seconds: Callable[[], float],
+        settings: BalancerSettings,
+        elected: Elected,
+        reactor: IReactorTime,
+        probes: Callable[[Balancer], Probes] | None = None,
     ) -> None:
-        settings = balancer.settings
-        self._balancer = balancer
+        if settings.routeCookie and not settings.routeSecret:
+            settings = replace(settings, routeSecret=token_hex())
+        self.balancer = Balancer(settings)
+        self.cookie = RouteCookie(settings) if settings.routeCookie else None
+        self.elected = elected
+        self.reactor = reactor
+        self._probes = None if probes is None else probes(self.balancer)
+        self._waiting: dict[BalancedAttempts, Callable[[], None]] = {}
+        self._timer: IDelayedCall | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a member."""
+        return len(self._waiting)
+
+    def lost(self, state: MemberState, reason: str, probed: bool = False) -> None:
+        """
+        A member failed.
+
+        :param probed: whether a connect may tell that it is back.
+        """
+        known = state.inError
+        self.balancer.failed(state, self.reactor.seconds(), reason)
+        if state.inError and not known:
+            log.warn(
+                "{balancer}: {member} is left alone for {retry:g} s: {reason}",
+                balancer=self.balancer.settings.name,
+                member=state.settings.address,
+                retry=state.settings.retry,
+                reason=reason,
+            )
+        if probed and self._probes is not None:
+            self._probes.watch(state)
+
+    def wait(self, attempts: BalancedAttempts, again: Callable[[], None]) -> None:
+        """
+        Look for a member again, until there is one or nobody waits any more.
+
+        :raises AcquireTimedOut: when too many do already.
+        """
+        if attempts not in self._waiting and self.waiting >= self.balancer.settings.maxQueue:
+            name, most = self.balancer.settings.name, self.waiting
+            raise AcquireTimedOut(f"{name}: {most} requests (maxqueue) already wait for a member")
+        self._waiting[attempts] = again
+        if self._timer is None:
+            self._timer = self.reactor.callLater(LOOK_AGAIN, self._look)
+
+    def waitNoMore(self, attempts: BalancedAttempts) -> None:
+        """A request has found a member, or was given up."""
+        if self._waiting.pop(attempts, None) is not None and not self._waiting and self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        for attempts in tuple(self._waiting):
+            again = self._waiting.get(attempts)
+            if again is not None:
+                again()
+        if self._waiting and self._timer is None:
+            self._timer = self.reactor.callLater(LOOK_AGAIN, self._look)
+
+    def stop(self) -> None:
+        """Look after members in error state no more."""
+        if self._probes is not None:
+            self._probes.stop()
+
+
+class BalancedAttempts:
+    """An iterator over members and their routes."""
+
+    def __init__(self, live: LiveBalancer, request: Request, route: Route) -> None:
+        settings = live.balancer.settings
+        self._live = live
         self._request = request
         self._route = route
-        self._elected = elected
-        self._seconds = seconds
-        self._session = findSession(settings, request.target, request.headers.get(b"cookie") or b"")
+        cookies = request.headers.get(b"cookie") or b""
+        self._session = findSession(settings, request.target, cookies)
+        self._wanted = None if self._session is None else self._session.route
+        if live.cookie is not None and not self._wanted:
+            self._wanted = live.cookie.check(cookies)
         self._key = hashKey(settings, request) if settings.method == "hash" else None
-        most = settings.maxAttempts
-        self._failovers = len(route.members) if most is None else most
+        self._left = inf if settings.maxAttempts is None else settings.maxAttempts + 1
         self._tried: list[MemberState] = []
         self._state: MemberState | None = None
+        self._beganAt = live.reactor.seconds()
+        self._waitsUntil = 0.0
+
+    @property
+    def keepsBody(self) -> bool:
+        """Whether a body has to be stored, to be sent to a second member."""
+        return self._live.balancer.settings.nonIdempotent
 
     def __iter__(self) -> BalancedAttempts:
         return self
 
     def __next__(self) -> tuple[MemberSettings, Route]:
-        balancer, now = self._balancer, self._seconds()
-        last = self._state
+        live = self._live
+        balancer, now = live.balancer, live.reactor.seconds()
+        last, self._state = self._state, None
         if last is not None:
-            self.ended(0, 0)
-            balancer.failed(last, now)
+            balancer.finished(last, now)
             self._tried.append(last)
-        if len(self._tried) > self._failovers:
+        if self._left <= 0:
             raise StopIteration
-        session = self._session
-        state = balancer.elect(
-            now, self._tried, None if session is None else session.route, self._key
-        )
+        state = balancer.elect(now, self._tried, self._wanted, self._key)
         if state is None:
             raise StopIteration
-        route = self._elected(self._request, self._route, state.settings)
-        route.balanced = tuple(balancerVariables(balancer.settings, state, session))
+        self._left -= 1
+        if self._waitsUntil:
+            live.waitNoMore(self)
+        route = live.elected(self._request, self._route, state.settings)
+        route.balanced = tuple(balancerVariables(balancer.settings, state, self._session))
         balancer.began(state, now)
         self._state = state
         return state.settings, route
 
+    def wait(self, again: Callable[[], None]) -> bool:
+        """
+        Wait for a member when there was none (``timeout``).
+
+        :param again: asks for one.
+        :returns: ``False`` when it was long enough, or not wanted.
+        :raises AcquireTimedOut: when too many requests wait.
+        """
+        timeout = self._live.balancer.settings.timeout
+        if timeout is None or self._left <= 0:
+            return False
+        now = self._live.reactor.seconds()
+        if not self._waitsUntil:
+            self._waitsUntil = now + timeout
+        if now >= self._waitsUntil:
+            self._live.waitNoMore(self)
+            return False
+        # Who has come back since, or had too much to do, can be asked once more.
+        self._tried = [state for state in self._tried if state.inError]
+        self._live.wait(self, again)
+        return True
+
+    def cookie(self) -> bytes | None:
+        """The Set-Cookie field that keeps the client with the last member, if it needs one."""
+        cookie, state = self._live.cookie, self._state
+        if cookie is None or state is None or self._wanted in (state.cookieRoute, state.route):
+            return None
+        return cookie.make(state, self._request.secure)
+
     def answered(self, status: int) -> None:
         """The last member answered, which may put it into error state (failonstatus)."""
-        self._judge(reasonToFail(self._balancer.settings, status, False))
+        state, balancer = self._state, self._live.balancer
+        if state is None:
+            return
+        reason = reasonToFail(balancer.settings, status, False)
+        if reason:
+            self._live.lost(state, reason)
+        elif not state.inError:
+            balancer.recovered(state, self._live.reactor.seconds())
+
+    def mayGoOn(self, error: RequestError) -> bool:
+        """Whether another member may be asked after one failed, if the body can be had again."""
+        if error.retryable:
+            return True
+        if not isinstance(error, ConnectionDied | RemoteProtocolError):
+            return False
+        settings = self._live.balancer.settings
+        return (self._request.method in IDEMPOTENT or settings.nonIdempotent) and (
+            self._live.reactor.seconds() - self._beganAt <= settings.failoverTime
+        )
 
     def failed(self, error: RequestError) -> None:
         """
-        The last member did not answer, and no other one is asked.
+        The last member did not answer.
 
         A member that closes its connection is in error state as if it could not be reached.
         """
+        state = self._state
+        if state is None or error.fault is not Fault.APPLICATION:
+            return
+        if isinstance(error, ConnectFailed | ConnectionDied):
+            self._live.lost(state, error.reason, probed=True)
+            return
         timedOut = isinstance(error, ResponseTimedOut)
-        reason = reasonToFail(self._balancer.settings, error.status, timedOut)
-        self._judge(error.reason if isinstance(error, ConnectionDied) else reason)
-
-    def _judge(self, reason: str) -> None:
-        if reason and self._state is not None:
-            self._balancer.failed(self._state, self._seconds(), reason)
+        reason = reasonToFail(self._live.balancer.settings, error.status, timedOut)
+        if reason:
+            self._live.lost(state, reason)
 
     def ended(self, sent: int, received: int) -> None:
         """
@@ -108,4 +270,6 @@ class BalancedAttempts:
         """
         state, self._state = self._state, None
         if state is not None:
-            self._balancer.finished(state, self._seconds(), sent, received)
+            self._live.balancer.finished(state, self._live.reactor.seconds(), sent, received)
+        elif self._waitsUntil:
+            self._live.waitNoMore(self)

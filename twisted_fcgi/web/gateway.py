@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.backend.member import Member
+from twisted_fcgi.backend.probes import Probes
 from twisted_fcgi.balance import Balancer
 from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
@@ -36,7 +37,7 @@ from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKin
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
-from twisted_fcgi.web.attempts import BalancedAttempts
+from twisted_fcgi.web.attempts import BalancedAttempts, LiveBalancer
 from twisted_fcgi.web.errorpage import ANSWERED, Refusal, errorDocument, writeErrorPage
 from twisted_fcgi.web.outgoing import ChangedResponse
 from twisted_fcgi.web.relay import Exchange
@@ -69,12 +70,15 @@ class Gateway:
         self._router = Router(settings, AccessFileCache(reactor.seconds))
         self._makeMember = makeMember
         # Hosts that inherit a balancer share its state.
-        live: dict[int, Balancer] = {}
-        self._balancers = {
-            (id(host), balancer.name): live.setdefault(id(balancer), Balancer(balancer))
-            for host in (settings.main, *settings.hosts)
-            for balancer in host.balancers
-        }
+        live: dict[int, LiveBalancer] = {}
+        self._balancers: dict[tuple[int, str], LiveBalancer] = {}
+        for host in (settings.main, *settings.hosts):
+            for balancer in host.balancers:
+                if id(balancer) not in live:
+                    live[id(balancer)] = LiveBalancer(
+                        balancer, self._router.elected, reactor, self._probes
+                    )
+                self._balancers[id(host), balancer.name] = live[id(balancer)]
         # By the identity of their settings, which the configuration keeps alive; so
         # this table does not grow with requests.  Equal settings share a member.
         self._members: dict[int, IMember] = {}
@@ -109,11 +113,7 @@ class Gateway:
                 zip(route.members, repeat(route))
                 if route.balancer is None
                 else BalancedAttempts(
-                    self._balancers[id(route.host), route.balancer],
-                    request,
-                    route,
-                    self._router.elected,
-                    self._reactor.seconds,
+                    self._balancers[id(route.host), route.balancer], request, route
                 ),
                 self._live,
                 self._refuse,
@@ -212,6 +212,14 @@ class Gateway:
             self._members[id(settings)] = member
         return member
 
+    def _probes(self, balancer: Balancer) -> Probes:
+        return Probes(balancer, self._reactor, lambda settings: self._live(settings).endpoint)
+
+    @property
+    def balancers(self) -> tuple[LiveBalancer, ...]:
+        """Every balancer."""
+        return tuple(dict.fromkeys(self._balancers.values()))
+
     @property
     def members(self) -> tuple[IMember, ...]:
         """Every member that was asked so far."""
@@ -223,4 +231,6 @@ class Gateway:
 
         :returns: a Deferred that fires when every connection is closed.
         """
+        for balancer in self.balancers:
+            balancer.stop()
         return DeferredList([member.stop() for member in self.members])

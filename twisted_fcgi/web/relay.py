@@ -8,31 +8,29 @@ part of a body: what comes is written on in the same turn, and a side that can't
 take more pauses the other.  Only ``flushpackets=auto`` gathers, in a
 :class:`GatheringResponse`, up to :data:`GATHER_LIMIT` bytes for ``flushwait``.
 
-A failure before the head came may go on to another member when its error says that
-nothing had an effect, or the method that it does not matter (RFC 9110, 9.2.2), and when
-the body can be had from its first byte.  The head is
-written with the first byte of the body, unless ``flushpackets`` says otherwise, so
-that until then a failure is an error page.  After it, the client's connection is
-aborted: nobody shall take a cut response for a whole one (httpd ends it as if it were
-complete).
+The head is written with the first byte of the body, unless ``flushpackets`` says
+otherwise.  Until then a failure is an error page, or goes on to another member when its
+error says that nothing had an effect, or a balancer's :class:`BalancedAttempts` that it
+does not matter, and when the request's body can be had from its first byte.  After it,
+the client's connection is aborted: nobody shall take a cut response for a whole one
+(httpd ends it as if it were complete).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_fcgi.backend.member import IDEMPOTENT
 from twisted_fcgi.cgi.conditions import applyConditions
 from twisted_fcgi.cgi.params import encodedVariables, variables
 from twisted_fcgi.cgi.response import ResponseParser, fieldsForError
 from twisted_fcgi.errors import (
     BadRequest,
     BrokenResponse,
-    ConnectionDied,
     Fault,
     RequestError,
 )
@@ -137,6 +135,8 @@ class Exchange:
         elif limit and body.length > limit:
             reason = f"Content-Length {body.length} is over LimitRequestBody {limit}"
             self._fail(BadRequest(reason, 413))
+        elif isinstance(self._attempts, BalancedAttempts) and self._attempts.keepsBody:
+            spool(body, limits.spoolMemory, limit, self._bodySpooled)
         else:
             self._attempt(_NOBODY)
 
@@ -157,9 +157,14 @@ class Exchange:
 
         :param error: what the client is told when there is none.
         """
+        attempts = self._attempts
         try:
-            member, route = next(self._attempts, (None, self._route))
+            member, route = next(attempts, (None, self._route))
             if member is None:
+                if isinstance(attempts, BalancedAttempts) and attempts.wait(
+                    partial(self._attempt, error)
+                ):
+                    return
                 raise error
             params = encodedVariables(self._request, route, member)
         except RequestError as refusal:
@@ -229,8 +234,12 @@ class Exchange:
         self._parser = None
         self._head = head
         route = self._route
-        if isinstance(self._attempts, BalancedAttempts):
-            self._attempts.answered(head.status)
+        attempts = self._attempts
+        if isinstance(attempts, BalancedAttempts):
+            cookie = attempts.cookie()
+            if cookie is not None:
+                head.headers.add(b"Set-Cookie", cookie)
+            attempts.answered(head.status)
         if route.status:
             # The page about an error: its status is the error's, unless it says otherwise.
             if not head.statusGiven:
@@ -298,11 +307,18 @@ class Exchange:
 
     def streamFailed(self, error: RequestError) -> None:
         self._stream = None
-        body = self._body
-        again = error.retryable or (
-            isinstance(error, ConnectionDied) and self._request.method in IDEMPOTENT
-        )
-        if again and self._parser is not None and (body is None or body.replayable):
+        attempts, body = self._attempts, self._body
+        if self._begun or not (body is None or body.replayable):
+            again = False
+        elif isinstance(attempts, BalancedAttempts):
+            again = attempts.mayGoOn(error)
+            if again:
+                attempts.failed(error)
+        else:
+            again = error.retryable and self._parser is not None
+        if again:
+            self._head = self._overridden = self._remaining = None
+            self._bodyless = self._request.method == b"HEAD"
             self._attempt(error)
         else:
             self._fail(error)

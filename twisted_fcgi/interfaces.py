@@ -181,6 +181,7 @@ class IMember(Interface):
     """One FastCGI server with its connections."""
 
     settings = Attribute("The :class:`twisted_fcgi.settings.MemberSettings`.")
+    endpoint = Attribute("Where it is connected to, an ``IStreamClientEndpoint``.")
 
     def open(params, body, receiver, role=1, timeout=None):
         """

@@ -174,6 +174,7 @@ class SharingTests(SynchronousTestCase):
         self.assertEqual([b"a1a2a3", b"b1b2b3", b"c1c2c3"], [r.data for r in receivers])
         self.assertTrue(all(r.end is not None for r in receivers))
         self.assertEqual(1, site.member.describe()["idle"])
+        self.assertEqual({}, site.member._pool.loads)
 
     def test_lowestIds(self) -> None:
         """Ids are the lowest that are free."""

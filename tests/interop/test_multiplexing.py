@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, serv
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
+from tests.peers.client import ask as askPeer
+from tests.peers.fixtures import Kind, configured, rows
+from tests.peers.php import PhpFpm
+from tests.peers.process import Server
 from tests.peers.proxy import Proxy
 from twisted_fcgi.backend.application import ApplicationRequest, FastCGIApplicationFactory
 
@@ -154,3 +159,20 @@ async def test_tooSlow(site: Callable[[int, str], tuple[Application, Proxy]]) ->
     await slow.done
     assert slow.size < 160 * 65536
     assert "maxspool" in proxy.log()
+
+
+@pytest.mark.parametrize("word", ["auto", "on"])
+@pytest.mark.parametrize("kind", rows(lambda kind: kind.reuse))
+def test_cannot(
+    kind: Kind,
+    word: str,
+    peerOf: Callable[..., Server],
+    proxyOf: Callable[..., Proxy],
+) -> None:
+    """Who can't multiplex says so, in whatever way, and is used as before."""
+    peer = peerOf(kind.peer, kind.unix)
+    proxy = proxyOf(configured(kind, peer).replace("max=4", f"max=4 multiplex={word}"))
+    target = f"/{peer.application.name}"
+    with ThreadPoolExecutor(8) as clients:
+        asked = [clients.submit(askPeer, proxy.address, target, {"do": "env"}) for _ in range(40)]
+        assert [one.result().status for one in asked] == [200] * 40

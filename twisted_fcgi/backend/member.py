@@ -261,7 +261,7 @@ class Member:
     def connectionFreed(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.connection.ConnectionOwner.connectionFreed`."""
         pool = self._pool
-        if pool.waiting or connection.streams:
+        if pool.waiting or pool.loads:
             if not self._serve(connection):
                 return
         elif not pool.kept(connection, connection.heardAt):

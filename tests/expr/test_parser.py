@@ -158,6 +158,7 @@ VALUES = [
     ("%{ldap:a(b)*c}", "true", r"a\28b\29\2ac"),
     ("%{filesize:/none/such}", "true", "0"),
     ("%{env:SCRIPT_NAME}|%{env:note}", "true", "/a.php|noted"),
+    ("%{hc:body}|%{HC_BODY}|%{hc:other}", "hc(BODY) =~ /^pong$/", "pong|pong|"),
     ("<$1>", "%{REQUEST_URI} =~ m#/([a-z]+)[.]#", "<a>"),
     ("$3-$2-$1-$0", "'abc' =~ /(a)(b)(c)/", "c-b-a-abc"),
     ("[$2]", "'a' =~ /(a)/", "[]"),
@@ -231,6 +232,8 @@ class FakeContext:
     def note(self, name: bytes) -> bytes | None:
         return b"noted" if name == b"note" else None
 
+    def checkedBody(self) -> bytes:
+        return b"pong"
     def reachable(self, target: bytes, isFile: bool) -> bool:
         return False
 

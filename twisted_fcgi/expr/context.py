@@ -64,6 +64,9 @@ class Context(Protocol):
     def reachable(self, target: bytes, isFile: bool) -> bool:
         """Whether a request for this local URL or file would be served."""
 
+    def checkedBody(self) -> bytes:
+        """The body that answered a health check; empty anywhere else."""
+
 
 Condition = Callable[[Context], bool]
 Word = Callable[[Context], bytes]

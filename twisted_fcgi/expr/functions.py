@@ -94,6 +94,10 @@ def _filesize(context: Context, path: bytes) -> bytes:
     return b"%d" % status.st_size if status is not None and stat.S_ISREG(status.st_mode) else b"0"
 
 
+def _checked(context: Context, name: bytes) -> bytes:
+    return context.checkedBody() if name.lower() == b"body" else b""
+
+
 FUNCTIONS: dict[bytes, Function] = {
     row.name: row
     for row in (
@@ -117,6 +121,7 @@ FUNCTIONS: dict[bytes, Function] = {
         Function(b"osenv", _osEnvironment, "a variable of the process's environment"),
         Function(b"env", _environment, "note, reqenv or osenv, whichever has it first"),
         Function(b"note", lambda context, name: context.note(name) or b"", "a note of the request"),
+        Function(b"hc", _checked, "with body: what answered a health check (ProxyHCExpr)"),
         Function(b"tolower", lambda context, text: text.lower(), "in lower case (ASCII)"),
         Function(b"toupper", lambda context, text: text.upper(), "in upper case (ASCII)"),
         Function(

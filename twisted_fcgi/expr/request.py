@@ -176,6 +176,9 @@ class RequestContext:
         site = self.state.site
         return site is not None and bool(site.isServed(self.request, self.state, target, isFile))
 
+    def checkedBody(self) -> bytes:
+        return b""
+
     def _owner(self, database: Callable[[int], Any], id: Callable[[os.stat_result], int]) -> bytes:
         """The name of a file's user or group; empty when there is no file or no name."""
         file = self._file()

@@ -80,6 +80,11 @@ VARIABLES: dict[bytes, Variable] = {
                 (b"API_VERSION", "httpd's module magic number that we follow"),
             )
         ),
+        Variable(
+            b"HC_BODY",
+            lambda context: context.checkedBody(),
+            "what answered a health check (ProxyHCExpr)",
+        ),
         *(
             Variable(name, _headerVariable(header), f"the request header {header.decode()}")
             for name, header in (

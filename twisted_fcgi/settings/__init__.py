@@ -22,6 +22,7 @@ from twisted_fcgi.settings.access import (
 )
 from twisted_fcgi.settings.aliases import Alias, Redirect
 from twisted_fcgi.settings.answers import ErrorDocument
+from twisted_fcgi.settings.checks import CheckExpression, CheckMethod, CheckSettings
 from twisted_fcgi.settings.directory import (
     BackendType,
     Branch,
@@ -53,6 +54,9 @@ __all__ = [
     "BackendType",
     "BalancerSettings",
     "Branch",
+    "CheckExpression",
+    "CheckMethod",
+    "CheckSettings",
     "DirectorySettings",
     "EncodedSlashes",
     "ErrorDocument",

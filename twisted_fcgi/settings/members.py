@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from twisted_fcgi.pcre import Pattern
+from twisted_fcgi.settings.checks import CheckSettings
 
 __all__ = ["BalancerSettings", "Flush", "MemberSettings", "Multiplex"]
 
@@ -80,6 +81,7 @@ class MemberSettings:
         ProxyPassMatch worker); ``None``: those that begin with ``url``.
     :ivar probe: extension: whether a balancer tries in the background to connect to it while
         it is in error state.
+    :ivar check: how a balancer checks it, whether there are requests or not.
     :ivar slowStart: extension: how long it takes, after it came back, until it
         has its whole ``loadFactor`` again.
     :ivar place: the file and number of the line that described it.
@@ -123,6 +125,7 @@ class MemberSettings:
     pattern: Pattern | None = None
     probe: bool = True
     slowStart: float = 0.0
+    check: CheckSettings = CheckSettings()
     place: str = field(default="", compare=False)
 
     def serves(self, url: bytes) -> bool:

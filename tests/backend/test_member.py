@@ -717,6 +717,23 @@ class UnacceptedTests(SynchronousTestCase):
         site.clock.pump([0.02] * 10)
         self.assertEqual(3, site.member.describe()["idle"])
 
+    def test_otherMembers(self) -> None:
+        """The idle connections of others to the same address are given up as well."""
+        for reuse in (True, False):
+            clock = Clock()
+            first, second, third = [
+                Site(clock, reuse=kept, host=host)
+                for kept, host in ((True, "app"), (reuse, "app"), (True, "another"))
+            ]
+            for site in (first, third):
+                site.open()
+                site.endpoint.accept().say()
+            second.open()
+            second.endpoint.accept()
+            clock.pump([0.02] * 5)
+            self.assertTrue(first.endpoint.applications[0].closed)
+            self.assertFalse(third.endpoint.applications[0].closed)
+
     def test_cautious(self) -> None:
         """A request that takes no idle connection has one closed, and need not wait for it."""
         site = Site(reuse=True)

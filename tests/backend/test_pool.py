@@ -419,6 +419,14 @@ class UnacceptedTests(Case):
         )
         self.assertEqual((["a"], None), pool.overdue(1.0))
 
+    def test_others(self) -> None:
+        """Nor are those of other pools to the same application kept, after this one's."""
+        pool = self.transcript(self.BUSY + "freed a 0 0.01 -> yes")
+        pool.connected("d", 0.02)
+        self.assertEqual((["a"], 1.0 + ACCEPTED), pool.overdue(1.0, ["x", "y"]))
+        pool.assign("r4")
+        self.assertEqual((["x"], 1.0 + ACCEPTED), pool.overdue(1.0, ["x", "y"]))
+
     def test_inTheirOrder(self) -> None:
         """One that gave a byte speaks for those that were made before it."""
         self.transcript(

@@ -148,7 +148,7 @@ class Member:
             "busy": pool.open - len(pool.idle),
             "idle": len(pool.idle),
             "connecting": pool.connecting,
-            "waiting": max(0, len(pool.waiting) - pool.connecting),
+            "waiting": max(0, len(pool.waiting) - pool.connecting * pool.streams),
             **self._figures,
         }
 
@@ -394,7 +394,11 @@ class Member:
 
     def _lookAfterUnaccepted(self) -> None:
         """Give up idle connections when new ones get no answer; or look again later."""
-        surplus, due = self._pool.overdue(self.reactor.seconds())
+        pool, everyone = self._pool, self._everyone
+        others = []
+        if pool.unheard and len(everyone) > len(pool.idle):
+            others = [c for c in everyone if c.name == self.address and c not in pool.idle]
+        surplus, due = pool.overdue(self.reactor.seconds(), others)
         for connection in surplus:
             connection.close()
         if due is not None:

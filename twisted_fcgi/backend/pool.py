@@ -38,8 +38,8 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
 from math import inf
 from typing import Any, Generic, TypeVar
 
@@ -221,7 +221,7 @@ class Pool(Generic[C, R]):
         self.open += 1
         request = self._longestWaiting()
         if request is not None:
-            if self._reuse:
+            if self._reuse or self._everyone:
                 self.unheard[connection] = now
             if self.streams > 1:
                 self.loads[connection] = 1
@@ -247,18 +247,20 @@ class Pool(Generic[C, R]):
                 if first == connection:
                     break
 
-    def overdue(self, now: float) -> tuple[list[C], float | None]:
+    def overdue(self, now: float, others: Sequence[C] = ()) -> tuple[list[C], float | None]:
         """
         Look after the new connections that gave nothing.
 
+        :param others: idle connections of other pools to the same application.
         :returns: the idle ones to close for them, and when to look again, if at all.
         """
-        if not (self.unheard and self.idle) or self.streams > 1:
+        if not self.unheard or not (self.idle or others) or self.streams > 1:
             return [], None
         due = next(iter(self.unheard.values())) + ACCEPTED
         if now < due:
             return [], due
-        return list(islice(self.idle, len(self.unheard))), None
+        surplus = list(islice(chain(self.idle, others), len(self.unheard)))
+        return surplus, now + ACCEPTED if others else None
 
     def freed(self, connection: C, load: int = 0, now: float = 0.0) -> R | bool:
         """

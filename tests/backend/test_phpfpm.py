@@ -199,6 +199,19 @@ async def test_pinned(fpm: Callable[..., Fpm], unix: bool) -> None:
     assert all(receiver.end for receiver in await gatherResults(asked))
 
 
+@pytest.mark.parametrize("reuse", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_pinnedByAnother(fpm: Callable[..., Fpm], reuse: bool) -> None:
+    """Nor from the requests of another member with the same address."""
+    live = fpm("pm.max_children = 2", reuse=True)
+    await gatherResults([live.ask("do=work&ms=20") for _ in range(2)])
+    assert live.member.describe()["idle"] == 2
+    other = Fpm(live.server, reuse=reuse, timeout=10)
+    assert (await other.answer("do=pid")).isdigit()
+    assert live.member.describe()["idle"] == 1
+    await other.member.stop()
+
+
 @pytest_twisted.ensureDeferred
 async def test_reloaded(fpm: Callable[..., Fpm]) -> None:
     """SIGUSR2, which by default kills what runs, costs none of those that may be sent again."""

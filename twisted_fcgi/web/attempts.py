@@ -181,6 +181,9 @@ class BalancedAttempts:
             self._tried.append(last)
         if self._left <= 0:
             raise StopIteration
+        if self._waitsUntil:
+            # Who has come back since, or had too much to do, can be asked once more.
+            self._tried = [state for state in self._tried if state.inError]
         state = balancer.elect(now, self._tried, self._wanted, self._key)
         if state is None:
             raise StopIteration
@@ -210,8 +213,6 @@ class BalancedAttempts:
         if now >= self._waitsUntil:
             self._live.waitNoMore(self)
             return False
-        # Who has come back since, or had too much to do, can be asked once more.
-        self._tried = [state for state in self._tried if state.inError]
         self._live.wait(self, again)
         return True
 

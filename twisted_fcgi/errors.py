@@ -31,6 +31,7 @@ __all__ = [
     "Fault",
     "LocalProtocolError",
     "MethodNotAllowed",
+    "PeerRefused",
     "ProtocolError",
     "RemoteProtocolError",
     "RequestError",
@@ -108,6 +109,12 @@ class ConnectFailed(RequestError):
     status = 503
     fault = Fault.APPLICATION
     retryable = True
+
+
+class PeerRefused(ConnectFailed):
+    """No TLS with the member: it is not who it should be, or does not want us."""
+
+    status = 502
 
 
 class ClientTooSlow(RequestError):

@@ -12,7 +12,7 @@ from typing import Any
 import pcre2
 
 from twisted_fcgi.pcre import BOUND
-from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.settings import MemberSettings, Settings, TLSSettings
 
 __all__ = ["dump"]
 
@@ -51,6 +51,8 @@ def _field(name: str, value: object, known: set[MemberSettings]) -> Iterator[str
         if lines:
             yield f"{name}:"
             yield from lines
+        elif isinstance(value, TLSSettings):
+            yield f"{name}: (all defaults)"  # that there is TLS at all is what counts
     elif isinstance(value, tuple) and any(is_dataclass(item) for item in value):
         yield f"{name}:"
         for item in value:

@@ -31,6 +31,8 @@ FILES = {
     "logs/.keep": "",
     "conf.d/10-first.conf": "SetEnv FIRST 1\n",
     "conf.d/20-second.conf": "SetEnv SECOND 2\n",
+    "tls/ca.pem": "-----BEGIN CERTIFICATE-----\n",
+    "tls/client.pem": "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n",
     "mime.types": "# types\ntext/html html htm\n",
     "conf.d/notes.txt": "SetEnv NOTES 1\n",
     "conf.d/sub/30-third.conf": "SetEnv THIRD 3\n",

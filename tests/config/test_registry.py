@@ -77,6 +77,10 @@ class RowsTests(SynchronousTestCase):
         with TemporaryDirectory() as root:
             Path(root, "conf.d").mkdir()
             Path(root, "conf.d", "a.conf").touch()
+            Path(root, "tls").mkdir()
+            for name in ("ca.pem", "client.pem"):
+                kinds = ("BEGIN CERTIFICATE", "BEGIN PRIVATE KEY")
+                Path(root, "tls", name).write_text("".join(f"-----{k}-----\n" for k in kinds))
             for row in self.rows():
                 text = row.example.replace('DocumentRoot "/srv/www"', f'DocumentRoot "{root}"')
                 text = text.replace("/var/log", root)

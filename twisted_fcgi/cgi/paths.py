@@ -15,6 +15,9 @@ from twisted_fcgi.settings import BackendType
 
 __all__ = ["scriptFilename", "scriptName"]
 
+#: A member over TLS, which PHP-FPM need not know.
+_SECURE = b"proxy:fcgis:"
+
 
 def scriptName(uri: bytes, pathInfo: bytes | None) -> bytes:
     """
@@ -49,6 +52,8 @@ def scriptFilename(route: Route) -> bytes:
     if route.script is not None:
         return route.script
     filename = route.filename
+    if filename.startswith(_SECURE):
+        filename = b"proxy:fcgi:" + filename[len(_SECURE) :]  # the one that it knows
     if route.directory.backendType is not BackendType.GENERIC:
         return filename
     path = filename[filename.index(b"/", len(b"proxy:fcgi://")) :]

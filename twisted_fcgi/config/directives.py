@@ -23,6 +23,7 @@ from twisted_fcgi.config import (
     directives_reading,
     directives_rewrite,
     directives_sections,
+    directives_ssl,
 )
 from twisted_fcgi.config.foreign import FOREIGN
 from twisted_fcgi.config.registry import Registry
@@ -56,6 +57,8 @@ REGISTRY = Registry(
         directives_proxy.rows,
         directives_proxying.rows,
         directives_fcgi.rows,
+        directives_ssl.rows,
+        directives_ssl.extensions,
         directives_rewrite.rows,
         directives_headers.rows,
         directives_errors.rows,

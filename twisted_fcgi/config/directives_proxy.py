@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted_fcgi.config.drafts import MappingDraft, SectionDraft
 from twisted_fcgi.config.members import BalancerDraft, MemberDraft, isBalancerName
 from twisted_fcgi.config.parameters import BALANCER, MEMBER, readParameters
 from twisted_fcgi.config.registry import Context, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.values import keyValues, looseDuration, pattern
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.pcre import compileWildcards, hasWildcards
@@ -87,9 +90,11 @@ def serve(scope: Scope, draft: MappingDraft, url: Word, parameters: Pairs, regul
         balancer.take(given)
         return
     target = scope.target(url, regular)
+    if target.isService:
+        serveByService(scope, draft, url, target, parameters)
+        return
     draft.url, draft.target = encode(target.url), target
-    if target.scheme != "fcgi":
-        scope.warn(url, f"{target.scheme}:// is not spoken here, such requests get a 500")
+    scope.spoken(url, target)
     if "$" in target.host and (regular or draft.flags.get("interpolate")):
         scope.warn(url, "an address must not come from the request, such requests get a 500")
     member = members.find(target, regular)
@@ -98,6 +103,31 @@ def serve(scope: Scope, draft: MappingDraft, url: Word, parameters: Pairs, regul
         return
     given = readParameters(MEMBER, parameters, scope.warn)
     members.define(target, regular).take(given)
+
+
+def serveByService(
+    scope: Scope, draft: MappingDraft, url: Word, target: Target, parameters: Pairs
+) -> None:
+    """A service's members are those of a balancer, which has no other way to be named."""
+    balancer = scope.server.members.balancer(
+        Word.make(f"balancer://{target.host}", url.line, url.start, url.end)
+    )
+    path = target.name[len(target.authority) :]
+    draft.url, draft.balancer = encode(balancer.name + path), balancer.name
+    own = [pair for pair in parameters if pair[0].lower() in MEMBER]
+    others = [pair for pair in parameters if pair[0].lower() not in MEMBER]
+    target = replace(target, name=target.authority)
+    for member in balancer.members:
+        if member.target.scheme != target.scheme:
+            raise url.error(f"{target.host} is described before, as {member.target.authority}")
+        shared(scope, own, member)
+        break
+    else:
+        member = MemberDraft(target)
+        member.fields["patience"] = 0.0  # there may be others
+        member.take(readParameters(MEMBER, own, scope.warn))
+        balancer.members.append(member)
+    balancer.take(readParameters(BALANCER, others, scope.warn))
 
 
 def shared(scope: Scope, parameters: Pairs, member: MemberDraft) -> None:
@@ -248,6 +278,8 @@ def balancerMember(scope: Scope, words: list[Word]) -> None:
     target = scope.target(url)
     if not isBalancerName(name):
         scope.warn(name, f"{str(name)!r} is no balancer's name, nothing can be mapped to it")
+    if not target.isService:
+        scope.spoken(url, target)
     balancer = scope.server.members.balancer(name)
     for member in balancer.members:
         if member.serves(target):

@@ -472,8 +472,7 @@ def literal(scope: Scope, url: Word, more: bool) -> Target | None:
         # httpd reads it when a request comes, and answers with an error
         scope.warn(url, f"{error.message}, such requests get a 500")
         return None
-    if target.scheme != "fcgi":
-        scope.warn(url, f"{target.scheme}:// is not spoken here, such requests get a 500")
+    scope.spoken(url, target)
     if more:
         name = target.name + ("/$0" if target.name == target.authority else "$0")
         target = replace(target, name=name)

@@ -18,6 +18,7 @@ from twisted_fcgi.config.access import AccessDraft
 from twisted_fcgi.config.extensions import ExtensionsDraft
 from twisted_fcgi.config.members import Members
 from twisted_fcgi.config.overriding import Overriding
+from twisted_fcgi.config.reaching import Reaching, Secured
 from twisted_fcgi.config.registry import Registry
 from twisted_fcgi.config.rewriting import RewritingDraft
 from twisted_fcgi.config.serving import Serving
@@ -123,6 +124,7 @@ class SectionDraft:
     :ivar extensions: what it says of files' extensions.
     :ivar access: what it says of access.
     :ivar rewriting: what it says of mod_rewrite.
+    :ivar tls: fields of :class:`TLSSettings`.
     :ivar place: the file and number of its line.
     """
 
@@ -140,6 +142,7 @@ class SectionDraft:
     extensions: ExtensionsDraft | None = None
     access: AccessDraft | None = None
     rewriting: RewritingDraft | None = None
+    tls: dict[str, Any] = field(default_factory=dict)
     place: str = ""
 
     def append(self, name: str, item: object) -> None:
@@ -212,6 +215,11 @@ def _asked(target: Target | None, balancer: str | None) -> frozenset[str]:
     return frozenset() if target is None else frozenset({target.authority.partition("$")[0]})
 
 
+def secured(sections: list[SectionDraft]) -> list[Secured]:
+    """Those sections that say something of TLS."""
+    return [Secured(s.path, s.pattern, s.tls) for s in sections if s.tls]
+
+
 class ServerDraft:
     """
     The main server or a virtual host.
@@ -222,6 +230,7 @@ class ServerDraft:
     :ivar redirects: Redirect and its like, likewise.
     :ivar blocked: ProxyBlock.
     :ivar inherits: ProxyPassInherit and BalancerInherit, as far as they were said.
+    :ivar resolver: FcgiResolver, or ``None``.
     :ivar directory: what else stands outside all sections.
     """
 
@@ -233,6 +242,7 @@ class ServerDraft:
         self.blocked: list[str] = []
         self.inherits: dict[str, bool] = {}
         self.limits: dict[str, Any] = {}
+        self.resolver: tuple[str, ...] | None = None
         self.directory = SectionDraft()
         self.sections: list[SectionDraft] = []
         self.mappings: list[MappingDraft] = []
@@ -245,7 +255,8 @@ class ServerDraft:
 
     def finish(self, reading: Reading | None = None) -> FinishedServer:
         """The main server."""
-        serving = Serving(self.members)
+        reaching = Reaching(self.resolver, self.directory.tls, secured(self.sections))
+        serving = Serving(self.members, reaching=reaching)
         rewriting = self.rewriting(serving)
         host = VirtualHost(
             mappings=tuple(mapping.finish(serving) for mapping in self.mappings),
@@ -290,9 +301,16 @@ class FinishedServer:
         """A virtual host."""
         inherits = {**self._draft.inherits, **own.inherits}
         alone = len(inherits) == 2 and not any(inherits.values())
-        serving = Serving(own.members, None if alone else self._serving)
+        draft = self._draft
+        reaching = Reaching(
+            draft.resolver if own.resolver is None else own.resolver,
+            {**draft.directory.tls, **own.directory.tls},
+            [*secured(draft.sections), *secured(own.sections)],
+            differs=own.resolver is not None or bool(own.directory.tls or secured(own.sections)),
+        )
+        serving = Serving(own.members, None if alone else self._serving, reaching)
         changes = serving.changes
-        main, draft = self.host, self._draft
+        main = self.host
         base = main.directory
         if alone or changes(draft.directory.asked()):
             base = draft.directory.directory(serving)

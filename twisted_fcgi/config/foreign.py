@@ -247,13 +247,8 @@ _MODULES = {
             SSLCARevocationPath SSLCARevocationFile SSLCARevocationCheck SSLVerifyClient
             SSLVerifyDepth SSLSessionCacheTimeout SSLProtocol SSLHonorCipherOrder
             SSLCompression SSLSessionTickets SSLInsecureRenegotiation SSLUserName
-            SSLStrictSNIVHostCheck SSLSRPVerifierFile SSLSRPUnknownUserSeed SSLProxyEngine
-            SSLProxyProtocol SSLProxyCipherSuite SSLProxyVerify SSLProxyVerifyDepth
-            SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCARevocationPath
-            SSLProxyCARevocationFile SSLProxyCARevocationCheck
-            SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath
-            SSLProxyMachineCertificateChainFile SSLProxyCheckPeerExpire SSLProxyCheckPeerCN
-            SSLProxyCheckPeerName SSLOptions SSLRequireSSL SSLRequire SSLRenegBufferSize
+            SSLStrictSNIVHostCheck SSLSRPVerifierFile SSLSRPUnknownUserSeed SSLOptions
+            SSLRequireSSL SSLRequire SSLRenegBufferSize
             SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder
             SSLOCSPResponseTimeSkew SSLOCSPResponseMaxAge SSLOCSPResponderTimeout
             SSLOCSPUseRequestNonce SSLOCSPProxyURL SSLOCSPNoVerify
@@ -267,6 +262,14 @@ _MODULES = {
             TLSHonorClientOrder TLSOptions TLSProtocol TLSProxyEngine TLSProxyCA
             TLSProxyProtocol TLSProxyCiphersPrefer TLSProxyCiphersSuppress
             TLSProxyMachineCertificate TLSSessionCache TLSStrictSNI
+    """,
+    "TLS to members has SSLProxyCACertificateFile, SSLProxyVerify and few others": """
+        mod_ssl: SSLProxyEngine SSLProxyProtocol SSLProxyCipherSuite SSLProxyVerify
+            SSLProxyVerifyDepth SSLProxyCACertificateFile SSLProxyCACertificatePath
+            SSLProxyCARevocationPath SSLProxyCARevocationFile SSLProxyCARevocationCheck
+            SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath
+            SSLProxyMachineCertificateChainFile SSLProxyCheckPeerExpire SSLProxyCheckPeerCN
+            SSLProxyCheckPeerName
     """,
     "types of files go by their names": """
         mod_mime_magic: MimeMagicFile

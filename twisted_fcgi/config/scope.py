@@ -7,12 +7,13 @@ from __future__ import annotations
 import os.path
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from twisted_fcgi.config.drafts import ConfigurationDraft, SectionDraft, ServerDraft
 from twisted_fcgi.config.members import BalancerDraft, MemberDraft, balancerName, isBalancerName
 from twisted_fcgi.config.registry import Context
 from twisted_fcgi.config.source import encode
-from twisted_fcgi.config.targets import Target, parseTarget
+from twisted_fcgi.config.targets import SPOKEN, Target, parseTarget
 from twisted_fcgi.config.tree import Node
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationError
@@ -20,6 +21,14 @@ from twisted_fcgi.errors import ConfigurationError
 __all__ = ["Scope"]
 
 _REFUSED = "such requests get a 500"
+
+#: What to do about it.
+TLS_HINT = "pip install 'twisted_fcgi[tls]'"
+
+
+def speaksTLS() -> bool:
+    """Whether what TLS needs is installed."""
+    return all(find_spec(name) is not None for name in ("OpenSSL", "service_identity"))
 
 
 @dataclass(eq=False)
@@ -72,7 +81,17 @@ class Scope:
 
     def target(self, word: Word, matching: bool = False) -> Target:
         """Take an application server's URL apart."""
-        return parseTarget(word, self.draft.runtimeDirectory, matching, self.warn)
+        target = parseTarget(word, self.draft.runtimeDirectory, matching, self.warn)
+        if target.scheme.endswith("fcgis") and not speaksTLS():
+            raise word.error(f"{target.scheme}:// needs pyOpenSSL and service-identity", TLS_HINT)
+        return target
+
+    def spoken(self, url: Word, target: Target) -> None:
+        """Say so when nobody here speaks a URL's protocol."""
+        if target.isService:
+            self.warn(url, f"a service is asked by ProxyPass or BalancerMember only, {_REFUSED}")
+        elif target.scheme not in SPOKEN:
+            self.warn(url, f"{target.scheme}:// is not spoken here, {_REFUSED}")
 
     def described(
         self, url: Word, matching: bool = False, create: bool = True
@@ -92,6 +111,8 @@ class Scope:
                 found = members.balancer(url)
         else:
             target = self.target(url, matching)
+            if target.isService:
+                raise url.error("a service is described by ProxyPass or BalancerMember")
             found = members.find(target, matching)
             if found is None and create:
                 found = members.define(target, matching)
@@ -118,8 +139,7 @@ class Scope:
                 balancer = balancerName(url)
             else:
                 target = self.target(url)
-                if target.scheme != "fcgi":
-                    self.warn(url, f"{target.scheme}:// is not spoken here, {_REFUSED}")
+                self.spoken(url, target)
             if overriding is not None:
                 overriding.checkProxy(url, target, balancer)
         except ConfigurationError as error:

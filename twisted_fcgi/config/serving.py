@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from twisted_fcgi.config.members import MemberDraft, Members, Names, socketFits
-from twisted_fcgi.config.targets import Target
+from twisted_fcgi.config.reaching import Reaching
+from twisted_fcgi.config.targets import SPOKEN, Target
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
 __all__ = ["Serving", "SocketAddress"]
@@ -27,13 +28,22 @@ class Serving:
 
     :param own: those that it describes.
     :param base: those of the main server, for a virtual host.
+    :param reaching: how they are reached.
     :ivar members: all, the main server's first.
     :ivar balancers: all, by name.
     :ivar made: those that only a URL describes; equal ones are the same object.
     """
 
-    def __init__(self, own: Members, base: Serving | None = None) -> None:
+    def __init__(
+        self, own: Members, base: Serving | None = None, reaching: Reaching | None = None
+    ) -> None:
         self.base = base
+        self._reaching = reaching = Reaching() if reaching is None else reaching
+        for member in own.members:
+            member.fields.update(reaching.fields(member.target))
+        for name, balancer in own.balancers.items():
+            for member in balancer.members:
+                member.fields.update(reaching.fields(member.target, name))
         self.members: tuple[MemberSettings, ...] = () if base is None else base.members
         self.members += tuple(member.settings for member in own.members)
         self.balancers: dict[str, BalancerSettings] = {} if base is None else dict(base.balancers)
@@ -44,7 +54,7 @@ class Serving:
         self.made: dict[MemberSettings, MemberSettings] = {}
         self._names: Names[MemberDraft] = Names()
         self._asked = frozenset(own.balancers)
-        self._varies = False
+        self._varies = reaching.differs
         for member in own.members:
             self._names.add(member.literal, member)
             self._asked |= {member.target.authority}
@@ -76,7 +86,7 @@ class Serving:
         """
         if balancer is not None:
             return {"balancer": self.balancers.get(balancer, BalancerSettings(balancer))}
-        if target is None or target.scheme != "fcgi":
+        if target is None or target.scheme not in SPOKEN:
             return {}
         if below and target.name == target.authority:
             target = replace(target, name=target.name + below)
@@ -92,7 +102,13 @@ class Serving:
         if best is None:
             url = target.name.partition("$")[0]
             made = MemberSettings(
-                url, target.host, target.port, target.socket, defined=False, place=target.place
+                url,
+                target.host,
+                target.port,
+                target.socket,
+                defined=False,
+                place=target.place,
+                **self._reaching.fields(target),
             )
             made = self.made.setdefault(made, made)
         else:

@@ -2,7 +2,9 @@
 The URLs of application servers, as ProxyPass and SetHandler name them.
 
 ``fcgi://host:port/path``, or ``unix:/path/to.sock|fcgi://name/path``, where only the
-socket says where it is and the URL after the bar gives a name and a path.
+socket says where it is and the URL after the bar gives a name and a path.  ``fcgis:``
+is the same over TLS.  Of ``srv+fcgi://name/path`` and ``srv+fcgis:`` DNS says who the
+members are, and their ports.
 """
 
 from __future__ import annotations
@@ -14,9 +16,15 @@ from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import Warn
 from twisted_fcgi.config.words import Word
 
-__all__ = ["Target", "parseTarget"]
+__all__ = ["SERVICES", "SPOKEN", "Target", "parseTarget"]
 
-#: httpd's default port of fcgi://, which vanishes from names.
+#: The schemes of members that are spoken to here.
+SPOKEN = frozenset({"fcgi", "fcgis"})
+
+#: Those of services whose members are found by DNS.
+SERVICES = frozenset(f"srv+{scheme}" for scheme in SPOKEN)
+
+#: httpd's default port of fcgi://, which vanishes from names; of fcgis:// as well.
 DEFAULT_PORT = 8000
 
 #: httpd's bound of a host's name.
@@ -26,6 +34,8 @@ MAX_HOST = 255
 MAX_SOCKET_PATH = 95
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]*))?")
+
+_SERVICE = re.compile(r"[A-Za-z0-9_]")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 
@@ -55,6 +65,11 @@ class Target:
     def varies(self) -> bool:
         """Whether the server's address has a back-reference."""
         return "$" in self.authority
+
+    @property
+    def isService(self) -> bool:
+        """Whether DNS says who its members are."""
+        return self.scheme in SERVICES
 
 
 def parseTarget(word: Word, socketRoot: str, matching: bool, warn: Warn) -> Target:
@@ -98,7 +113,10 @@ def parseTarget(word: Word, socketRoot: str, matching: bool, warn: Warn) -> Targ
         port &= 0xFFFF
         warn(url, f"the port is out of range and is read as {port}")
     scheme = match[1].lower()
-    shown = f":{port}" if port and not (scheme == "fcgi" and port == DEFAULT_PORT) else ""
+    shown = f":{port}" if port and not (scheme in SPOKEN and port == DEFAULT_PORT) else ""
+    if scheme in SERVICES and (digits or moved or socket is not None or not _SERVICE.match(host)):
+        hint = f"{scheme}://_php._tcp.example.org/"
+        raise url.error("a service has a name, and neither port nor socket", hint)
     authority = f"{scheme}://{host}{shown}{moved}"
     return Target(
         socket=socket,

@@ -55,7 +55,7 @@ class Destination:
         self.written = scheme + b"//" + authority
         self.path = path
         host = authority.rpartition(b"@")[2].lower()
-        if scheme.lower() == b"fcgi:":
+        if scheme.lower() in (b"fcgi:", b"fcgis:"):
             host = re.sub(rb":0*8000\Z", b"", host)
         self.authority = scheme.lower() + b"//" + host
         self.member = member

@@ -44,6 +44,9 @@ MAX_AUTHORITY = 262
 MAX_ROUTES = 4096
 MAX_ROUTE = 512
 
+#: Members of balancers whose URLs are remembered taken apart.
+MAX_DESTINATIONS = 4096
+
 #: Methods that make no difference where an application is asked.
 _ALIKE = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH"))
 
@@ -369,6 +372,8 @@ class Router:
         destination = self._destinations.get(id(member))
         if destination is None:
             destination = Destination(member.url.encode("utf-8", "surrogateescape"), member)
+            if len(self._destinations) >= MAX_DESTINATIONS:
+                self._destinations.clear()  # of members that DNS has long replaced
             self._destinations[id(member)] = destination
         assert route.authority is not None
         look = Look(
@@ -488,7 +493,7 @@ def _allow(member: MemberSettings, host: VirtualHost) -> None:
     :raises RequestError: when the member must not be asked.
     """
     for text in host.blocked:
-        if text in member.host or text.startswith("*"):
+        if text in (member.origin or member.host) or text.startswith("*"):
             raise RequestError(f"ProxyBlock {text} is for {member.address}", 403)
 
 

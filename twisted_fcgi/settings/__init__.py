@@ -38,6 +38,7 @@ from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSetting
 from twisted_fcgi.settings.overriding import AllowOverride, Override
 from twisted_fcgi.settings.rewriting import RewriteCondition, RewriteMap, RewriteRule, Rewriting
 from twisted_fcgi.settings.server import Limits, Listener, Settings, VirtualHost
+from twisted_fcgi.settings.tls import PROTOCOLS, TLSSettings, VerifyPeer
 from twisted_fcgi.settings.types import Action, Extensions, ExtensionSettings
 from twisted_fcgi.settings.variables import (
     VariableChange,
@@ -47,6 +48,7 @@ from twisted_fcgi.settings.variables import (
 )
 
 __all__ = [
+    "PROTOCOLS",
     "Action",
     "AccessSettings",
     "Alias",
@@ -85,9 +87,11 @@ __all__ = [
     "SectionKind",
     "Settings",
     "Signature",
+    "TLSSettings",
     "VariableChange",
     "VariableCondition",
     "VariableExpression",
     "VariableOverride",
+    "VerifyPeer",
     "VirtualHost",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from twisted_fcgi.pcre import Pattern
 from twisted_fcgi.settings.checks import CheckSettings
+from twisted_fcgi.settings.tls import TLSSettings
 
 __all__ = ["BalancerSettings", "Flush", "MemberSettings", "Multiplex"]
 
@@ -81,6 +82,11 @@ class MemberSettings:
         ProxyPassMatch worker); ``None``: those that begin with ``url``.
     :ivar probe: extension: whether a balancer tries in the background to connect to it while
         it is in error state.
+    :ivar tls: how it is spoken to over TLS; ``None``: it is not.
+    :ivar resolver: FcgiResolver: the servers that are asked for its name, each
+        ``address:port``; none for the system's.
+    :ivar origin: the name of which DNS gave this address, when a balancer's member
+        was described by it.
     :ivar check: how a balancer checks it, whether there are requests or not.
     :ivar slowStart: extension: how long it takes, after it came back, until it
         has its whole ``loadFactor`` again.
@@ -126,6 +132,9 @@ class MemberSettings:
     probe: bool = True
     slowStart: float = 0.0
     check: CheckSettings = CheckSettings()
+    tls: TLSSettings | None = None
+    resolver: tuple[str, ...] = ()
+    origin: str = ""
     place: str = field(default="", compare=False)
 
     def serves(self, url: bytes) -> bool:
@@ -144,6 +153,11 @@ class MemberSettings:
     def address(self) -> str:
         """Where it listens, for logs: ``host:port`` or the socket's path."""
         return self.socket if self.socket is not None else f"{self.host}:{self.port}"
+
+    @property
+    def isService(self) -> bool:
+        """Whether its host is the name of a service, and DNS says who its members are."""
+        return self.url.startswith("srv+")
 
 
 @dataclass(frozen=True)

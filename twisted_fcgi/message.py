@@ -180,9 +180,7 @@ class Request:
         self.receivedAt = receivedAt
         self.vary: Sequence[bytes] = ()
 
-    def changed(
-        self, *, method: bytes | None = None, headers: Headers | None = None
-    ) -> Request:
+    def changed(self, *, method: bytes | None = None, headers: Headers | None = None) -> Request:
         """The same request with another method or other header fields."""
         changed = Request(
             self.method if method is None else method,
@@ -257,11 +255,22 @@ class Authority:
         :param canonical: UseCanonicalName.
         :param physical: UseCanonicalPhysicalPort.
         """
-        usual = 443 if self.scheme == b"https" else 80
         listening = self.server.port if physical else 0
         if canonical:
-            return self.host.port or listening or usual
-        return self.port or listening or self.host.port or usual
+            return self.host.port or listening or self.usualPort
+        return self.port or listening or self.host.port or self.usualPort
+
+    def url(self, path: bytes, settings: DirectorySettings) -> bytes:
+        """
+        The whole URL of a path (``ap_construct_url``).
+
+        :param path: encoded.
+        :param settings: UseCanonicalName and UseCanonicalPhysicalPort.
+        """
+        canonical = bool(settings.canonicalName)
+        port = self.portNumber(canonical, bool(settings.physicalPort))
+        shown = b"" if port == self.usualPort else b":%d" % port
+        return b"%b://%b%b%b" % (self.scheme, self.name(canonical), shown, path)
 
     @property
     def scheme(self) -> bytes:
@@ -269,6 +278,11 @@ class Authority:
         if self.host.scheme:
             return self.host.scheme.encode("ascii")
         return b"https" if self.secure else b"http"
+
+    @property
+    def usualPort(self) -> int:
+        """The port that a URL of this scheme need not name."""
+        return 443 if self.scheme == b"https" else 80
 
 
 class RouteKind:
@@ -336,6 +350,7 @@ class Route:
     :ivar site: the virtual host, prepared (:class:`twisted_fcgi.routing.site.Site`).
     :ivar complaints: what could not be evaluated on the way, for the log.
     :ivar told: what :mod:`twisted_fcgi.cgi.params` made of it, and keeps in it.
+    :ivar lasting: whether it is remembered, and given to other requests.
     """
 
     kind: str
@@ -369,6 +384,7 @@ class Route:
     site: Any = field(default=None, compare=False, repr=False)
     complaints: Sequence[str] = ()
     told: Any = field(default=None, compare=False, repr=False)
+    lasting: bool = field(default=False, compare=False, repr=False)
 
     @property
     def isLookup(self) -> bool:

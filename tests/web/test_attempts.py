@@ -26,7 +26,8 @@ from twisted_fcgi.settings import MemberSettings
 from twisted_fcgi.web.attempts import LOOK_AGAIN
 from twisted_fcgi.web.gateway import Gateway
 
-__all__ = ["CookieTests", "FailoverTests", "MethodTests", "RecoveryTests", "WaitingTests"]
+__all__ = ["CookieTests", "FailoverTests", "MethodTests", "RecoveryTests",
+           "VariablesTests", "WaitingTests"]  # fmt: skip
 
 REFUSED = ConnectFailed("refused")
 DIED = ConnectionDied("closed")
@@ -339,6 +340,32 @@ class WaitingTests(BalancerTestCase):
             self.script(name, HEAD + b"fcgi://m1", END)
         self.clock.pump([LOOK_AGAIN] * 12)
         self.assertEqual("m1", self.told(response))
+
+
+class VariablesTests(BalancerTestCase):
+    """What the application is told."""
+
+    def test_eachItsOwn(self) -> None:
+        """Each request is told of its own member and session, whatever is remembered of others."""
+        gateway = self.balanced("stickysession=SID|sid", ("route=1", "route=2"))
+        for _ in range(2):
+            for cookie, session in (("", None), ("SID=a.2", b"2"), ("SID=a.9", b"9")):
+                for _ in range(2):
+                    fields = [(b"Cookie", cookie.encode())]
+                    name = self.told(self.serve(gateway, b"/x", fields=fields))
+                    params = next(m.params for m in self.live if m.settings.host == name)
+                    told = {n: v for n, v in params.items() if n.startswith(b"BALANCER")}
+                    expected = {
+                        b"BALANCER_NAME": b"balancer://b",
+                        b"BALANCER_WORKER_NAME": b"fcgi://" + name.encode(),
+                        b"BALANCER_WORKER_ROUTE": name[1:].encode(),
+                    }
+                    if session is not None:
+                        expected[b"BALANCER_SESSION_STICKY"] = b"SID"
+                        expected[b"BALANCER_SESSION_ROUTE"] = session
+                    if session != b"2":
+                        expected[b"BALANCER_ROUTE_CHANGED"] = b"1"
+                    self.assertEqual(expected, told)
 
 
 class CookieTests(BalancerTestCase):

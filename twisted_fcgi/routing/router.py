@@ -20,7 +20,6 @@ from dataclasses import replace
 from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
 from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.pcre import MatchFailed
-from twisted_fcgi.routing.aliases import constructUrl
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import FILE, concealed
@@ -87,6 +86,7 @@ class Router:
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
             self._routes[key] = route
+            route.lasting = True
         return route
 
     def explained(self, request: Request) -> tuple[Route, Notes]:
@@ -389,6 +389,7 @@ class Router:
             script=look.script,
             pathInfo=look.pathInfo,
             told=None,
+            lasting=False,
         )
         if look.pathInfo != route.pathInfo:
             elected.pathTranslated = look.pathInfo and site.pathTranslated(look.pathInfo, look)
@@ -483,7 +484,7 @@ def _isProgram(look: Look) -> bool:
 def _wholeUrl(previous: Look, look: Look) -> bytes:
     """What led to an internal redirect, as QualifyRedirectURL wants it told."""
     query = b"" if previous.query is None else b"?" + previous.query
-    return constructUrl(look, previous.uri) + query
+    return look.authority.url(previous.uri, look.directory) + query
 
 
 def _allow(member: MemberSettings, host: VirtualHost) -> None:

@@ -30,6 +30,7 @@ from twisted_fcgi.balance import (
     Balancer,
     MemberState,
     RouteCookie,
+    Session,
     balancerVariables,
     findSession,
     hashKey,
@@ -54,8 +55,8 @@ log = Logger()
 #: Seconds after which requests that wait look for a member again, as in httpd.
 LOOK_AGAIN = 0.1
 
-#: Makes the route for a member; may raise a :class:`RequestError`.
-Elected = Callable[[Request, Route, MemberSettings], Route]
+#: Routes to members that are remembered, for each balancer.
+MAX_ROUTES = 16384
 
 
 class LiveBalancer:
@@ -65,14 +66,14 @@ class LiveBalancer:
     :ivar balancer: elects.
     :ivar cookie: tells applications' sessions apart that add no route, or ``None``.
     :ivar reactor: tells the time.
-    :ivar elected: makes the route for a member.
+    :param elected: makes the route for a member; may raise a :class:`RequestError`.
     :param probes: looks after members in error state.
     """
 
     def __init__(
         self,
         settings: BalancerSettings,
-        elected: Elected,
+        elected: Callable[[Request, Route, MemberSettings], Route],
         reactor: IReactorTime,
         probes: Callable[[Balancer], Probes] | None = None,
     ) -> None:
@@ -80,11 +81,38 @@ class LiveBalancer:
             settings = replace(settings, routeSecret=token_hex())
         self.balancer = Balancer(settings)
         self.cookie = RouteCookie(settings) if settings.routeCookie else None
-        self.elected = elected
+        self._elected = elected
         self.reactor = reactor
         self._probes = None if probes is None else probes(self.balancer)
+        # By identity, which the values keep alive: a route, a member, and for a session
+        # of that member its name.
+        self._routes: dict[tuple[int, int, bytes], tuple[Route, MemberSettings, Route]] = {}
         self._waiting: dict[BalancedAttempts, Callable[[], None]] = {}
         self._timer: IDelayedCall | None = None
+
+    def routeFor(
+        self, state: MemberState, request: Request, route: Route, session: Session | None
+    ) -> Route:
+        """
+        The route that leads to a member, and says so.
+
+        :raises RequestError: when the URL is not allowed.
+        """
+        settings = state.settings
+        key = None
+        if route.lasting and (session is None or session.route == state.route):
+            key = (id(route), id(settings), b"" if session is None else session.name)
+            known = self._routes.get(key)
+            if known is not None:
+                return known[2]
+        made = self._elected(request, route, settings)
+        made.balanced = tuple(balancerVariables(self.balancer.settings, state, session))
+        # What proxy-fcgi-pathinfo asks for may be a matter of files.
+        if key is not None and b"proxy-fcgi-pathinfo" not in route.environment:
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+            self._routes[key] = route, settings, made
+        return made
 
     @property
     def waiting(self) -> int:
@@ -190,8 +218,7 @@ class BalancedAttempts:
         self._left -= 1
         if self._waitsUntil:
             live.waitNoMore(self)
-        route = live.elected(self._request, self._route, state.settings)
-        route.balanced = tuple(balancerVariables(balancer.settings, state, self._session))
+        route = live.routeFor(state, self._request, self._route, self._session)
         balancer.began(state, now)
         self._state = state
         return state.settings, route

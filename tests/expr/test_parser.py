@@ -158,7 +158,7 @@ VALUES = [
     ("%{ldap:a(b)*c}", "true", r"a\28b\29\2ac"),
     ("%{filesize:/none/such}", "true", "0"),
     ("%{env:SCRIPT_NAME}|%{env:note}", "true", "/a.php|noted"),
-    ("%{hc:body}|%{HC_BODY}|%{hc:other}", "hc(BODY) =~ /^pong$/", "pong|pong|"),
+    ("%{hc:body}|%{HC_BODY}|%{hc:other}", "hc('BODY') =~ /^pong$/", "pong|pong|"),
     ("<$1>", "%{REQUEST_URI} =~ m#/([a-z]+)[.]#", "<a>"),
     ("$3-$2-$1-$0", "'abc' =~ /(a)(b)(c)/", "c-b-a-abc"),
     ("[$2]", "'a' =~ /(a)/", "[]"),

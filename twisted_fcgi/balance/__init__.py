@@ -17,7 +17,7 @@ of a request::
 from __future__ import annotations
 
 from twisted_fcgi.balance.balancer import Balancer, reasonToFail
-from twisted_fcgi.balance.health import Health, Verdict, nextCheck, nextProbe
+from twisted_fcgi.balance.health import Health, PoolFigures, Verdict, nextCheck, nextProbe
 from twisted_fcgi.balance.members import STATUSES, MemberState
 from twisted_fcgi.balance.methods import METHODS, Heartbeat
 from twisted_fcgi.balance.sticky import (
@@ -35,6 +35,7 @@ __all__ = [
     "Health",
     "Heartbeat",
     "MemberState",
+    "PoolFigures",
     "RouteCookie",
     "Session",
     "Verdict",

@@ -12,8 +12,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from math import inf
+from typing import NamedTuple
 
-__all__ = ["Health", "Verdict", "nextCheck", "nextProbe"]
+from twisted_fcgi.settings import CheckMethod, CheckSettings
+
+__all__ = ["Health", "PoolFigures", "Verdict", "nextCheck", "nextProbe"]
 
 #: The first probe of a member in error state, in seconds.
 FIRST_PROBE = 0.5
@@ -29,18 +33,71 @@ class Verdict(enum.Enum):
     DISABLE = "disable"
 
 
+class PoolFigures(NamedTuple):
+    """
+    What php-fpm's status page says of a pool.
+
+    :ivar active: children that work on a request.
+    :ivar idle: children that wait for one.
+    :ivar queue: connections that wait for a child.
+    :ivar maxQueue: the most that ever did.
+    :ivar childrenReached: how often ``pm.max_children`` was too few.
+    :ivar slow: requests that took longer than ``request_slowlog_timeout``.
+    """
+
+    pool: str
+    active: int
+    idle: int
+    queue: int
+    maxQueue: int
+    childrenReached: int
+    slow: int
+
+
 class Health:
     """
     The checks of a member.
 
     :ivar passed: those passed in a row while it was out of service.
     :ivar failed: those failed in a row while it was in service.
+    :ivar dueAt: when the next one is, or ``None`` before that is known.
+    :ivar checkedAt: when the last one ended, or ``None``.
+    :ivar complaint: why that one failed, for people; empty when it did not.
+    :ivar figures: the last :class:`PoolFigures` that one found, or ``None``.
     """
 
-    __slots__ = ("failed", "passed")
+    __slots__ = ("checkedAt", "complaint", "dueAt", "failed", "figures", "passed")
 
     def __init__(self) -> None:
         self.passed = self.failed = 0
+        self.dueAt: float | None = None
+        self.checkedAt: float | None = None
+        self.complaint = ""
+        self.figures: PoolFigures | None = None
+
+    def checkAt(
+        self, check: CheckSettings, now: float, isOut: bool, random: Callable[[], float]
+    ) -> float:
+        """
+        When a member is to be checked next; infinity for never.
+
+        As in httpd the first time is after ``hcinterval``, but a member that begins
+        with ``status=+C`` waits for nothing else, and is checked at once.
+
+        :param isOut: whether its checks failed (status C).
+        """
+        if check.method is CheckMethod.NONE:
+            self.dueAt = None
+            return inf
+        if self.dueAt is None:
+            self.dueAt = now if isOut else now + nextCheck(check.interval, random)
+        # It may have become shorter.
+        self.dueAt = min(self.dueAt, now + check.interval)
+        return self.dueAt
+
+    def began(self, check: CheckSettings, now: float, random: Callable[[], float]) -> None:
+        """A check begins: the next one is due after ``hcinterval``, however long it takes."""
+        self.dueAt = now + nextCheck(check.interval, random)
 
     def checked(self, inService: bool, ok: bool, passes: int, fails: int) -> Verdict | None:
         """

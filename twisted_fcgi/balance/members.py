@@ -117,6 +117,10 @@ class MemberState:
             self._setShare(settings)
         if settings.status != self.settings.status:
             self._setStatus(settings)
+        if settings.check != self.settings.check:
+            # What another check found says nothing, and without one nobody would find out.
+            self.health = Health()
+            self.checkFailed = "C" in settings.status
         self._setPlace(settings)
 
     def _setShare(self, settings: MemberSettings) -> None:

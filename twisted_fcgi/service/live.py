@@ -205,6 +205,10 @@ class FastCGIService(MultiService):
         allowManyConnections()
         super().privilegedStartService()
 
+    def startService(self) -> None:
+        super().startService()
+        self.gateway.start()
+
     def stopService(self) -> Deferred[None]:
         """Stop gracefully."""
         return Deferred.fromCoroutine(self._end())

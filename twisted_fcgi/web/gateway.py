@@ -24,9 +24,11 @@ from itertools import repeat
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from twisted_fcgi.backend.checks import HealthChecks
 from twisted_fcgi.backend.member import Member
 from twisted_fcgi.backend.probes import Probes
 from twisted_fcgi.balance import Balancer
@@ -82,6 +84,13 @@ class Gateway:
         # By the identity of their settings, which the configuration keeps alive; so
         # this table does not grow with requests.  Equal settings share a member.
         self._members: dict[int, IMember] = {}
+        self._checks = HealthChecks(
+            lambda: (live.balancer for live in self.balancers), reactor, self._endpoint
+        )
+
+    def start(self) -> None:
+        """Begin to check the health of members that are to be (``hcmethod``)."""
+        self._checks.start()
 
     def serve(self, request: Request, body: IBody | None, response: IResponse) -> IExchange:
         try:
@@ -213,7 +222,11 @@ class Gateway:
         return member
 
     def _probes(self, balancer: Balancer) -> Probes:
-        return Probes(balancer, self._reactor, lambda settings: self._live(settings).endpoint)
+        return Probes(balancer, self._reactor, self._endpoint)
+
+    def _endpoint(self, settings: MemberSettings) -> IStreamClientEndpoint:
+        endpoint: IStreamClientEndpoint = self._live(settings).endpoint
+        return endpoint
 
     @property
     def balancers(self) -> tuple[LiveBalancer, ...]:
@@ -231,6 +244,7 @@ class Gateway:
 
         :returns: a Deferred that fires when every connection is closed.
         """
+        self._checks.stop()
         for balancer in self.balancers:
             balancer.stop()
         return DeferredList([member.stop() for member in self.members])

@@ -61,7 +61,9 @@ class FastCGIResource(Resource):
         if gateway is None:
             if isinstance(configuration, str):
                 configuration = loads(configuration)
-            gateway = Gateway(configuration, reactor)
+            live = Gateway(configuration, reactor)
+            live.start()
+            gateway = live
         self._gateway = gateway
 
     def render(self, request: SiteRequest) -> int:

@@ -27,9 +27,11 @@ __all__ = [
     "decodePath",
     "encodeForProxy",
     "encodePath",
+    "mergeSlashes",
     "normalizePath",
     "parseAuthority",
     "parseTarget",
+    "partitionSocket",
     "unescape",
 ]
 
@@ -133,6 +135,7 @@ _UNRESERVED_ESCAPE = re.compile(
     rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
 )
 _NOT_SLASH_ESCAPE = re.compile(rb"%(?!2[Ff])[0-9A-Fa-f]{2}")
+_SLASHES = re.compile(rb"//+")
 _SAFE_ESCAPE = re.compile(rb"%(?!2[Ff]|0[0AaDd])[0-9A-Fa-f]{2}")
 
 
@@ -206,6 +209,11 @@ def _withoutDots(path: bytes, mergeSlashes: bool) -> bytes:
     return b"/".join([b"", *kept, last])
 
 
+def mergeSlashes(path: bytes) -> bytes:
+    """A path with one slash in the place of several."""
+    return _SLASHES.sub(b"/", path) if b"//" in path else path
+
+
 def unescape(path: bytes) -> bytes:
     """
     Decode what :func:`encodeForProxy` encoded (``ap_unescape_url_keep2f``).
@@ -235,3 +243,17 @@ def encodeForProxy(path: bytes, keepEncodedSlashes: bool = False) -> bytes:
 def encodePath(path: bytes) -> bytes:
     """Encode a decoded path for a client (``ap_escape_uri``)."""
     return _UNSAFE.sub(lambda m: b"%%%02x" % m[0][0], path)
+
+
+def partitionSocket(url: bytes) -> tuple[bytes | None, bytes]:
+    """
+    The UNIX socket of an application's URL, and the URL itself (``fixup_uds_filename``).
+
+    :param url: ``fcgi://host/path``, or ``unix:/socket|fcgi:`` with or without a host.
+    :returns: ``None`` for no socket; the URL has a host.
+    """
+    if url[:5].lower() != b"unix:" or b"|" not in url:
+        return None, url
+    socket, _, url = url[5:].partition(b"|")
+    scheme, _, rest = url.partition(b":")
+    return socket, scheme + b"://localhost" if rest in (b"", b"//") else url

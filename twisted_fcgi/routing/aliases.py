@@ -23,11 +23,10 @@ from twisted_fcgi.routing.environment import substitute
 from twisted_fcgi.routing.mapping import matchPrefix
 from twisted_fcgi.routing.sections import Prefixes
 from twisted_fcgi.settings import Alias, Redirect
-from twisted_fcgi.uri import encodePath
+from twisted_fcgi.uri import encodePath, mergeSlashes
 
-__all__ = ["Aliased", "Aliases", "Redirected", "Redirects", "constructUrl"]
+__all__ = ["Aliased", "Aliases", "Redirected", "Redirects"]
 
-_SEVERAL = re.compile(rb"/+")
 _SCHEME = re.compile(rb"[A-Za-z0-9+.-]+:")
 _NOT_IN_A_FIELD = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -84,11 +83,11 @@ class _Lines(Generic[Line]):
             if line.pattern is not None:
                 self._expressions.append(place)
             elif line.path:
-                self._prefixes.add(_SEVERAL.sub(b"/", line.path), place)
+                self._prefixes.add(mergeSlashes(line.path), place)
 
     def find(self, uri: bytes) -> tuple[Line, Match | int] | None:
         """The first line that fits, with the match or the length of the prefix."""
-        single = _SEVERAL.sub(b"/", uri) if b"//" in uri else uri
+        single = mergeSlashes(uri)
         first = min(self._prefixes.find(single), default=len(self._lines))
         for place in self._expressions:
             if place > first:
@@ -101,7 +100,7 @@ class _Lines(Generic[Line]):
         if first == len(self._lines):
             return None
         line = self._lines[first]
-        return line, matchPrefix(uri, _SEVERAL.sub(b"/", line.path or b""))
+        return line, matchPrefix(uri, mergeSlashes(line.path or b""))
 
 
 class Aliases:
@@ -137,7 +136,7 @@ def _aliasedInside(alias: Alias, made: Word, request: Request, state: RequestSta
     """By the Alias of a ``<Location>``: the whole of it is one file, or keeps its paths."""
     filename = _evaluated(made, request, state)
     if state.directory.aliasPreservesPath and alias.path:
-        size = matchPrefix(state.uri, _SEVERAL.sub(b"/", alias.path))
+        size = matchPrefix(state.uri, mergeSlashes(alias.path))
         if size:
             return _placed(alias, filename + state.uri[size:], (alias.path, filename))
     return _placed(alias, filename)
@@ -147,7 +146,7 @@ def _placed(alias: Alias, filename: bytes, context: tuple[bytes, bytes] | None =
     """A file's absolute path."""
     if not filename.startswith(b"/"):
         filename = alias.base + b"/" + filename
-    return Aliased(_SEVERAL.sub(b"/", filename), context, alias.place)
+    return Aliased(mergeSlashes(filename), context, alias.place)
 
 
 class Redirects:
@@ -202,7 +201,8 @@ def _finished(redirect: Redirect, url: bytes, state: RequestState) -> Redirected
     """With the scheme and host that a URL may lack, and the request's query."""
     settings = state.directory
     if url[:1] == b"/" and not settings.relativeRedirects:
-        url = constructUrl(state, url)
+        assert state.authority is not None
+        url = state.authority.url(url, settings)
     elif url[:1] != b"/" and not _SCHEME.match(url):
         raise RequestError(f"{url!r} is neither a URL nor a path to redirect to", 500)
     if state.query is not None and b"?" not in url:
@@ -210,18 +210,3 @@ def _finished(redirect: Redirect, url: bytes, state: RequestState) -> Redirected
     if _NOT_IN_A_FIELD.search(url):
         raise RequestError("control character in the URL to redirect to", 500)
     return Redirected(redirect.status, url, redirect.place)
-
-
-def constructUrl(state: RequestState, path: bytes) -> bytes:
-    """The whole URL of an encoded path (``ap_construct_url``)."""
-    authority, settings = state.authority, state.directory
-    assert authority is not None
-    canonical = bool(settings.canonicalName)
-    port = authority.portNumber(canonical, bool(settings.physicalPort))
-    usual = 443 if authority.scheme == b"https" else 80
-    return b"%b://%b%b%b" % (
-        authority.scheme,
-        authority.name(canonical),
-        b"" if port == usual else b":%d" % port,
-        path,
-    )

@@ -18,6 +18,9 @@ from twisted_fcgi.errors import RequestError
 
 __all__ = ["DIRECTORY", "FILE", "MISSING", "Place", "checkLinks", "concealed", "locate"]
 
+#: The longest path of a file (APR_PATH_MAX).
+MAX_PATH = 4096
+
 FILE = "file"
 DIRECTORY = "directory"
 MISSING = "missing"
@@ -45,6 +48,8 @@ def locate(root: bytes, path: bytes) -> Place:
     :param path: decoded and without dot segments, with a slash at its beginning.
     :raises RequestError: 403 when it can't be looked at, or is no file or directory.
     """
+    if len(root) + len(path) >= MAX_PATH:
+        raise RequestError("path too long for a file", 403)
     if b"/../" in path + b"/":
         raise RequestError("a path that leads upwards", 403)
     try:

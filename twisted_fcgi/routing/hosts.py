@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from twisted_fcgi.message import Address
 from twisted_fcgi.settings import Settings, VirtualHost
 
-__all__ = ["Hosts", "nameThatFits"]
+__all__ = ["Hosts", "isNamed", "nameThatFits"]
 
 _ANY = frozenset({b"*", b"_default_", b"0.0.0.0", b"::"})
 
@@ -109,6 +109,14 @@ def nameThatFits(host: VirtualHost, hostname: bytes | None) -> str | None:
         if hostname is not None and _wildcard(name).fullmatch(hostname):
             return alias
     return None
+
+
+def isNamed(host: VirtualHost, hostname: bytes, port: int) -> bool:
+    """Whether a name and port are a host's (``ap_matches_request_vhost``)."""
+    for address, number in map(_parse, host.addresses):
+        if address == hostname and number in (None, port):
+            return True
+    return port == (host.port or 0) and nameThatFits(host, hostname) is not None
 
 
 def _wildcard(name: bytes) -> re.Pattern[bytes]:

@@ -28,6 +28,7 @@ from twisted_fcgi.routing.rewrite import Rewriter
 from twisted_fcgi.routing.rewrites import Forced, Rewrites
 from twisted_fcgi.routing.sections import Place
 from twisted_fcgi.settings import Branch, DirectorySettings, ExtensionSettings
+from twisted_fcgi.uri import partitionSocket
 
 if TYPE_CHECKING:
     from twisted_fcgi.routing.site import Site
@@ -281,9 +282,7 @@ class Look:
         if field != self.request.headers.get(b"host"):
             # The name that was asked for stays what it is; the application sees the field.
             it = self.authority
-            self.authority = Authority(
-                it.host, it.hostname, it.port, field, it.server, it.secure
-            )
+            self.authority = Authority(it.host, it.hostname, it.port, field, it.server, it.secure)
         self.request = request
 
     def adopt(self, other: Look) -> None:
@@ -302,15 +301,5 @@ def _destination(
     """The application that a handler names."""
     if handler[:6].lower() != b"proxy:":
         return None
-    url = _urlOfHandler(handler[6:])
+    _, url = partitionSocket(handler[6:])
     return Destination(url, settings.member, settings.balancer, settings.candidates or ())
-
-
-def _urlOfHandler(text: bytes) -> bytes:
-    """The URL of a handler: without the socket, with a host (``fixup_uds_filename``)."""
-    if text[:5].lower() == b"unix:" and b"|" in text:
-        text = text.partition(b"|")[2]
-        scheme, _, rest = text.partition(b":")
-        if rest in (b"", b"//"):
-            return scheme + b"://localhost"
-    return text

@@ -26,10 +26,10 @@ from twisted_fcgi.routing.environment import Environment, Interpolation, Names, 
 from twisted_fcgi.routing.sections import Prefixes
 from twisted_fcgi.routing.servlet import Matched, matchServlet
 from twisted_fcgi.settings import BalancerSettings, MemberSettings, ProxyMapping
+from twisted_fcgi.uri import mergeSlashes
 
 __all__ = ["Destination", "Mapped", "Mappings", "matchPrefix"]
 
-_SLASHES = re.compile(rb"/+")
 _URL = re.compile(rb"([a-z][a-z0-9+.-]*:)//([^/$]*)(.*)", re.I | re.S)
 
 
@@ -110,7 +110,7 @@ class _Line:
         self.mapping = mapping
         self.pattern = mapping.pattern
         # Several slashes stand for one, in the prefix as in the path.
-        self.prefix = _SLASHES.sub(b"/", mapping.path or b"")
+        self.prefix = mergeSlashes(mapping.path or b"")
         self.excludes = mapping.target is None
         self._nocanon = mapping.nocanon
         self._encoded = bool(mapping.mapping)
@@ -142,7 +142,7 @@ class _Line:
             return self.pattern.search(path)
         prefix = self.prefix
         if self._prefix is not None and environment is not None:
-            prefix = _SLASHES.sub(b"/", self._prefix.made(environment))
+            prefix = mergeSlashes(self._prefix.made(environment))
         return matchServlet(path, prefix) if self._servlet else matchPrefix(path, prefix)
 
     def make(
@@ -278,7 +278,7 @@ class Mappings:
             if matched:
                 return None if line.excludes else line.make(matched, uri, sent, environment)
         single = b"//" not in uri
-        places = self._prefixes.find(uri if single else _SLASHES.sub(b"/", uri))
+        places = self._prefixes.find(mergeSlashes(uri))
         first = min(places) if places else len(self._lines)
         for place in self._expressions:
             if place > first:

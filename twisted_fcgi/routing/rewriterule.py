@@ -18,16 +18,15 @@ from functools import partial
 from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, spelled
 from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.pcre import Match
-from twisted_fcgi.routing.aliases import constructUrl
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.expansion import Escape, Expansion, variable
+from twisted_fcgi.routing.hosts import isNamed
 from twisted_fcgi.routing.mapping import Destination
 from twisted_fcgi.settings import (
     DirectorySettings,
     RewriteCondition,
     RewriteMap,
     RewriteRule,
-    VirtualHost,
 )
 
 __all__ = ["ESCAPED", "UNCHANGED", "UNESCAPED", "Ahead", "Rule", "Run", "absolute"]
@@ -460,38 +459,18 @@ class Run:
         path = self.filename
         if absolute(path) or self.request.method == b"CONNECT":
             return path
-        return constructUrl(self, path if path.startswith(b"/") else b"/" + path)
+        assert self.authority is not None
+        return self.authority.url(path if path.startswith(b"/") else b"/" + path, self.directory)
 
     def _reduce(self) -> None:
         """Take away a scheme and host that are our own (``reduce_uri``)."""
         authority = self.authority
         if authority is None or not absolute(self.filename):
             return
-        scheme = authority.scheme
         match = re.fullmatch(rb"(https?)://([^/:]*)(?::([^/]*))?(/.*)?", self.filename, re.I | re.S)
-        if match is None or match[1].lower() != scheme:
+        if match is None or match[1].lower() != authority.scheme:
             return
-        default = 443 if scheme == b"https" else 80
-        port = default if match[3] is None else _integer(match[3])
-        if _isNamed(authority.host, match[2].lower(), port):
+        port = authority.usualPort if match[3] is None else _integer(match[3])
+        if isNamed(authority.host, match[2].lower(), port):
             self.filename = match[4] or b"/"
             self.reduced = True
-
-
-def _isNamed(host: VirtualHost, name: bytes, port: int) -> bool:
-    """Whether a name and port are a host's (``ap_matches_request_vhost``)."""
-    for address in host.addresses:
-        given, colon, number = address.lower().rpartition(":")
-        if not colon or number.endswith("]"):
-            given, number = address.lower(), "*"
-        if given.encode("utf-8", "surrogateescape") == name and number in ("*", str(port)):
-            return True
-    if port != (host.port or 0):
-        return False
-    for alias in (host.name, *host.aliases):
-        text = alias.lower().encode("utf-8", "surrogateescape")
-        # Both signs stand for dots too (ap_strcasecmp_match).
-        pattern = re.escape(text).replace(rb"\*", b".*").replace(rb"\?", b".")
-        if text == name or re.fullmatch(pattern, name, re.S):
-            return True
-    return False

@@ -8,13 +8,11 @@ only a member or balancer that was defined is: this is never an open relay.
 
 from __future__ import annotations
 
-import re
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.routing.aliases import constructUrl
 from twisted_fcgi.routing.environment import Names
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import locate
@@ -22,6 +20,7 @@ from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.rewrite import Outcome, Rewriter, Rewritten
 from twisted_fcgi.routing.types import described
 from twisted_fcgi.settings import ProxyMapping, Rewriting
+from twisted_fcgi.uri import mergeSlashes, partitionSocket
 
 if TYPE_CHECKING:
     from twisted_fcgi.routing.look import Look
@@ -31,9 +30,6 @@ __all__ = ["Forced", "Rewrites"]
 
 #: How deep look-aheads may lead, each by conditions of the one before (LimitInternalRecursion).
 MAX_AHEAD = 10
-
-#: The longest path of a file (APR_PATH_MAX).
-MAX_PATH = 4096
 
 
 class Forced(NamedTuple):
@@ -61,10 +57,8 @@ class Rewrites:
     def __init__(self, site: Site, names: Names) -> None:
         self._site = site
         self._spell = names.known
+        self._root = site.root
         host = self._host = site.host
-        self._root: bytes | None = None
-        if host.documentRoot is not None:
-            self._root = host.documentRoot.encode("utf-8", "surrogateescape").rstrip(b"/")
         self._rewriter = None if host.rewriting is None else self.prepared(host.rewriting)
 
     def prepared(self, rewriting: Rewriting) -> Rewriter:
@@ -99,9 +93,7 @@ class Rewrites:
             return False
         if made.outcome in (Outcome.FILE, Outcome.BELOW):
             root = b"" if made.outcome == Outcome.FILE else self._root or b""
-            path = re.sub(rb"/+", b"/", made.url)
-            if len(root) + len(path) >= MAX_PATH:
-                raise RequestError("path too long for a file", 403)
+            path = mergeSlashes(made.url)
             look.filename = root + path
             if root or made.outcome == Outcome.FILE:
                 look.filename, look.pathInfo, look.kind = locate(root, path)
@@ -189,11 +181,7 @@ class Rewrites:
         :param named: who does, as far as the configuration spells it out.
         :raises RequestError: when it would be somebody that the request names.
         """
-        socket = None
-        if url[:5].lower() == b"unix:" and b"|" in url:
-            socket, _, url = url[5:].partition(b"|")
-            if url.partition(b":")[2] in (b"", b"//"):
-                url = url.rstrip(b"/") + b"//localhost"
+        socket, url = partitionSocket(url)
         if named is not None and url.lower().startswith(named.written.lower()):
             path = url[len(named.written) :]
             if path[:1] in (b"/", b""):
@@ -248,4 +236,5 @@ def _tellUrl(look: Look) -> None:
     environment = look.environment
     if not look.depth:
         environment[b"SCRIPT_URL"] = environment.get(b"REDIRECT_SCRIPT_URL", look.uri)
-    environment[b"SCRIPT_URI"] = constructUrl(look, environment.get(b"SCRIPT_URL", b""))
+    asked = environment.get(b"SCRIPT_URL", b"")
+    environment[b"SCRIPT_URI"] = look.authority.url(asked, look.directory)

@@ -13,7 +13,6 @@ sections costs nothing; only expressions are tried one after the other.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -27,6 +26,7 @@ from twisted_fcgi.settings import (
     SectionKind,
     VirtualHost,
 )
+from twisted_fcgi.uri import mergeSlashes
 
 __all__ = [
     "AccessFiles",
@@ -244,7 +244,7 @@ class Sections:
     def locations(self, uri: bytes, environment: Environment) -> tuple[int, ...]:
         """The ``<Location>`` sections for a decoded path."""
         # Whatever MergeSlashes says, a prefix sees single slashes; an expression does not.
-        found = self._locations.find(re.sub(rb"/+", b"/", uri) if b"//" in uri else uri)
+        found = self._locations.find(mergeSlashes(uri))
         if self._locationPatterns:
             found += self._locationPatterns.find(uri, environment)
         found.sort()

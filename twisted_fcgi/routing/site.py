@@ -18,7 +18,7 @@ from twisted_fcgi.errors import MethodNotAllowed, RequestError
 from twisted_fcgi.expr import EvaluationError, RequestContext, Word
 from twisted_fcgi.message import Authority, Request, Route
 from twisted_fcgi.routing.access import admit
-from twisted_fcgi.routing.aliases import Aliases, Redirects, constructUrl
+from twisted_fcgi.routing.aliases import Aliases, Redirects
 from twisted_fcgi.routing.branches import chosen
 from twisted_fcgi.routing.environment import Environment, Names, prepared
 from twisted_fcgi.routing.fields import changedEarly, changedRequest
@@ -46,15 +46,19 @@ from twisted_fcgi.settings import (
     Section,
     VirtualHost,
 )
-from twisted_fcgi.uri import decodePath, encodeForProxy, encodePath, normalizePath, unescape
+from twisted_fcgi.uri import (
+    decodePath,
+    encodeForProxy,
+    encodePath,
+    mergeSlashes,
+    normalizePath,
+    unescape,
+)
 
 __all__ = ["Site"]
 
 #: Sets of sections of which the merged settings are remembered.
 MAX_RULES = 4096
-
-#: The longest path of a file (APR_PATH_MAX).
-MAX_PATH = 4096
 
 _DEFAULT_INDEX = (b"index.html",)
 
@@ -72,6 +76,9 @@ class Site:
 
     def __init__(self, host: VirtualHost, accessFiles: AccessFiles | None = None) -> None:
         self.host = host
+        self.root: bytes | None = None
+        if host.documentRoot is not None:
+            self.root = host.documentRoot.encode("utf-8", "surrogateescape").rstrip(b"/")
         self._names = Names()
         self.conditions = prepared(host.conditions, self._names)
         self.encodedSlashes = host.directory.encodedSlashes or EncodedSlashes.OFF
@@ -90,9 +97,6 @@ class Site:
         self._judgesLinks = self._sections.judgesLinks
         self._rules: dict[tuple[Place, ...], Rules] = {}
         self.rules = self._rulesFor(())
-        self._root: bytes | None = None
-        if host.documentRoot is not None:
-            self._root = host.documentRoot.encode("utf-8", "surrogateescape").rstrip(b"/")
 
     def decode(self, path: bytes) -> bytes:
         """A target's path, as this host's settings decode it."""
@@ -113,9 +117,7 @@ class Site:
                     names = names.copy()
             if len(self._rules) >= MAX_RULES:
                 self._rules.clear()
-            rules = self._rules[places] = Rules(
-                self._sections.merged(places), names, self.rewrites
-            )
+            rules = self._rules[places] = Rules(self._sections.merged(places), names, self.rewrites)
         return rules
 
     def sections(self, look: Look) -> tuple[Section, ...]:
@@ -314,9 +316,7 @@ class Site:
             look.varies(context)
         return rules
 
-    def isServed(
-        self, request: Request, state: Look | Route, target: bytes, isFile: bool
-    ) -> bool:
+    def isServed(self, request: Request, state: Look | Route, target: bytes, isFile: bool) -> bool:
         """
         Whether another request would be served: ``-U`` and ``-F`` of an expression.
 
@@ -340,18 +340,14 @@ class Site:
             look.aliased = aliased.context
             if look.notes is not None:
                 look.notes.moved(aliased.place, look.uri, look.filename)
-            if len(look.filename) >= MAX_PATH:
-                raise RequestError("path too long for a file", 403)
             look.filename, look.pathInfo, look.kind = locate(b"", look.filename)
             return
-        path = look.uri if b"//" not in look.uri else re.sub(rb"/+", b"/", look.uri)
-        if self._root is None:
+        path = mergeSlashes(look.uri)
+        if self.root is None:
             look.filename = path
             return
-        if len(self._root) + len(path) >= MAX_PATH:
-            raise RequestError("path too long for a file", 403)
-        look.filename = self._root + path
-        look.filename, look.pathInfo, look.kind = locate(self._root, path)
+        look.filename = self.root + path
+        look.filename, look.pathInfo, look.kind = locate(self.root, path)
 
     def _linksIn(self, directory: bytes) -> tuple[bool, bool]:
         """Whether symbolic links in a directory are followed: all, and their owner's own."""
@@ -430,8 +426,8 @@ class Site:
         """
         if mode != b"full":
             return _splitPathInfo(final, mode), None
-        path = re.sub(rb"/+", b"/", b"/" + path)
-        for root in (b"",) if self._root is None else (b"", self._root):
+        path = mergeSlashes(b"/" + path)
+        for root in (b"",) if self.root is None else (b"", self.root):
             try:
                 place = locate(root, path)
             except RequestError:
@@ -494,11 +490,13 @@ class Site:
                 continue
             if look.notes is not None:
                 look.notes.moved(self._placeOf(look), look.uri, inner.uri, "DirectoryIndex")
-            status = look.directory.indexRedirect if look.kind == DIRECTORY else 0
+            settings = look.directory
+            status = settings.indexRedirect if look.kind == DIRECTORY else 0
             if inner.location is not None:
                 look.location, look.status, look.internal = inner.location, inner.status, None
             elif status:
-                look.location, look.status = constructUrl(look, encodePath(inner.uri)), status
+                look.location = look.authority.url(encodePath(inner.uri), settings)
+                look.status = status
             else:
                 look.adopt(inner)
             return
@@ -601,4 +599,4 @@ def _splitPathInfo(path: bytes, mode: bytes) -> bytes | None:
 def _urlWithSlash(look: Look) -> bytes:
     """The URL of a directory, with the slash that its path lacks."""
     query = b"" if look.query is None else b"?" + look.query
-    return constructUrl(look, encodePath(look.uri) + b"/" + query)
+    return look.authority.url(encodePath(look.uri) + b"/" + query, look.directory)

@@ -140,9 +140,7 @@ class Conditions:
                 if text is None:
                     environment.pop(name, None)
                 else:
-                    environment[name] = (
-                        text if plain or match is None else substitute(text, match)
-                    )
+                    environment[name] = text if plain or match is None else substitute(text, match)
                     if notes is not None:
                         notes.variable(name, environment[name], place)
 

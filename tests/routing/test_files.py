@@ -46,6 +46,24 @@ class LocateTests(SynchronousTestCase):
                 locate(self.root, path)
             self.assertEqual(403, caught.exception.status)
 
+    def test_oneSpelling(self) -> None:
+        """Whatever needless slashes and dots there are, a place has one name."""
+        for path, filename, pathInfo in [
+            (b"/./app.php", b"/app.php", None),
+            (b"/.//./app.php", b"/app.php", None),
+            (b"/php/.", b"/php/", None),
+            (b"/php/./none.php/./x", b"/php/none.php", b"/x"),
+            (b"//php//", b"/php/", None),
+            (b"/.none/.././", None, None),
+            (b"/...", b"/...", None),
+            (b"/.hidden", b"/.hidden", None),
+        ]:
+            if filename is None:
+                self.assertRaises(RequestError, locate, self.root, path)
+            else:
+                place = locate(self.root, path)
+                self.assertEqual((self.root + filename, pathInfo), place[:2], path)
+
     @given(st.lists(st.sampled_from([b"php", b"app.php", b"..", b".", b"none", b""]), max_size=6))
     def test_neverAboveTheRoot(self, segments: list[bytes]) -> None:
         """Whatever the segments are, a place is below the root."""

@@ -280,6 +280,19 @@ class ApplicationTests(TestCase):
         rule = "RewriteRule ^/(.*)$ fcgi://127.0.0.1:9000/$1.php [P]"
         self.assertEqual(403, rewritten(rule, "/x.txt%3F").status)
 
+    def test_controlCharacters(self) -> None:
+        """None gets from a path into a field of the response."""
+        for rule, status in (
+            ("RewriteRule ^/x(.*)$ http://o.test/$1 [NE,R]", 500),
+            ("RewriteRule ^/x(.*)$ http://o.test/$1 [R]", 302),
+            ("RewriteRule ^/x(.*)$ http://o.test/ [R,CO=a:$1:o.test]", 302),
+        ):
+            with self.subTest(rule):
+                route = routeOf(f"RewriteEngine On\n{rule}", "/x%01%09%7f")
+                self.assertEqual(status, route.status)
+                self.assertIsNone(route.early)
+                self.assertNotRegex(route.location or b"", rb"[\x00-\x1f\x7f]")
+
     def test_headersShared(self) -> None:
         """The request's header fields stay what they are."""
         request = makeRequest("/x", (b"X-A", b"b"))

@@ -493,6 +493,21 @@ class FilesTests(SynchronousTestCase):
         for target in ["/.git/", "/.git/config", "/.env"]:
             self.assertEqual(FASTCGI, self.route(target, text).kind)
 
+    def test_concealedByOtherNames(self) -> None:
+        """A file that is concealed is it also where a rule or an Alias leads to it."""
+        rule = "RewriteEngine On\nRewriteRule ^/x-(.*)$ /$1"
+        for text in (rule, f"AliasMatch ^/x-(.*)$ {self.root}/$1"):
+            for name, status in ((".htpasswd", 403), (".env", 404), ("plain.txt", 0)):
+                self.assertEqual(status, self.route(f"/x-{name}", text).status)
+
+    def test_oneSpelling(self) -> None:
+        """However a rule or an Alias spells a directory, its section holds for what is in it."""
+        denied = f"<Directory {self.root}/static>\nRequire all denied\n</Directory>\n"
+        rule = "RewriteEngine On\nRewriteRule ^/x-(.*)$ /$1"
+        for text in (rule, f"AliasMatch ^/x-(.*)$ {self.root}/$1"):
+            for path in ("static/file.txt", "./static/file.txt", "/static/file.txt"):
+                self.assertEqual(403, self.route(f"/x-{path}", denied + text).status, path)
+
     def test_rulesAreBounded(self) -> None:
         """However many sets of sections apply, only so many are remembered."""
         self.patch(siteModule, "MAX_RULES", 3)

@@ -25,10 +25,12 @@ from twisted_fcgi.routing.sections import Prefixes
 from twisted_fcgi.settings import Alias, Redirect
 from twisted_fcgi.uri import encodePath, mergeSlashes
 
-__all__ = ["Aliased", "Aliases", "Redirected", "Redirects"]
+__all__ = ["CONTROL", "Aliased", "Aliases", "Redirected", "Redirects"]
 
 _SCHEME = re.compile(rb"[A-Za-z0-9+.-]+:")
-_NOT_IN_A_FIELD = re.compile(rb"[\x00-\x1f\x7f]")
+
+#: What no field of a response may have.
+CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 #: A URL as ``apr_uri_parse`` takes it apart: up to the path, query, fragment.
 _PARTS = re.compile(
@@ -207,6 +209,6 @@ def _finished(redirect: Redirect, url: bytes, state: RequestState) -> Redirected
         raise RequestError(f"{url!r} is neither a URL nor a path to redirect to", 500)
     if state.query is not None and b"?" not in url:
         url += b"?" + state.query
-    if _NOT_IN_A_FIELD.search(url):
+    if CONTROL.search(url):
         raise RequestError("control character in the URL to redirect to", 500)
     return Redirected(redirect.status, url, redirect.place)

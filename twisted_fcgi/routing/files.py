@@ -10,6 +10,7 @@ Symbolic links are followed, unless :func:`checkLinks` is asked.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,6 +21,9 @@ __all__ = ["DIRECTORY", "FILE", "MISSING", "Place", "checkLinks", "concealed", "
 
 #: The longest path of a file (APR_PATH_MAX).
 MAX_PATH = 4096
+
+#: Slashes and dots between names that add nothing.
+_NEEDLESS = re.compile(rb"/(?:\.?(?:/|\Z))+")
 
 FILE = "file"
 DIRECTORY = "directory"
@@ -45,13 +49,17 @@ def locate(root: bytes, path: bytes) -> Place:
     Find what a path leads to.
 
     :param root: a directory, without a slash at its end.
-    :param path: decoded and without dot segments, with a slash at its beginning.
-    :raises RequestError: 403 when it can't be looked at, or is no file or directory.
+    :param path: decoded, with a slash at its beginning.
+    :raises RequestError: 403 when it leads upwards, can't be looked at, or is no file or
+        directory.
     """
     if len(root) + len(path) >= MAX_PATH:
         raise RequestError("path too long for a file", 403)
-    if b"/../" in path + b"/":
-        raise RequestError("a path that leads upwards", 403)
+    if b"/." in path or b"//" in path:
+        # What rules and expressions join could be spelled as no <Directory> spells it.
+        path = _NEEDLESS.sub(b"/", path)
+        if b"/../" in path + b"/":
+            raise RequestError("a path that leads upwards", 403)
     try:
         kind = _kind(os.stat(root + path).st_mode)
     except OSError:

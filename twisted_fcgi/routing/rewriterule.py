@@ -18,6 +18,7 @@ from functools import partial
 from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, spelled
 from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.pcre import Match
+from twisted_fcgi.routing.aliases import CONTROL
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.expansion import Escape, Expansion, variable
 from twisted_fcgi.routing.hosts import isNamed
@@ -425,7 +426,7 @@ class Run:
             cookie += b"; HttpOnly"
         if sameSite.lower() not in (b"", b"0", b"false"):
             cookie += b"; SameSite=" + sameSite
-        if re.search(rb"[\r\n\x00]", cookie) is None:
+        if CONTROL.search(cookie) is None:
             self.cookies.append(cookie)
 
     def _splitQuery(self, rule: Rule) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from twisted_fcgi.errors import RequestError
+from twisted_fcgi.routing.aliases import CONTROL
 from twisted_fcgi.routing.environment import Names
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import locate
@@ -153,6 +154,8 @@ class Rewrites:
                 look.notes.refused = made.place
             raise RequestError(made.reason, made.status)
         if made.outcome == Outcome.REDIRECT:
+            if CONTROL.search(made.url):
+                raise RequestError("control character in the URL to redirect to", 500)
             look.location = look.filename = made.url
             look.status = made.status
         elif made.outcome == Outcome.PROXY:

@@ -422,7 +422,9 @@ class Router:
         elif look.kind != FILE or (look.pathInfo and not look.directory.acceptsPathInfo):
             raise RequestError(f"file does not exist: {os.fsdecode(look.filename)}", 404)
         else:
-            status = concealed(look.uri)
+            # A rule or an Alias may make a file's name of what is none in the path.
+            name = look.filename[look.filename.rfind(b"/") :]
+            status = concealed(look.uri) or concealed(name)
             if status:
                 raise RequestError("a name with a dot at its beginning", status)
             route.kind = RouteKind.STATIC

@@ -69,6 +69,12 @@ class AnswerForTests(SynchronousTestCase):
         """A condition that does not hold is a 412."""
         self.assertEqual(self.answer((b"If-Match", b'"other"')).status, 412)
 
+    def test_conditionsOfPost(self) -> None:
+        """What a POST must not meet is a 412, never a 304 (RFC 9110, 13.1)."""
+        for tag, status in ((ETAG, 412), (b"*", 412), (b"W/" + ETAG, 200), (b'"other"', 200)):
+            self.assertEqual(self.answer((b"If-None-Match", tag), method=b"POST").status, status)
+        self.assertEqual(self.answer((b"If-Modified-Since", DATE), method=b"POST").status, 200)
+
     def test_conditionsBeforeRange(self) -> None:
         """Conditions come before the range (RFC 9110, 13.2.2)."""
         self.assertEqual(
@@ -379,13 +385,27 @@ class ServeFileTests(SynchronousTestCase):
         """OPTIONS is answered with the methods that there are."""
         response = self.serve(b"file.txt", method=b"OPTIONS")
         assert response.head is not None
-        self.assertEqual(response.head.headers.pairs, [(b"Allow", b"GET, HEAD, OPTIONS")])
+        self.assertEqual(response.head.headers.pairs, [(b"Allow", b"GET, HEAD, OPTIONS, POST")])
         self.assertEqual((response.status, response.head.contentLength), (200, 0))
 
     def test_otherMethods(self) -> None:
         """Other methods are a 405 that says which there are."""
-        for method in (b"POST", b"PUT", b"DELETE", b"get"):
+        for method in (b"PUT", b"DELETE", b"get"):
             response = self.serve(b"file.txt", method=method)
             assert response.head is not None
             self.assertEqual(response.status, 405)
-            self.assertEqual(response.head.headers.get(b"allow"), b"GET, HEAD, OPTIONS")
+            self.assertEqual(response.head.headers.get(b"allow"), b"GET, HEAD, OPTIONS, POST")
+
+    def test_post(self) -> None:
+        """POST gets the file, as from httpd: forms that lead to a page keep working."""
+        response = self.serve(b"file.txt", method=b"POST")
+        self.assertEqual((response.status, response.body), (200, b"static file\n"))
+
+    def test_preconditionFailed(self) -> None:
+        """A 412 is about the file and has no body, as from httpd."""
+        response = self.serve(b"file.txt", (b"If-Match", b'"other"'))
+        assert response.head is not None
+        self.assertEqual((response.status, response.head.contentLength), (412, 0))
+        self.assertEqual(response.head.headers.pairs[:3], VALIDATORS)
+        self.assertEqual(response.calls, ["head", "finish"])
+        self.assertEqual(self.openFiles(), [])

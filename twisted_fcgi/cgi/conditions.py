@@ -117,16 +117,21 @@ def _tidyLastModified(head: ResponseHead, now: float) -> int | None:
 
 
 def evaluateConditions(
-    fields: Headers, etag: bytes | None, modified: int | None, now: float
+    fields: Headers,
+    etag: bytes | None,
+    modified: int | None,
+    now: float,
+    isRead: bool = True,
 ) -> int | None:
     """
     Hold a request's conditions against what it would get (RFC 9110, 13).
 
     As in httpd, all conditions that are there have to allow a 304.
 
-    :param fields: the header fields of a GET or HEAD.
+    :param fields: the header fields of the request.
     :param etag: the entity tag of the answer, with its quotes.
     :param modified: when the answer changed, in seconds since 1970.
+    :param isRead: whether the method is GET or HEAD; no other has a 304.
     :returns: 304, 412, or ``None`` when the answer is to be sent.
     """
     tags = fields.get(b"if-match")
@@ -140,12 +145,14 @@ def evaluateConditions(
             return 412
         unchanged.append(False)
     if (tags := fields.get(b"if-none-match")) is not None:
+        if not isRead:
+            return 412 if _matches(tags, etag, weak=False) else None
         unchanged.append(_matches(tags, etag, weak=True))
     if (date := fields.get(b"if-modified-since")) is not None:
         since = parseDate(date)
         # A date in the future says nothing (RFC 9110, 13.1.3).
         unchanged.append(since is not None and modified is not None and modified <= since <= now)
-    return 304 if unchanged and all(unchanged) else None
+    return 304 if isRead and unchanged and all(unchanged) else None
 
 
 def _matches(tags: bytes, etag: bytes | None, weak: bool) -> bool:

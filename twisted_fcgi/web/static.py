@@ -40,7 +40,7 @@ __all__ = ["PIECE", "Answer", "answerFor", "serveFile"]
 #: How much of a file is read and written at a time.
 PIECE = 65536
 
-_ALLOWED = b"GET, HEAD, OPTIONS"
+_ALLOWED = b"GET, HEAD, OPTIONS, POST"
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 # A FIFO must not block the one thread that opens it; on Windows there is no such flag.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -86,7 +86,7 @@ def serveFile(
         response.writeHead(ResponseHead(200, REASONS[200], allow, 0))
         response.finish()
         return transfer
-    if request.method not in (b"GET", b"HEAD"):
+    if request.method not in (b"GET", b"HEAD", b"POST"):
         return refuse(Refusal(405, Headers([(b"Allow", _ALLOWED)])))
     file = _open(route)
     if isinstance(file, int):
@@ -100,7 +100,7 @@ def serveFile(
         route.directory,
         about.st_ino,
     )
-    if answer.status >= 400:
+    if answer.status == 416:
         file.close()
         return refuse(Refusal(answer.status, answer.headers))
     length = None if answer.status == 304 else answer.length
@@ -115,7 +115,7 @@ def serveFile(
             status, REASONS[status], answer.headers, length, status in DROPS_CONNECTION
         )
     )
-    if answer.length and request.method == b"GET":
+    if answer.length and request.method != b"HEAD":
         transfer.begin(file, answer.offset, answer.length)
     else:
         file.close()
@@ -151,7 +151,7 @@ def answerFor(
     inode: int = 0,
 ) -> Answer:
     """
-    Decide what a GET or HEAD gets of a file.
+    Decide what a GET, HEAD or POST gets of a file.
 
     :param modified: when the file changed, in nanoseconds since 1970.
     :param now: seconds since 1970.
@@ -165,7 +165,8 @@ def answerFor(
         fields.append((b"ETag", etag))
     fields.append((b"Accept-Ranges", b"none" if settings.ranges is False else b"bytes"))
     headers = Headers(fields)
-    status = evaluateConditions(request.headers, etag, seconds, now)
+    isRead = request.method != b"POST"
+    status = evaluateConditions(request.headers, etag, seconds, now, isRead)
     if status is not None:
         return Answer(status, headers, 0, 0)
     part = None

@@ -120,6 +120,9 @@ class Attempt:
             pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
             self.beginAfter(pause)
             return
+        if isinstance(error, RequestError):
+            owner.attemptEnded(self, error)
+            return
         # A name that is not known is a 500 of httpd's: no server is down.
         status = 500 if isinstance(error, DNSLookupError) else None
         reason = f"no connection to {owner.settings.address}: {_reasonOf(error)}"

@@ -64,6 +64,16 @@ def memberEndpoint(settings: MemberSettings, reactor: Any) -> IStreamClientEndpo
 
     :param reactor: one that polls file descriptors gets the faster endpoints.
     """
+    endpoint = _plainEndpoint(settings, reactor)
+    if settings.tls is None:
+        return endpoint
+    # It needs pyOpenSSL, which need not be there for plain members.
+    from twisted_fcgi.backend.tls import TLSEndpoint
+
+    return TLSEndpoint(endpoint, settings, reactor)
+
+
+def _plainEndpoint(settings: MemberSettings, reactor: Any) -> IStreamClientEndpoint:
     direct = isinstance(reactor, PosixReactorBase)
     if settings.socket is not None:
         if direct:

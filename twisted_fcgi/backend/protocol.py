@@ -50,6 +50,7 @@ from twisted_fcgi.backend.uploads import Uploads
 from twisted_fcgi.errors import (
     ConnectionDied,
     LocalProtocolError,
+    PeerRefused,
     RemoteProtocolError,
     RequestError,
     ResponseTimedOut,
@@ -322,6 +323,9 @@ class FastCGIClientProtocol(OwnedConnection):
                     stream.untouched if self.maxStreams > 1 else stream.heardThen == self._heard
                 )
                 unsent = sent is not None and stream.sentThen == sent
+                if isinstance(reason.value, PeerRefused) and not self._heard:
+                    self._finish(stream, reason.value)  # it judges us only after the handshake
+                    continue
                 error = ConnectionDied(text, untouched=untouched, retryable=unsent)
                 error.unaccepted = not self._heard and not reason.check(ConnectionDone)
                 self._finish(stream, error)

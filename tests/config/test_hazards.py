@@ -102,3 +102,16 @@ class HazardsTests(SynchronousTestCase):
         """What virtual hosts take over is said once."""
         text = "ProxyPass / fcgi://127.0.0.1/srv/www/\n<VirtualHost *>\nServerName a\n</VirtualHost>"
         self.assertEqual(1, len(self.places(text)))
+
+    def test_checks(self) -> None:
+        """A health check that can't be, or can't be passed, is one."""
+        text = (
+            "<Proxy balancer://b>\nBalancerMember fcgi://h:1/srv hcmethod={}\n</Proxy>\n"
+            "<Proxy fcgi://h:2>\nProxySet hcmethod=TCP\n</Proxy>"
+        )
+        alone = "site.conf:4: fcgi://h:2"
+        script = "site.conf:2: the check of fcgi://h:1/srv asks for no script, and php-fpm has none"
+        self.assertEqual([alone], self.places(text.format("TCP")))
+        self.assertEqual([alone], self.places(text.format("GET hcuri=/ping")))
+        found = self.places(text.format("GET"))
+        self.assertEqual([alone, script], [notice[: len(script)] for notice in found])

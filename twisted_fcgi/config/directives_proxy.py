@@ -101,7 +101,7 @@ def serve(scope: Scope, draft: MappingDraft, url: Word, parameters: Pairs, regul
     if member is not None:
         shared(scope, parameters, member)
         return
-    given = readParameters(MEMBER, parameters, scope.warn)
+    given = list(scope.parameters(MEMBER, parameters))
     members.define(target, regular).take(given)
 
 
@@ -125,7 +125,7 @@ def serveByService(
     else:
         member = MemberDraft(target)
         member.fields["patience"] = 0.0  # there may be others
-        member.take(readParameters(MEMBER, own, scope.warn))
+        member.take(scope.parameters(MEMBER, own))
         balancer.members.append(member)
     balancer.take(readParameters(BALANCER, others, scope.warn))
 
@@ -141,7 +141,7 @@ def shared(scope: Scope, parameters: Pairs, member: MemberDraft) -> None:
 
 def update(scope: Scope, drafted: MemberDraft | BalancerDraft, parameters: Pairs) -> None:
     """Set parameters of what is described."""
-    drafted.take(readParameters(drafted.table, parameters, scope.warn))
+    drafted.take(scope.parameters(drafted.table, parameters))
 
 
 @rows.directive(
@@ -286,7 +286,7 @@ def balancerMember(scope: Scope, words: list[Word]) -> None:
             shared(scope, parameters, member)
             return
     member = MemberDraft(target)
-    member.take(readParameters(MEMBER, lastOfEach(parameters), scope.warn))
+    member.take(scope.parameters(MEMBER, lastOfEach(parameters)))
     balancer.members.append(member)
 
 

@@ -31,7 +31,7 @@ MODULES = frozenset(
         *("mime", "dir", "alias", "actions", "allowmethods", "rewrite", "env", "setenvif"),
         "reqtimeout",
         *("authn_core", "authz_core", "authz_host"),
-        *("headers", "proxy", "proxy_fcgi", "proxy_balancer", "mpm_event"),
+        *("headers", "proxy", "proxy_fcgi", "proxy_balancer", "proxy_hcheck", "mpm_event"),
         *("lbmethod_byrequests", "lbmethod_bytraffic", "lbmethod_bybusyness"),
     )
 )

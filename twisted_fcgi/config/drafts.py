@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from twisted_fcgi.config.access import AccessDraft
+from twisted_fcgi.config.checking import Checks
 from twisted_fcgi.config.extensions import ExtensionsDraft
 from twisted_fcgi.config.members import Members
 from twisted_fcgi.config.overriding import Overriding
@@ -231,6 +232,7 @@ class ServerDraft:
     :ivar blocked: ProxyBlock.
     :ivar inherits: ProxyPassInherit and BalancerInherit, as far as they were said.
     :ivar resolver: FcgiResolver, or ``None``.
+    :ivar checks: what health checks are named by.
     :ivar directory: what else stands outside all sections.
     """
 
@@ -247,6 +249,7 @@ class ServerDraft:
         self.sections: list[SectionDraft] = []
         self.mappings: list[MappingDraft] = []
         self.members = Members()
+        self.checks = Checks()
 
     def rewriting(self, serving: Serving) -> Rewriting | None:
         """What it says of mod_rewrite, even if only in its sections: else nothing is inherited."""

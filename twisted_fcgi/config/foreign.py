@@ -303,9 +303,6 @@ _MODULES = {
         mod_proxy_scgi: ProxySCGISendfile ProxySCGIInternalRedirect
         mod_proxy_wstunnel: ProxyWebsocketFallbackToProxyHttp
     """,
-    "members are not checked in advance": """
-        mod_proxy_hcheck: ProxyHCTemplate ProxyHCExpr ProxyHCTPsize
-    """,
     "the client's address is the connection's": """
         mod_remoteip: RemoteIPHeader RemoteIPProxiesHeader RemoteIPTrustedProxy
             RemoteIPInternalProxy RemoteIPTrustedProxyList RemoteIPInternalProxyList

@@ -3,7 +3,7 @@ What a configuration allows that its author may not mean: said at start and by `
 
 Two things, each of which has cost people their servers: applications that are asked over a
 network in plain text, for anybody, and scripts that are run wherever somebody can
-put a file.  Both can be right, so they are notices.
+put a file.  Both can be right, so they are notices; as are health checks of nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TypeVar
 from twisted_fcgi.settings import (
     BackendType,
     BalancerSettings,
+    CheckMethod,
     DirectorySettings,
     MemberSettings,
     ProxyMapping,
@@ -89,6 +90,7 @@ def hazards(settings: Settings) -> tuple[str, ...]:
     seen = Seen()
     for host in hosts:
         notices += _runsAnything(host, seen)
+        notices += _checksNothing(host)
     return tuple(dict.fromkeys(notices))
 
 
@@ -150,8 +152,25 @@ def _asks(requirement: Requirement | Requirements) -> bool:
     return callable(requirement.holds)
 
 
-# Scripts.
+# Health checks.
 
+
+def _checksNothing(host: VirtualHost) -> Iterator[str]:
+    """Notices about members that are not checked, or fail whatever they are."""
+    for member in host.members:
+        if member.check.method is not CheckMethod.NONE:
+            yield f"{member.place}: {member.url} is not checked: it is in no balancer"
+    for balancer in host.balancers:
+        for member in balancer.members:
+            method = member.check.method.request
+            if method and not member.check.uri:
+                yield (
+                    f"{member.place}: the check of {member.url} asks for no script, and php-fpm "
+                    f"has none to run: hcmethod={method} needs hcuri, such as its ping.path"
+                )
+
+
+# Scripts.
 
 def _runsAnything(host: VirtualHost, seen: Seen) -> Iterator[str]:
     """Notices about the lines that give whatever file is there to an application as a script."""

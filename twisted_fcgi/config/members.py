@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
+from twisted_fcgi.config.checking import changed
 from twisted_fcgi.config.parameters import BALANCER, MEMBER, Given, Parameter
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.targets import Target
@@ -111,7 +112,10 @@ class MemberDraft:
     def take(self, parameters: Iterable[Given]) -> None:
         """Set parameters."""
         for row, value, text in parameters:
-            if row.sets:
+            if row.sets.partition(".")[0] == "check":
+                check = self.fields.get("check", MemberSettings.check)
+                self.fields["check"] = changed(check, row.sets, value)
+            elif row.sets:
                 self.fields[row.sets] = value
             self.parameters[row.key] = text
 

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from twisted_fcgi.balance import METHODS
 from twisted_fcgi.config.values import Warn, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.settings import Flush, MemberSettings, Multiplex
+from twisted_fcgi.settings import CheckMethod, Flush, MemberSettings, Multiplex
 
-__all__ = ["BALANCER", "MEMBER", "Given", "Parameter", "readParameters"]
+__all__ = ["BALANCER", "CHECK", "MEMBER", "Given", "Parameter", "readParameters"]
 
 
 @dataclass(frozen=True)
@@ -238,9 +238,52 @@ def _secret(word: Word, warn: Warn) -> str:
     return str(word)
 
 
+def _checkMethod(word: Word, warn: Warn) -> CheckMethod:
+    """What a health check does."""
+    name = word.upper()
+    if name == "CPING":
+        warn(word, "CPING is a question of AJP's; FCGI_GET_VALUES is asked instead (FCGI)")
+        return CheckMethod.FCGI
+    try:
+        return CheckMethod(name)
+    except ValueError:
+        allowed = ", ".join(method.value for method in CheckMethod)
+        raise word.error(f"{str(word)!r} is no way to check a member", allowed) from None
+
+
+def _named(word: Word, warn: Warn) -> Word:
+    """The name of something that is described elsewhere."""
+    return word
+
+
 def _table(*rows: Parameter) -> Mapping[str, Parameter]:
     return {row.key: row for row in rows}
 
+
+#: How a member is checked; a ProxyHCTemplate has no others.
+CHECK = _table(
+    Parameter("hcmethod", "check.method", _checkMethod,
+              ", ".join(method.value for method in CheckMethod), "NONE",
+              "Of a balancer: how a member is checked while nobody asks it: by a connect (TCP); "
+              "by a FastCGI request (OPTIONS, HEAD, GET; with 11 as HTTP/1.1), passed with a "
+              "status from 200 to 399; extension: by FCGI_GET_VALUES (FCGI), which php-fpm "
+              "answers; CPING, which is AJP's, stands for FCGI."),
+    Parameter("hcinterval", "check.interval", _duration("s", 0.1), "duration", "30",
+              "How long from one check to the next, up to a quarter less; each takes no longer, "
+              "nor than the member's timeout."),
+    Parameter("hcpasses", "check.passes", _number(0), "number", "1",
+              "Passed checks in a row that bring a member back."),
+    Parameter("hcfails", "check.fails", _number(0), "number", "1",
+              "Failed checks in a row that take a member out."),
+    Parameter("hcuri", "check.uri", _text(1023), "path and query", "",
+              "What a request asks for, below the path of the member's URL: SCRIPT_NAME, so that "
+              "it may be php-fpm's ping.path, or its pm.status_path with ?json, whose figures "
+              "are kept."),
+    Parameter("hcexpr", "check.expression", _named, "name", "",
+              "The ProxyHCExpr that says whether an answer passes."),
+    Parameter("hctemplate", "check", _named, "name", "",
+              "The ProxyHCTemplate whose parameters hold, until others follow."),
+)  # fmt: skip
 
 #: A member's parameters.
 MEMBER = _table(
@@ -307,6 +350,7 @@ MEMBER = _table(
               "Extension, with multiplex: most requests at a time on a connection."),
     Parameter("maxspool", "maxSpool", _number(0), "bytes", "268435456",
               "Extension, with multiplex: held in files for clients that read slowly."),
+    *CHECK.values(),
     Parameter("flusher", "", _text(15), "text", "flush", "No effect."),
     Parameter("secret", "", _text(63), "text", "", "Of AJP; no effect."),
     Parameter("upgrade", "", _text(15), "text", "", "Of HTTP; no effect."),
@@ -379,7 +423,7 @@ def readParameters(
         if row is None:
             near = difflib.get_close_matches(key.lower(), table, n=1)
             hint = f"did you mean {near[0]}?" if near else "one of " + ", ".join(sorted(table))
-            what = "member" if table is MEMBER else "balancer"
+            what = {id(MEMBER): "member", id(BALANCER): "balancer"}.get(id(table), "health check")
             raise key.error(f"{str(key)!r} is no parameter of a {what}", hint)
         read.append(Given(row, row.read(value, warn), str(value)))
     return read

@@ -5,12 +5,13 @@ The place of one directive: what its function reads, and where it may write.
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from twisted_fcgi.config.drafts import ConfigurationDraft, SectionDraft, ServerDraft
 from twisted_fcgi.config.members import BalancerDraft, MemberDraft, balancerName, isBalancerName
+from twisted_fcgi.config.parameters import Given, Parameter, readParameters
 from twisted_fcgi.config.registry import Context
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.targets import SPOKEN, Target, parseTarget
@@ -92,6 +93,13 @@ class Scope:
             self.warn(url, f"a service is asked by ProxyPass or BalancerMember only, {_REFUSED}")
         elif target.scheme not in SPOKEN:
             self.warn(url, f"{target.scheme}:// is not spoken here, {_REFUSED}")
+
+    def parameters(
+        self, table: Mapping[str, Parameter], pairs: Iterable[tuple[Word, Word]]
+    ) -> Iterator[Given]:
+        """Read parameters of a member, a balancer or a health check."""
+        given = readParameters(table, pairs, self.warn)
+        return self.server.checks.resolve(given, self.draft.main.checks)
 
     def described(
         self, url: Word, matching: bool = False, create: bool = True

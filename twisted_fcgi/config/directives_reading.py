@@ -33,6 +33,7 @@ MODULES = frozenset(
         *("authn_core", "authz_core", "authz_host"),
         *("headers", "proxy", "proxy_fcgi", "proxy_balancer", "proxy_hcheck", "mpm_event"),
         *("lbmethod_byrequests", "lbmethod_bytraffic", "lbmethod_bybusyness"),
+        *("lbmethod_heartbeat", "heartmonitor"),
     )
 )
 

@@ -49,6 +49,7 @@ _MODULES = {
         mod_echo: ProtocolEcho
         mod_env: PassEnv SetEnv UnsetEnv
         mod_headers: Header RequestHeader
+        mod_heartmonitor: HeartbeatListen HeartbeatStorage HeartbeatMaxServers
         mod_imagemap: ImapMenu ImapDefault ImapBase
         mod_info: AddModuleInfo
         mod_log_debug: LogMessage
@@ -200,7 +201,6 @@ _MODULES = {
     """,
     "members do not announce themselves": """
         mod_heartbeat: HeartbeatAddress
-        mod_heartmonitor: HeartbeatListen HeartbeatStorage HeartbeatMaxServers
     """,
     "HTTP/2 is spoken by a twisted.web site in front": """
         mod_http2: H2MaxSessionStreams H2WindowSize H2MinWorkers H2MaxWorkers

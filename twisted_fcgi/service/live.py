@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 from twisted_fcgi.backend.transports import acceptEagerly
 from twisted_fcgi.config import hazards
 from twisted_fcgi.service.errorlog import ErrorLog
+from twisted_fcgi.service.heartbeats import HeartbeatService
 from twisted_fcgi.settings import Settings
 from twisted_fcgi.web.factory import HTTPFactory
 from twisted_fcgi.web.gateway import Gateway
@@ -180,6 +181,9 @@ class FastCGIService(MultiService):
         self.gateway = Gateway(settings, reactor)
         main = settings.main
         limits = main.limits if main.keepAlive else replace(main.limits, keepAliveTimeout=0.0)
+        if settings.heartbeats is not None:
+            heartbeats = HeartbeatService(settings.heartbeats, self.gateway.heard, reactor)
+            heartbeats.setServiceParent(self)
         self.factory = HTTPFactory(self.gateway, limits, reactor, clientTimeout=main.timeout)
         for application in applications:
             application.setServiceParent(self)

@@ -37,7 +37,13 @@ from twisted_fcgi.settings.fields import FieldAction, FieldChange, FieldTable
 from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSettings, Multiplex
 from twisted_fcgi.settings.overriding import AllowOverride, Override
 from twisted_fcgi.settings.rewriting import RewriteCondition, RewriteMap, RewriteRule, Rewriting
-from twisted_fcgi.settings.server import Limits, Listener, Settings, VirtualHost
+from twisted_fcgi.settings.server import (
+    HeartbeatSettings,
+    Limits,
+    Listener,
+    Settings,
+    VirtualHost,
+)
 from twisted_fcgi.settings.tls import PROTOCOLS, TLSSettings, VerifyPeer
 from twisted_fcgi.settings.types import Action, Extensions, ExtensionSettings
 from twisted_fcgi.settings.variables import (
@@ -68,6 +74,7 @@ __all__ = [
     "FieldChange",
     "FieldTable",
     "Flush",
+    "HeartbeatSettings",
     "Limits",
     "Listener",
     "MemberSettings",

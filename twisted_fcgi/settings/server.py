@@ -11,7 +11,7 @@ from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
 from twisted_fcgi.settings.rewriting import RewriteMap, Rewriting
 from twisted_fcgi.settings.variables import VariableCondition, VariableExpression
 
-__all__ = ["Limits", "Listener", "Settings", "VirtualHost"]
+__all__ = ["HeartbeatSettings", "Limits", "Listener", "Settings", "VirtualHost"]
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,19 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class HeartbeatSettings:
+    """
+    How servers are heard of that say how busy they are (``lbmethod=heartbeat``).
+
+    :ivar listen: the address, perhaps of a multicast group, and the port of datagrams.
+    :ivar storage: else, the path of a file that somebody else writes.
+    """
+
+    listen: tuple[str, int] | None = None
+    storage: str | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """
     A whole configuration.
@@ -161,6 +174,7 @@ class Settings:
     :ivar members: every defined member, by ``url``.
     :ivar errorLog: a file's path, or ``None`` for standard error.
     :ivar logLevel: httpd's word: ``emerg`` to ``trace8``.
+    :ivar heartbeats: of servers that say how busy they are, if they are to be heard.
     :ivar notices: what was understood but has no meaning here, for the log.
     """
 
@@ -170,4 +184,5 @@ class Settings:
     members: tuple[MemberSettings, ...] = ()
     errorLog: str | None = None
     logLevel: str = "warn"
+    heartbeats: HeartbeatSettings | None = None
     notices: tuple[str, ...] = ()

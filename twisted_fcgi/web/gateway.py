@@ -31,7 +31,7 @@ from zope.interface import implementer
 from twisted_fcgi.backend.checks import HealthChecks
 from twisted_fcgi.backend.member import Member
 from twisted_fcgi.backend.probes import Probes
-from twisted_fcgi.balance import Balancer
+from twisted_fcgi.balance import Balancer, Heartbeat
 from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
@@ -227,6 +227,11 @@ class Gateway:
     def _endpoint(self, settings: MemberSettings) -> IStreamClientEndpoint:
         endpoint: IStreamClientEndpoint = self._live(settings).endpoint
         return endpoint
+
+    def heard(self, host: str, beat: Heartbeat) -> None:
+        """A host of members said how busy it is."""
+        for live in self.balancers:
+            live.balancer.heard(host, beat)
 
     @property
     def balancers(self) -> tuple[LiveBalancer, ...]:

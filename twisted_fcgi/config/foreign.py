@@ -63,6 +63,7 @@ _MODULES = {
             BalancerMember BalancerGrowth BalancerPersist BalancerInherit ProxyPassInherit
             ProxyStatus ProxySet ProxySourceAddress ProxyAddHeaders Proxy100Continue
         mod_proxy_fcgi: ProxyFCGIBackendType ProxyFCGISetEnvIf
+        mod_proxy_hcheck: ProxyHCTemplate ProxyHCExpr ProxyHCTPsize
         mod_mime: AddCharset AddEncoding AddHandler AddLanguage AddType DefaultLanguage
             MultiviewsMatch RemoveCharset RemoveEncoding RemoveHandler RemoveInputFilter
             RemoveLanguage RemoveOutputFilter RemoveType TypesConfig ModMimeUsePathInfo

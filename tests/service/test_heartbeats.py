@@ -105,8 +105,9 @@ class ServiceTests(SynchronousTestCase):
         self.reactor = Reactor()
         self.heard: list[tuple[str, Heartbeat]] = []
         self.messages: list[str] = []
-        globalLogPublisher.addObserver(self.logged)
-        self.addCleanup(globalLogPublisher.removeObserver, self.logged)
+        observer: Any = self.logged
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def logged(self, event: Any) -> None:
         self.messages.append(str(event.get("reason", event.get("error"))))

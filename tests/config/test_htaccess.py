@@ -169,6 +169,21 @@ class OverridingTests(Reading):
                 [f"/srv/.htaccess:1:1: {name} is not allowed here"], self.mistakes(text), text
             )
 
+    def test_files(self) -> None:
+        """No expression of one reads a file, whatever it stands in (CVE-2026-44119)."""
+        for line in (
+            "Header set A \"expr=%{file:/etc/passwd}\"",
+            "RequestHeader set A x \"expr=filesize('/etc/passwd') -gt 0\"",
+            'ErrorDocument 404 "%{FILE:/etc/passwd}"',
+            "Require expr file('/etc/passwd') =~ /root/",
+            "SetEnvIfExpr \"tolower(file('/etc/passwd')) =~ /(.*)/\" A=$1",
+            "<If \"file('/etc/passwd') =~ /root/\">\n</If>",
+            "RewriteCond expr \"filesize('/etc/passwd') -gt 0\"\nRewriteRule ^ -",
+        ):
+            with self.subTest(line):
+                mistakes = self.mistakes(line)
+                self.assertRegex("".join(mistakes), r"file(size)?\(\) is not for whom")
+
     def test_list(self) -> None:
         """AllowOverrideList adds directives, but not what is around them."""
         none = AllowOverride()

@@ -48,7 +48,8 @@ def allowOverride(scope: Scope, words: list[Word]) -> None:
 
     As in httpd, who may write one is trusted with what it allows: FileInfo sets any
     variable, also those that PHP-FPM obeys (``PHP_VALUE``, ``PHP_ADMIN_VALUE``), and its
-    expressions show files and variables of the server's process.
+    expressions show variables of the server's process and whether files are there.  They
+    read none: ``file()`` and ``filesize()`` are refused.
     """
     allow = AllowOverride()
     for word in words:

@@ -1,4 +1,9 @@
-"""Expressions in a directive's arguments, compiled once, when they are read."""
+"""
+Expressions in a directive's arguments, compiled once, when they are read.
+
+Those of a ``.htaccess`` read no files by ``file()`` and ``filesize()``, as in httpd since
+2.4.68 (CVE-2026-44119).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +33,8 @@ def condition(word: Word) -> Condition:
 
     :raises ConfigurationError: at the place of the mistake.
     """
-    return _compiled(compileCondition, word)
+    restricted = word.line.file.restricted
+    return _compiled(lambda written: compileCondition(written, restricted), word)
 
 
 def text(word: Word) -> Text:
@@ -37,7 +43,8 @@ def text(word: Word) -> Text:
 
     :raises ConfigurationError: at the place of the mistake.
     """
-    return _compiled(compileString, word).evaluate
+    restricted = word.line.file.restricted
+    return _compiled(lambda written: compileString(written, restricted), word).evaluate
 
 
 def format(word: Word) -> Operand:

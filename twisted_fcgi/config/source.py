@@ -46,15 +46,17 @@ class SourceFile:
 
     :ivar name: as errors name it.
     :ivar lines: its physical lines, without their ends.
+    :ivar restricted: whether who wrote it must not read all that the gateway can.
     """
 
     name: str
     lines: list[str] = field(repr=False)
+    restricted: bool = False
 
     @classmethod
-    def fromText(cls, name: str, text: str) -> SourceFile:
+    def fromText(cls, name: str, text: str, restricted: bool = False) -> SourceFile:
         """Split a file's whole text."""
-        return cls(name, text.split("\n"))
+        return cls(name, text.split("\n"), restricted)
 
     def error(self, message: str, line: int, column: int = 1, hint: str = "") -> ConfigurationError:
         """A mistake at a place in this file."""

@@ -120,7 +120,7 @@ class TreeReader:
         """Read one file's text into the current section."""
         lines, into = self.lines, self.into
         self.names.setdefault(name, len(self.names))
-        self.lines = logicalLines(SourceFile.fromText(name, text))
+        self.lines = logicalLines(SourceFile.fromText(name, text, self.overriding is not None))
         try:
             self.readUntil(None)
         except ConfigurationError as error:

@@ -26,11 +26,16 @@ MAX_FILE_SIZE = 10 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Function:
-    """A row of :data:`FUNCTIONS`."""
+    """
+    A row of :data:`FUNCTIONS`.
+
+    :ivar restricted: whether it reads what a ``.htaccess`` must not show (CVE-2026-44119).
+    """
 
     name: bytes
     call: Callable[[Context, bytes], bytes]
     doc: str
+    restricted: bool = False
 
 
 def _requestHeader(context: Context, name: bytes) -> bytes:
@@ -141,7 +146,7 @@ FUNCTIONS: dict[bytes, Function] = {
             "the SHA-1 sum in hexadecimal digits",
         ),
         Function(b"ldap", _ldap, "escaped for an LDAP filter or name (RFC 4514, RFC 4515)"),
-        Function(b"file", _file, "the content of a file"),
-        Function(b"filesize", _filesize, "the size of a file; 0 without one"),
+        Function(b"file", _file, "the content of a file", restricted=True),
+        Function(b"filesize", _filesize, "the size of a file; 0 without one", restricted=True),
     )
 }

@@ -52,10 +52,15 @@ def integer(text: bytes) -> int:
 
 
 class _Parser:
-    """Reads one expression; ``current`` is the token that is looked at."""
+    """
+    Reads one expression; ``current`` is the token that is looked at.
 
-    def __init__(self, stream: Iterator[Token]) -> None:
+    :param restricted: whether functions that read files are refused.
+    """
+
+    def __init__(self, stream: Iterator[Token], restricted: bool) -> None:
         self._stream = stream
+        self._restricted = restricted
         self._depth = 0
         self.current = next(stream)
 
@@ -213,7 +218,7 @@ class _Parser:
             self.expect("(", "'(' behind a function's name")
             argument = self.inside(self.word)
             self.expect(")", "')'")
-            return _call(token, argument)
+            return self.call(token, argument)
         raise self.unexpected("a word: a string in quotes, a number, %{...} or a function")
 
     def string(self) -> Operand:
@@ -235,12 +240,22 @@ class _Parser:
         if self.take(":"):
             argument = self.string()
             self.expect("}", "'}'")
-            return _call(name, argument)
+            return self.call(name, argument)
         self.expect("}", "'}' or ':'")
         row = VARIABLES.get(name.text.upper())
         if row is None:
             raise _unknown("variable", name, VARIABLES)
         return Operand(row.evaluate)
+
+    def call(self, name: Token, argument: Operand) -> Operand:
+        row = FUNCTIONS.get(name.text.lower())
+        if row is None:
+            raise _unknown("function", name, FUNCTIONS)
+        if row.restricted and self._restricted:
+            message = f"{row.name.decode()}() is not for whom is not trusted with all files"
+            raise ExpressionError(message, name.column)
+        call, word = row.call, argument.evaluate
+        return Operand(lambda context: call(context, word(context)))
 
 
 def _joined(parts: list[Operand]) -> Operand:
@@ -265,14 +280,6 @@ def _backref(token: Token) -> Operand:
     return Operand(group)
 
 
-def _call(name: Token, argument: Operand) -> Operand:
-    row = FUNCTIONS.get(name.text.lower())
-    if row is None:
-        raise _unknown("function", name, FUNCTIONS)
-    call, word = row.call, argument.evaluate
-    return Operand(lambda context: call(context, word(context)))
-
-
 def _prepared(
     prepare: Callable[..., Condition], operand: Operand, column: int, *left: Word
 ) -> Condition:
@@ -289,25 +296,27 @@ def _unknown(what: str, token: Token, known: Iterable[bytes]) -> ExpressionError
     return ExpressionError(f"there is no {what} {name!r}{hint}", token.column)
 
 
-def compileCondition(text: bytes) -> Condition:
+def compileCondition(text: bytes, restricted: bool = False) -> Condition:
     """
     Compile a condition.
 
+    :param restricted: whether functions that read files are refused.
     :raises ExpressionError: with the column.
     """
-    parser = _Parser(tokens(text))
+    parser = _Parser(tokens(text), restricted)
     condition = parser.condition()
     parser.expect("end", "'&&', '||' or the end")
     return condition
 
 
-def compileString(text: bytes) -> Operand:
+def compileString(text: bytes, restricted: bool = False) -> Operand:
     """
     Compile a text with variables in it.
 
+    :param restricted: as of :func:`compileCondition`.
     :raises ExpressionError: with the column.
     """
-    parser = _Parser(tokens(text, string=True))
+    parser = _Parser(tokens(text, string=True), restricted)
     return parser.string()
 
 

@@ -172,7 +172,7 @@ class OverridingTests(Reading):
     def test_files(self) -> None:
         """No expression of one reads a file, whatever it stands in (CVE-2026-44119)."""
         for line in (
-            "Header set A \"expr=%{file:/etc/passwd}\"",
+            'Header set A "expr=%{file:/etc/passwd}"',
             "RequestHeader set A x \"expr=filesize('/etc/passwd') -gt 0\"",
             'ErrorDocument 404 "%{FILE:/etc/passwd}"',
             "Require expr file('/etc/passwd') =~ /root/",

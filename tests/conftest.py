@@ -25,10 +25,13 @@ SERVERS = {
     "cgi-fcgi": ("", "libfcgi-bin"),
     "curl": ("", "curl"),
     "fcgiwrap": ("/usr/sbin/fcgiwrap", "fcgiwrap"),
+    "dnsmasq": ("/usr/sbin/dnsmasq", "dnsmasq-base"),
+    "haproxy": ("/usr/sbin/haproxy", "haproxy"),
     "libfcgi": ("/usr/include/fcgiapp.h", "libfcgi-dev"),
     "nginx": ("/usr/sbin/nginx", "nginx-light"),
     "php-cgi": ("", "php-cgi"),
     "php-fpm": ("/usr/sbin/php-fpm*", "php-fpm"),
+    "stunnel4": ("/usr/bin/stunnel4", "stunnel4"),
     "uwsgi": ("/usr/bin/uwsgi-core", "uwsgi-core"),
     "uwsgi-python": ("/usr/lib/uwsgi/plugins/python3*_plugin.so", "uwsgi-plugin-python3"),
 }

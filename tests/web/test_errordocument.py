@@ -7,6 +7,7 @@ import os
 from tests.web.doubles import RecordingResponse, ScriptedBody
 from tests.web.gateways import END, HEAD, GatewayTestCase
 from twisted_fcgi.errors import ConnectFailed, ResponseTimedOut
+from twisted_fcgi.web.relay import OVERRIDDEN_LIMIT
 
 SITE = 'ProxyPass "/down/" "fcgi://127.0.0.1:9001/"\nProxyPass "/ok/" "fcgi://127.0.0.1:9002/"\n'
 DOWN, OK = "fcgi://127.0.0.1:9001/", "fcgi://127.0.0.1:9002/"
@@ -168,6 +169,17 @@ class ProxyErrorOverrideTests(GatewayTestCase):
         self.live[0].receiver.stdoutReceived(b"more")
         self.live[0].receiver.streamEnded(END)
         self.assertIn(b"<h1>404 ", response.body)
+
+    def test_endless(self) -> None:
+        """An overridden page that does not end is given up, and the client answered."""
+        self.scripts[OK] = (b"Status: 404\r\n" + HEAD,)
+        response = self.serve(self.gateway(SITE + "ProxyErrorOverride On"), b"/ok/x")
+        receiver, stream = self.live[0].receiver, self.live[0].stream
+        receiver.stdoutReceived(bytes(OVERRIDDEN_LIMIT - len(HEAD) - 64))
+        self.assertEqual((response.calls, stream.calls), ([], []))
+        receiver.stdoutReceived(bytes(64))
+        self.assertIn(b"<h1>404 ", response.body)
+        self.assertEqual(stream.calls, ["abort"])
 
     def test_notAnError(self) -> None:
         """What is no error is not touched."""

@@ -49,12 +49,15 @@ from twisted_fcgi.web.errorpage import Refusal
 from twisted_fcgi.web.spool import spool
 from twisted_fcgi.wire import EndRequest
 
-__all__ = ["GATHER_LIMIT", "Exchange", "GatheringResponse", "Refuse"]
+__all__ = ["GATHER_LIMIT", "OVERRIDDEN_LIMIT", "Exchange", "GatheringResponse", "Refuse"]
 
 log = Logger()
 
 #: httpd's ProxyIOBufferSize: what ``flushpackets=auto`` holds at most.
 GATHER_LIMIT = 8192
+
+#: Most bytes that are read of a response in whose place another page is sent.
+OVERRIDDEN_LIMIT = 1048576
 
 #: Answers a request, of whose body nothing was read or which has none, with an error.
 Refuse = Callable[[Request, Route, "IBody | None", IResponse, Refusal], IExchange]
@@ -216,6 +219,8 @@ class Exchange:
             self._headReceived(parser.head, self._member)
             data = rest
         if not data or self._bodyless:
+            if self._overridden is not None and self._received > OVERRIDDEN_LIMIT:
+                self._answerInstead(self._overridden)
             return
         remaining = self._remaining
         if remaining is not None:
@@ -252,7 +257,8 @@ class Exchange:
             and route.initial
             and _isOverridden(head.status, route.directory.overriddenStatuses)
         ):
-            # Its page is read to the end, so that its connection can be used again.
+            # Its page is read to the end, unless that is far, so that its connection can be
+            # used again.
             self._head, self._overridden, self._bodyless = None, head, True
             return
         failed = applyConditions(self._request, route, head, self._reactor.seconds())

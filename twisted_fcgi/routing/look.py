@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from twisted_fcgi.expr import Condition, EvaluationError, RequestContext
 from twisted_fcgi.mediatypes import Described
-from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.message import Authority, Request, Route
 from twisted_fcgi.routing.access import effective
 from twisted_fcgi.routing.aliases import Redirects
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
@@ -115,9 +115,11 @@ class Look:
     """
     What a path leads to (httpd: a ``request_rec``); most names are those of ``Route``.
 
+    :param sent: the target as it was sent, or the local URL that is looked up.
+    :ivar site: the virtual host, prepared.
     :ivar request: what is being answered.
     :ivar authority: who was asked.
-    :ivar sent: the target as it was sent, or the local URL that is looked up.
+    :ivar uri: the path, decoded once the site has read it.
     :ivar early: fields that the response has already (Header with ``early``), or ``None``.
     :ivar depth: 0 for the request itself, more for a look-up.
     :ivar previous: of an internal redirect, what led to it.
@@ -136,7 +138,6 @@ class Look:
     :ivar forced: what rules say of the file.
     :ivar places: the numbers of the sections that apply, in the order of their merging.
     :ivar main: of a look-up, on whose behalf it is.
-    :ivar site: the virtual host, prepared; ``None`` where nothing is to be looked up.
     :ivar settled: of an internal redirect or a look-up, the settings of what it comes from:
         when they are its own as well, access was decided already.
     :ivar branches: the ``<If>`` and its like that hold, in the order of their merging.
@@ -177,27 +178,25 @@ class Look:
         "uri",
     )
 
-    rules: Rules
-
     def __init__(
         self,
+        site: Site,
         request: Request,
         authority: Authority,
-        uri: bytes,
-        query: bytes | None,
         sent: bytes,
         environment: Environment,
-        depth: int = 0,
-        previous: Look | None = None,
     ) -> None:
+        path, mark, query = sent.partition(b"?")
+        self.site = site
+        self.rules = site.rules
         self.request = request
         self.authority = authority
-        self.uri = uri
-        self.query = query
+        self.uri = path
+        self.query = query if mark else None
         self.sent = sent
         self.environment = environment
-        self.depth = depth
-        self.previous = previous
+        self.depth = 0
+        self.previous: Look | None = None
         self.filename = b""
         self.aliased: tuple[bytes, bytes] | None = None
         self.pathInfo: bytes | None = None
@@ -211,15 +210,25 @@ class Look:
         self.location: bytes | None = None
         self.status = 301
         self.internal: bytes | None = None
-        self.ended: bool = previous is not None and previous.ended
+        self.ended = False
         self.forced: Forced | None = None
         self.places: tuple[Place, ...] = ()
         self.branches: tuple[Branch, ...] = ()
         self.notes: Notes | None = None
-        self.site: Site | None = None
         self.main: Look | None = None
         self.settled: DirectorySettings | None = None
         self._account: Account | None = None
+
+    @classmethod
+    def ofRoute(cls, request: Request, route: Route) -> Look:
+        """What a request has come to that was routed."""
+        assert route.authority is not None
+        look = cls(route.site, request, route.authority, request.target, route.environment)
+        look.uri = route.uri
+        look.query = route.query
+        look.filename = route.filename
+        look.pathInfo = route.pathInfo
+        return look
 
     @property
     def isLookup(self) -> bool:
@@ -264,14 +273,16 @@ class Look:
         """The settings of the sections that are known to apply."""
         return self.rules.settings
 
-    def inner(self, uri: bytes, query: bytes | None, sent: bytes) -> Look:
-        """A look-up on behalf of this one (``ap_sub_req_lookup_uri``)."""
-        environment = dict(self.environment)
-        depth = self.depth + 1
-        look = Look(self.request, self.authority, uri, query, sent, environment, depth)
+    def inner(self, sent: bytes) -> Look:
+        """
+        A look-up on behalf of this one (``ap_sub_req_lookup_uri``).
+
+        :param sent: an encoded path, perhaps with a query.
+        """
+        look = Look(self.site, self.request, self.authority, sent, dict(self.environment))
+        look.depth = self.depth + 1
         look.notes = self.notes
         look.early = self.early
-        look.site = self.site
         look.main = self
         look.settled = self.rules.settings
         return look

@@ -1,5 +1,6 @@
 """
-Whether another request would be served: the operators ``-U`` and ``-F`` of expressions.
+What another request would come to: ``-U`` and ``-F`` of expressions and of RewriteCond, and
+look-aheads of rewriting.
 
 httpd makes a subrequest for them, with all sections, conditions and access rules; so
 one can ask for further ones.  Each request has a number of look-ups that it may make, so
@@ -17,9 +18,8 @@ from twisted_fcgi.routing.files import FILE, locate
 
 if TYPE_CHECKING:
     from twisted_fcgi.routing.look import Look
-    from twisted_fcgi.routing.site import Site
 
-__all__ = ["MAX_LOOKUPS", "Account", "isFileServed", "isUrlServed"]
+__all__ = ["MAX_LOOKUPS", "Account", "isFileServed", "isUrlServed", "lookAhead"]
 
 #: Look-ups of all the conditions of one request.
 MAX_LOOKUPS = 100
@@ -50,11 +50,7 @@ class Account:
         return self.lookups <= MAX_LOOKUPS
 
 
-def _mayLook(look: Look) -> bool:
-    return look.depth < MAX_DEPTH and look.account.take()
-
-
-def isUrlServed(site: Site, look: Look, target: bytes) -> bool:
+def isUrlServed(look: Look, target: bytes) -> bool:
     """
     Whether a local URL is one that a request might have.
 
@@ -65,41 +61,79 @@ def isUrlServed(site: Site, look: Look, target: bytes) -> bool:
     """
     if look.main is not None and look.main.uri == look.uri:
         return False  # it asks about itself
-    if b"\0" in target or not _mayLook(look):
-        return False
-    if not target.startswith(b"/"):
-        target = look.uri[: look.uri.rfind(b"/") + 1] + target
-    path, mark, query = target.partition(b"?")
-    inner = look.inner(b"", query if mark else None, target)
-    inner.notes = None
-    inner.request = look.request.changed(method=b"GET")
-    try:
-        site.read(inner, path)
-        site.look(inner)
-    except RequestError as error:
-        return error.status < 400
-    return True
+    found = _urlAhead(look, target)
+    return found is not None and found[1] < 400
 
 
-def isFileServed(site: Site, look: Look, target: bytes) -> bool:
+def isFileServed(look: Look, target: bytes) -> bool:
     """
     Whether a file is there and may be had; what is behind its name does not matter.
 
     :param target: a file's path, relative to the directory of the request's file.
     """
-    if not target or b"\0" in target:
-        return False
-    filename = os.path.normpath(os.path.join(os.path.dirname(look.filename), target))
-    if not filename.startswith(b"/") or (look.main is not None and look.filename == filename):
-        return False
-    if not _mayLook(look):
-        return False
-    inner = look.inner(look.uri[: look.uri.rfind(b"/") + 1] + target.lstrip(b"/"), None, target)
-    inner.notes = None
-    inner.request = look.request.changed(method=b"GET")
+    if look.main is not None and look.filename == _absolute(look, target):
+        return False  # it asks about itself
+    found = _fileAhead(look, target)
+    return found is not None and found[1] < 400 and found[0].kind == FILE
+
+
+def lookAhead(look: Look, target: bytes, isFile: bool) -> tuple[Look, int] | None:
+    """
+    Look ahead for a rule (mod_rewrite: ``subreq_ok``).
+
+    :param target: as of :func:`isUrlServed` or :func:`isFileServed`.
+    :returns: what was found, and the status that it would have; ``None`` where that would
+        lead to itself, or there were enough look-ups.
+    """
+    if look.main is not None and look.main.uri == look.uri:
+        return None
+    return (_fileAhead if isFile else _urlAhead)(look, target)
+
+
+def _urlAhead(look: Look, target: bytes) -> tuple[Look, int] | None:
+    """``ap_sub_req_lookup_uri``"""
+    if b"\0" in target or not _mayLook(look):
+        return None
+    if not target.startswith(b"/"):
+        target = _folder(look.uri) + target
+    inner = _inner(look, target)
+    try:
+        inner.site.lookUp(inner)
+    except RequestError as error:
+        return inner, error.status
+    return inner, 200 if inner.location is None else inner.status
+
+
+def _fileAhead(look: Look, target: bytes) -> tuple[Look, int] | None:
+    """``ap_sub_req_lookup_file``"""
+    filename = _absolute(look, target)
+    if not target or b"\0" in target or not filename.startswith(b"/") or not _mayLook(look):
+        return None
+    inner = _inner(look, target)
+    inner.uri, inner.query = _folder(look.uri) + target.lstrip(b"/"), None
     try:
         inner.filename, inner.pathInfo, inner.kind = locate(b"", b"/" + filename.lstrip(b"/"))
-        site.lookAtFile(inner)
-    except RequestError:
-        return False
-    return inner.kind == FILE
+        inner.site.lookAtFile(inner)
+    except RequestError as error:
+        return inner, error.status
+    return inner, 200
+
+
+def _mayLook(look: Look) -> bool:
+    return look.depth < MAX_DEPTH and look.account.take()
+
+
+def _inner(look: Look, target: bytes) -> Look:
+    """A look-up of a GET of which nobody asks why."""
+    inner = look.inner(target)
+    inner.notes = None
+    inner.request = look.request.changed(method=b"GET")
+    return inner
+
+
+def _folder(path: bytes) -> bytes:
+    return path[: path.rfind(b"/") + 1]
+
+
+def _absolute(look: Look, target: bytes) -> bytes:
+    return os.path.normpath(os.path.join(os.path.dirname(look.filename), target))

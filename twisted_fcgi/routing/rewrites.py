@@ -17,20 +17,17 @@ from twisted_fcgi.routing.aliases import CONTROL
 from twisted_fcgi.routing.environment import Names
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import locate
+from twisted_fcgi.routing.lookups import lookAhead
 from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.rewrite import Outcome, Rewriter, Rewritten
 from twisted_fcgi.routing.types import described
-from twisted_fcgi.settings import ProxyMapping, Rewriting
+from twisted_fcgi.settings import ProxyMapping, Rewriting, VirtualHost
 from twisted_fcgi.uri import mergeSlashes, partitionSocket
 
 if TYPE_CHECKING:
     from twisted_fcgi.routing.look import Look
-    from twisted_fcgi.routing.site import Site
 
 __all__ = ["Forced", "Rewrites"]
-
-#: How deep look-aheads may lead, each by conditions of the one before (LimitInternalRecursion).
-MAX_AHEAD = 10
 
 
 class Forced(NamedTuple):
@@ -51,15 +48,15 @@ class Rewrites:
     """
     The rewriting of a virtual host, prepared.
 
-    :param site: the host.
+    :param host: its settings.
+    :param root: its DocumentRoot, without a slash at the end.
     :param names: the spelling of variables.
     """
 
-    def __init__(self, site: Site, names: Names) -> None:
-        self._site = site
+    def __init__(self, host: VirtualHost, root: bytes | None, names: Names) -> None:
         self._spell = names.known
-        self._root = site.root
-        host = self._host = site.host
+        self._host = host
+        self._root = root
         self._rewriter = None if host.rewriting is None else self.prepared(host.rewriting)
 
     def prepared(self, rewriting: Rewriting) -> Rewriter:
@@ -80,7 +77,7 @@ class Rewrites:
         if look.mapped is not None:
             return False  # a ProxyPass has claimed it as it was sent
         look.filename = look.uri
-        made = self._rewriter.rewriteTarget(look.request, look, partial(self._ahead, look))
+        made = self._rewriter.rewriteTarget(look.request, look, partial(lookAhead, look))
         before = look.uri
         self._take(look, made)
         if made.outcome == Outcome.NOTHING:
@@ -114,7 +111,7 @@ class Rewrites:
             raise RequestError("RewriteRule needs Options FollowSymLinks", 403)
         if look.mapped is not None:
             look.filename = b"proxy:" + look.mapped.url
-        made = rewriter.rewriteFile(look.request, look, partial(self._ahead, look))
+        made = rewriter.rewriteFile(look.request, look, partial(lookAhead, look))
         self._take(look, made)
         if made.outcome != Outcome.NOTHING and look.notes is not None:
             look.notes.moved(made.place, look.filename, made.url, "RewriteRule")
@@ -205,33 +202,6 @@ class Rewrites:
             raise RequestError(f"no member was defined for {url!r}, which a rule made", 403)
         members.sort(key=lambda member: -len(member.url))
         return Destination(url, None, None, members), asked.path
-
-    def _ahead(self, look: Look, target: bytes, isFile: bool) -> tuple[Look, int] | None:
-        """Look ahead for a condition (``ap_sub_req_lookup_uri``, ``ap_sub_req_lookup_file``)."""
-        if look.main is not None and look.main.uri == look.uri:
-            return None  # it asks about itself
-        if look.depth >= MAX_AHEAD or not look.account.take():
-            return None
-        path, mark, query = target.partition(b"?")
-        inner = look.inner(b"", query if mark and not isFile else None, target)
-        inner.notes = None
-        inner.request = look.request.changed(method=b"GET")
-        inner.rules = self._site.rules
-        try:
-            if isFile:
-                if not target.startswith(b"/"):
-                    target = look.filename[: look.filename.rfind(b"/") + 1] + target
-                inner.uri = look.uri[: look.uri.rfind(b"/") + 1] + target.lstrip(b"/")
-                inner.filename, inner.pathInfo, inner.kind = locate(b"", target)
-                self._site.lookAtFile(inner)
-            else:
-                if not path.startswith(b"/"):
-                    path = look.uri[: look.uri.rfind(b"/") + 1] + path
-                self._site.read(inner, path)
-                self._site.look(inner)
-        except RequestError as error:
-            return inner, error.status
-        return inner, 200 if inner.location is None else inner.status
 
 
 def _tellUrl(look: Look) -> None:

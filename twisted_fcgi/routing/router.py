@@ -20,6 +20,7 @@ from dataclasses import replace
 from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
 from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.pcre import MatchFailed
+from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import FILE, concealed
@@ -168,14 +169,14 @@ class Router:
         :returns: whether it lasts: an application is asked, and neither a file nor
             anything of the request but its target took part.
         """
+        host = authority.host
+        site = route.site = self._sites[id(host)]
         if request.method == b"CONNECT":
             self._refuse(route, 405, "CONNECT is for forward proxies", _allowed(route))
             return False
-        host = authority.host
         if host.registeredOnly and request.method not in METHODS.union(host.methods):
             self._refuse(route, 501, "nobody registered the method", b"TRACE")
             return False
-        site = route.site = self._sites[id(host)]
         if target.path == b"*":
             if authority.host.directory.earlyFields is not None:
                 route.early = site.start(request, authority, target.path, {}).early
@@ -214,17 +215,16 @@ class Router:
         :param told: variables of the request so far.
         :returns: a route of its own; its status is that of the error.
         """
-        authority = route.authority
-        assert authority is not None
-        site = self._sites[id(authority.host)]
-        before = Look(request, authority, route.uri, route.query, request.target, told)
+        site: Site = route.site
+        before = Look.ofRoute(request, route)
+        before.environment = told
         before.early = route.early and Early(route.early.always)
         page = Route(
             RouteKind.REFUSE,
             route.host,
             route.directory,
             status=status,
-            authority=authority,
+            authority=route.authority,
             hostname=route.hostname,
             request=request.changed(method=b"GET"),
             site=site,
@@ -310,7 +310,7 @@ class Router:
             self._trace(look, route)
         elif look.destination is not None:
             path = look.destination.path + look.filename
-            site.proxy(look, look.destination, path, True, rules.settings)
+            nameUrl(look, look.destination, path, True, rules.settings)
             self._ask(look.destination, True, look, site, route)
         elif look.handler not in (b"", b"default-handler"):
             # A file that somebody else was to run must not be shown as it is.
@@ -367,7 +367,6 @@ class Router:
         :raises RequestError: when the URL is not allowed.
         """
         _allow(member, route.host)
-        site = self._sites[id(route.host)]
         rest = route.filename[len(b"proxy:balancer://") :]
         destination = self._destinations.get(id(member))
         if destination is None:
@@ -375,14 +374,9 @@ class Router:
             if len(self._destinations) >= MAX_DESTINATIONS:
                 self._destinations.clear()  # of members that DNS has long replaced
             self._destinations[id(member)] = destination
-        assert route.authority is not None
-        look = Look(
-            request, route.authority, route.uri, route.query, request.target, route.environment
-        )
-        look.rules = site.rules
-        look.pathInfo = route.pathInfo
+        look = Look.ofRoute(request, route)
         path = destination.path + rest[rest.index(b"/") :]
-        site.proxy(look, destination, path, route.raw, route.directory)
+        nameUrl(look, destination, path, route.raw, route.directory)
         elected = replace(
             route,
             filename=look.filename,
@@ -392,7 +386,8 @@ class Router:
             lasting=False,
         )
         if look.pathInfo != route.pathInfo:
-            elected.pathTranslated = look.pathInfo and site.pathTranslated(look.pathInfo, look)
+            info = look.pathInfo
+            elected.pathTranslated = info and look.site.pathTranslated(info, look)
         return elected
 
     def _forwarded(self, hops: bytes, look: Look, route: Route) -> bool:

@@ -17,7 +17,7 @@ from twisted_fcgi.balance import (
     reasonToFail,
 )
 from twisted_fcgi.balance.members import slowStarted
-from twisted_fcgi.settings import BalancerSettings, MemberSettings
+from twisted_fcgi.settings import BalancerSettings, CheckMethod, CheckSettings, MemberSettings
 
 __all__ = ["DrainTests", "RecoveryTests", "SlowStartTests", "StatusTests", "TranscriptTests",
            "UpdateTests", "balancerOf"]  # fmt: skip
@@ -462,6 +462,19 @@ class UpdateTests(SynchronousTestCase):
         self.assertEqual(play.balancer.members, other.members)
         play.balancer = other
         self.assertEqual("b1 b0 b0 b0 b1", play.line("x x x x x"))
+
+    def test_checks(self) -> None:
+        """What checks found is kept as long as the checks are the same."""
+        checked, other = (CheckSettings(method) for method in (CheckMethod.TCP, CheckMethod.FCGI))
+        for later, status in (checked, "C"), (other, ""), (CheckSettings(), ""):
+            first, second = (
+                BalancerSettings("balancer://b", (MemberSettings("fcgi://b0", check=check),))
+                for check in (checked, later)
+            )
+            balancer = Balancer(first)
+            balancer.checked(balancer.members[0], START, False)
+            [state] = Balancer(second, balancer).members
+            self.assertEqual(status, state.status)
 
     def test_heartbeats(self) -> None:
         """What was heard of hosts is kept as long as they are there."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi.balance import Health, Verdict, nextCheck, nextProbe
+from twisted_fcgi.settings import CheckMethod, CheckSettings
 
 __all__ = ["CountingTests", "TimingTests"]
 
@@ -47,6 +50,32 @@ class CountingTests(SynchronousTestCase):
 
 class TimingTests(SynchronousTestCase):
     """When the next check or probe is due."""
+
+    def test_firstCheck(self) -> None:
+        """A member is checked after an interval first, or at once when it begins out of service."""
+        check = CheckSettings(CheckMethod.TCP, 20.0)
+        for isOut, expected in (False, 117.5), (True, 100.0):
+            health = Health()
+            self.assertEqual(expected, health.checkAt(check, 100.0, isOut, lambda: 0.5))
+            self.assertEqual(expected, health.checkAt(check, 110.0, isOut, lambda: 0.9))
+
+    def test_nextCheck(self) -> None:
+        """The next one is due an interval after this one began, also when that becomes shorter."""
+        health = Health()
+        check = CheckSettings(CheckMethod.TCP, 20.0)
+        health.began(check, 100.0, lambda: 0.0)
+        self.assertEqual(120.0, health.checkAt(check, 119.0, False, lambda: 0.0))
+        self.assertEqual(120.0, health.checkAt(check, 125.0, False, lambda: 0.0))
+        shorter = CheckSettings(CheckMethod.TCP, 3.0)
+        self.assertEqual(105.0, health.checkAt(shorter, 102.0, False, lambda: 0.0))
+
+    def test_noCheck(self) -> None:
+        """A member without a method is never due; one that gets it begins anew."""
+        health = Health()
+        health.began(CheckSettings(CheckMethod.TCP), 100.0, lambda: 0.0)
+        self.assertEqual(inf, health.checkAt(CheckSettings(), 200.0, False, lambda: 0.0))
+        check = CheckSettings(CheckMethod.TCP)
+        self.assertEqual(230.0, health.checkAt(check, 200.0, False, lambda: 0.0))
 
     def test_backOff(self) -> None:
         """Probes come ever later, but no later than ``retry``, after weeks of outage too."""

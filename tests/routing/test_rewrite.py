@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
-from unittest import TestCase
+from unittest import TestCase, mock
 
 from tests.routing.making import makeFiles, makeRequest, read, routeOf
 from twisted_fcgi.cgi.params import variables
 from twisted_fcgi.errors import ConfigurationErrors
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Request, Route, RouteKind
-from twisted_fcgi.routing import Router
+from twisted_fcgi.routing import Router, lookups
 
 __all__ = ["ApplicationTests", "BoundTests", "HttpdTests", "InheritanceTests"]
 
@@ -144,6 +144,26 @@ class BoundTests(TestCase):
         route = rewritten("RewriteRule ^ - [N,E=A:x%{ENV:A}%{ENV:A}]")
         self.assertEqual(500, route.status)
         self.assertIn("too long a text", route.reason)
+
+    def test_time(self) -> None:
+        """All rules of a request together may take only so long; a few are never too many."""
+        for line in ("RewriteRule ^ -\n", "RewriteCond a b [OR]\n"):
+            for lines, status in ((30, 404), (31, 500)):
+                with mock.patch.object(lookups, "MAX_SECONDS", -1):
+                    route = rewritten(line * lines + "RewriteRule ^ -")
+                self.assertEqual(status, route.status, route.reason)
+
+    def test_timeOfAll(self) -> None:
+        """It is that of a request's internal redirects, too, which begin no account anew."""
+        root = makeFiles(self, {"a.txt": ""})
+        text = (
+            f"DocumentRoot {root}\n<Directory {root}>\nRewriteEngine On\n"
+            "RewriteRule ^(x{0,3})a$ $1xa\nRewriteRule ^ -\n%s</Directory>"
+        )
+        for rules, status in ((6, 404), (7, 500)):
+            with mock.patch.object(lookups, "MAX_SECONDS", -1):
+                route = routeOf(text % ("RewriteRule ^ -\n" * (rules - 2)), makeRequest("/a"))
+            self.assertEqual(status, route.status, route.reason)
 
     def test_redirects(self) -> None:
         """A rule of a directory that leads to itself ends."""

@@ -237,9 +237,10 @@ class Look:
 
     @property
     def account(self) -> Account:
-        """What the request and its look-ups have together."""
+        """What the request, its redirects and its look-ups have together."""
         if self._account is None:
-            self._account = Account() if self.main is None else self.main.account
+            around = self.main or self.previous
+            self._account = Account() if around is None else around.account
         return self._account
 
     @property

@@ -11,6 +11,7 @@ that conditions that ask for each other end (httpd goes on to a depth of ten, wh
 from __future__ import annotations
 
 import os.path
+import time
 from typing import TYPE_CHECKING
 
 from twisted_fcgi.errors import RequestError
@@ -19,7 +20,7 @@ from twisted_fcgi.routing.files import FILE, locate
 if TYPE_CHECKING:
     from twisted_fcgi.routing.look import Look
 
-__all__ = ["MAX_LOOKUPS", "Account", "isFileServed", "isUrlServed", "lookAhead"]
+__all__ = ["MAX_LOOKUPS", "MAX_SECONDS", "Account", "isFileServed", "isUrlServed", "lookAhead"]
 
 #: Look-ups of all the conditions of one request.
 MAX_LOOKUPS = 100
@@ -27,20 +28,28 @@ MAX_LOOKUPS = 100
 #: How deep they may lead.
 MAX_DEPTH = 10
 
+#: Seconds of computing that the rules of one request may take: all others wait for them.
+MAX_SECONDS = 0.5
+
+#: Rules and conditions after which one looks at the clock.
+_STEPS = 16
+
 
 class Account:
     """
-    What a request and the look-ups on its behalf have together.
+    What a request, its internal redirects and the look-ups on its behalf have together.
 
     :ivar complaints: what could not be evaluated, for the log.
     :ivar lookups: how many there were.
     """
 
-    __slots__ = ("complaints", "lookups")
+    __slots__ = ("_ends", "_steps", "complaints", "lookups")
 
     def __init__(self) -> None:
         self.complaints: list[str] = []
         self.lookups = 0
+        self._steps = 0
+        self._ends = float("inf")
 
     def take(self) -> bool:
         """Whether there may be one more look-up."""
@@ -48,6 +57,21 @@ class Account:
         if self.lookups == MAX_LOOKUPS + 1:
             self.complaints.append(f"more than {MAX_LOOKUPS} look-ups by -U and -F: they are false")
         return self.lookups <= MAX_LOOKUPS
+
+    def step(self) -> None:
+        """
+        Account for one rule or condition of rewriting.
+
+        :raises RequestError: 500 when they take too long.
+        """
+        self._steps += 1
+        if self._steps % _STEPS:
+            return
+        now = time.thread_time()
+        if self._steps == _STEPS:
+            self._ends = now + MAX_SECONDS
+        elif now > self._ends:
+            raise RequestError(f"rewrite rules take more than {MAX_SECONDS} s", 500)
 
 
 def isUrlServed(look: Look, target: bytes) -> bool:

@@ -6,7 +6,8 @@ A :class:`Rewriter` holds the rules of a server, which see the path of a URL
 (``hook_fixup``).  It changes nothing: what it made is returned as a :class:`Rewritten`, and
 the site does it.
 
-Texts that rules make, paths and rounds are bounded; expressions are by their match limit.
+Texts that rules make, paths and rounds are bounded, and the time that all rules of a request
+take; expressions are by their match limit.
 The first name of a path that a server's rule made is looked for on disk only as far as httpd
 2.4.60 and later do it (CVE-2024-38475), and a ``?`` that was encoded in the request
 never begins a query (CVE-2024-38474).
@@ -26,6 +27,7 @@ from twisted_fcgi.routing.rewriterule import (
     Ahead,
     Rule,
     Run,
+    Step,
     absolute,
 )
 from twisted_fcgi.settings import RewriteMap, Rewriting
@@ -155,13 +157,16 @@ class Rewriter:
         self._root = root
         self._rules = [Rule(rule, maps) for rule in rewriting.rules]
 
-    def rewriteTarget(self, request: Request, state: RequestState, ahead: Ahead) -> Rewritten:
+    def rewriteTarget(
+        self, request: Request, state: RequestState, ahead: Ahead, step: Step
+    ) -> Rewritten:
         """
         The server's rules (``hook_uri2file``).
 
         :param state: whose filename is the path of the URL.
+        :param step: called for each rule and condition; it raises when there are too many.
         """
-        run = Run(request, state, ahead, self._spell, self.directory, self.base)
+        run = Run(request, state, ahead, step, self._spell, self.directory, self.base)
         asked = run.query
         refused = self._apply(run)
         if refused is not None or not run.changed:
@@ -185,11 +190,13 @@ class Rewriter:
                 return Rewritten.refusal(run, 403, "a path that leads upwards")
         return Rewritten(run, Outcome.BELOW if below else Outcome.FILE, path)
 
-    def rewriteFile(self, request: Request, state: RequestState, ahead: Ahead) -> Rewritten:
+    def rewriteFile(
+        self, request: Request, state: RequestState, ahead: Ahead, step: Step
+    ) -> Rewritten:
         """A section's rules (``hook_fixup``); ``state`` has a file's name, or ``proxy:...``."""
         directory = self.directory
         assert directory is not None
-        run = Run(request, state, ahead, self._spell, self.directory, self.base)
+        run = Run(request, state, ahead, step, self._spell, self.directory, self.base)
         before, asked = state.filename, state.query
         if not run.proxied and "allownoslash" not in self.options and before == directory[:-1]:
             return Rewritten(run, Outcome.NOTHING)
@@ -232,6 +239,7 @@ class Rewriter:
         while place < len(rules):
             rule = rules[place]
             place += 1
+            run.step()
             if run.isLookup and (rule.notInner or rule.redirects):
                 continue
             if not run.matches(rule):

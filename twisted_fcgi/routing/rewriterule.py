@@ -30,11 +30,14 @@ from twisted_fcgi.settings import (
     RewriteRule,
 )
 
-__all__ = ["ESCAPED", "UNCHANGED", "UNESCAPED", "Ahead", "Rule", "Run", "absolute"]
+__all__ = ["ESCAPED", "UNCHANGED", "UNESCAPED", "Ahead", "Rule", "Run", "Step", "absolute"]
 
 #: Looks at a local URL, or a file if asked to: what was found, and the status; ``None`` where that
 #: would lead to itself.
 Ahead = Callable[[bytes, bool], "tuple[RequestState, int] | None"]
+
+#: Accounts for one rule or condition; it raises when all together take too long.
+Step = Callable[[], None]
 
 #: Schemes that make a URL of a text, and whether they have a query.
 _ABSOLUTE = re.compile(
@@ -239,6 +242,7 @@ class Run:
         request: Request,
         state: RequestState,
         ahead: Ahead,
+        step: Step,
         spell: Callable[[bytes], bytes],
         prefix: bytes | None,
         base: bytes | None,
@@ -254,6 +258,7 @@ class Run:
         self.directory: DirectorySettings = state.directory
         self.authority: Authority | None = state.authority
         self.ahead = ahead
+        self.step = step
         self._spell = spell
         self.isLookup = state.isLookup
         self.site = state.site
@@ -320,6 +325,7 @@ class Run:
         while place < len(conditions):
             condition = conditions[place]
             place += 1
+            self.step()
             text = condition.text.make(self)
             held = condition.test(self, text) is not condition.negated
             if condition.silent:

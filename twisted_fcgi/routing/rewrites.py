@@ -77,7 +77,9 @@ class Rewrites:
         if look.mapped is not None:
             return False  # a ProxyPass has claimed it as it was sent
         look.filename = look.uri
-        made = self._rewriter.rewriteTarget(look.request, look, partial(lookAhead, look))
+        made = self._rewriter.rewriteTarget(
+            look.request, look, partial(lookAhead, look), look.account.step
+        )
         before = look.uri
         self._take(look, made)
         if made.outcome == Outcome.NOTHING:
@@ -111,7 +113,7 @@ class Rewrites:
             raise RequestError("RewriteRule needs Options FollowSymLinks", 403)
         if look.mapped is not None:
             look.filename = b"proxy:" + look.mapped.url
-        made = rewriter.rewriteFile(look.request, look, partial(lookAhead, look))
+        made = rewriter.rewriteFile(look.request, look, partial(lookAhead, look), look.account.step)
         self._take(look, made)
         if made.outcome != Outcome.NOTHING and look.notes is not None:
             look.notes.moved(made.place, look.filename, made.url, "RewriteRule")

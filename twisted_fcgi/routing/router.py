@@ -3,8 +3,7 @@ From a request to what is done with it.
 
 A :class:`Router` follows httpd's order: the target and the host it names, the
 virtual host, SetEnvIf, then what the path leads to (:mod:`~twisted_fcgi.routing.site`),
-and at last who serves that: an application, a file, or the gateway itself with a
-refusal, a redirect or the answer to OPTIONS and TRACE.
+and at last who serves that (:mod:`~twisted_fcgi.routing.serving`).
 
 All that does not depend on a request is prepared when the router is made.  Names
 that clients use are remembered, up to a bound, and so are decisions in which
@@ -14,7 +13,6 @@ and does nothing else to the world.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
@@ -23,14 +21,13 @@ from twisted_fcgi.pcre import MatchFailed
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.fields import Early
-from twisted_fcgi.routing.files import FILE, concealed
 from twisted_fcgi.routing.hosts import Hosts
 from twisted_fcgi.routing.look import Look
 from twisted_fcgi.routing.mapping import Destination
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.sections import AccessFiles
+from twisted_fcgi.routing.serving import allowedMethods, answer, holdToBlocks, leaveFields, serve
 from twisted_fcgi.routing.site import Site
-from twisted_fcgi.routing.types import described
 from twisted_fcgi.settings import MemberSettings, Settings, VirtualHost
 from twisted_fcgi.uri import Target, parseAuthority, parseTarget
 
@@ -172,21 +169,19 @@ class Router:
         host = authority.host
         site = route.site = self._sites[id(host)]
         if request.method == b"CONNECT":
-            self._refuse(route, 405, "CONNECT is for forward proxies", _allowed(route))
-            return False
+            raise MethodNotAllowed("CONNECT is for forward proxies", allowedMethods(host))
         if host.registeredOnly and request.method not in METHODS.union(host.methods):
-            self._refuse(route, 501, "nobody registered the method", b"TRACE")
-            return False
+            raise MethodNotAllowed("nobody registered the method", b"TRACE", 501)
         if target.path == b"*":
-            if authority.host.directory.earlyFields is not None:
+            if host.directory.earlyFields is not None:
                 route.early = site.start(request, authority, target.path, {}).early
-            _leaveFields(route)
-            self._answer(route)
+            leaveFields(route)
+            answer(route)
             return False
         sent = target.path if target.query is None else target.path + b"?" + target.query
         look = site.start(request, authority, sent, {}, notes=notes)
         look.sent = request.target
-        look = self._follow(look, site, route)
+        look = self._follow(look, route)
         # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions; an
         # index or fallback (depth) was found by files, and under other rules than these.
         return (
@@ -200,6 +195,60 @@ class Router:
             and look.early is None
             and not (look.rules.rewrites or site.rules.rewrites)
         )
+
+    def _follow(self, look: Look, route: Route) -> Look:
+        """Look, follow internal redirects, and fill in a route with what is found."""
+        while True:
+            if look.notes is not None:
+                look.notes.looks.append(look)
+            try:
+                look.site.look(look)
+            finally:
+                # Also of what is refused, for its ErrorDocument.
+                route.directory = look.directory
+                route.environment = look.environment
+                if look.complaints:
+                    route.complaints = tuple(look.complaints)
+                route.uri = look.uri
+                route.query = look.query
+                if look.early is not None or look.directory.requestFields is not None:
+                    route.request = look.request
+                    route.authority = look.authority
+                    route.early = look.early
+            if look.internal is None:
+                look.internal = look.site.action(look)
+            if look.internal is None:
+                break
+            look = self._next(look, look.internal, route)
+        if look.previous is not None:
+            route.initial = False
+            look.environment[b"REDIRECT_URL"] = (
+                _wholeUrl(look.previous, look)
+                if look.directory.wholeRedirectUrl
+                else look.previous.uri
+            )
+            if look.previous.query is not None:
+                look.environment[b"REDIRECT_QUERY_STRING"] = look.previous.query
+        if look.notes is not None and look.mapped is None:
+            look.notes.file = look.filename, look.kind
+        serve(look, route)
+        return look
+
+    def _next(self, look: Look, url: bytes, route: Route) -> Look:
+        """An internal redirect."""
+        redirects, before = 1, look.previous
+        while before is not None:
+            redirects, before = redirects + 1, before.previous
+        if redirects > look.site.host.internalRedirects:
+            raise RequestError(f"more than {redirects - 1} internal redirects", 500)
+        environment = {b"REDIRECT_" + name: value for name, value in look.environment.items()}
+        environment[b"REDIRECT_STATUS"] = b"%d" % (route.status or 200)
+        asked = route.request or look.request
+        found = look.site.start(asked, look.authority, url, environment, look, look.notes)
+        found.settled = route.directory
+        return found
+
+    # What becomes of it later.
 
     def redirected(
         self, request: Request, route: Route, status: int, url: bytes, told: Environment
@@ -215,7 +264,6 @@ class Router:
         :param told: variables of the request so far.
         :returns: a route of its own; its status is that of the error.
         """
-        site: Site = route.site
         before = Look.ofRoute(request, route)
         before.environment = told
         before.early = route.early and Early(route.early.always)
@@ -227,133 +275,15 @@ class Router:
             authority=route.authority,
             hostname=route.hostname,
             request=request.changed(method=b"GET"),
-            site=site,
+            site=route.site,
         )
         assert page.request is not None
         page.request.vary = ()  # of its own: another answer's fields are gone
         try:
-            self._follow(self._next(before, site, url, page), site, page)
+            self._follow(self._next(before, url, page), page)
         except (RequestError, MatchFailed) as error:
             _refuse(page, error)
         return page
-
-    def _next(self, look: Look, site: Site, url: bytes, route: Route) -> Look:
-        """An internal redirect."""
-        redirects, before = 1, look.previous
-        while before is not None:
-            redirects, before = redirects + 1, before.previous
-        if redirects > site.host.internalRedirects:
-            raise RequestError(f"more than {redirects - 1} internal redirects", 500)
-        environment = {b"REDIRECT_" + name: value for name, value in look.environment.items()}
-        environment[b"REDIRECT_STATUS"] = b"%d" % (route.status or 200)
-        asked = route.request or look.request
-        found = site.start(asked, look.authority, url, environment, look, look.notes)
-        found.settled = route.directory
-        return found
-
-    def _follow(self, look: Look, site: Site, route: Route) -> Look:
-        """Look, follow internal redirects, and fill in a route with what is found."""
-        while True:
-            if look.notes is not None:
-                look.notes.looks.append(look)
-            try:
-                site.look(look)
-            finally:
-                # Also of what is refused, for its ErrorDocument.
-                route.directory = look.directory
-                route.environment = look.environment
-                if look.complaints:
-                    route.complaints = (*route.complaints, *look.complaints)
-                route.uri = look.uri
-                route.query = look.query
-                if look.early is not None or look.directory.requestFields is not None:
-                    route.request = look.request
-                    route.authority = look.authority
-                    route.early = look.early
-            if look.internal is None:
-                look.internal = site.action(look)
-            if look.internal is None:
-                break
-            look = self._next(look, site, look.internal, route)
-        if look.previous is not None:
-            route.initial = False
-            look.environment[b"REDIRECT_URL"] = (
-                _wholeUrl(look.previous, look)
-                if look.directory.wholeRedirectUrl
-                else look.previous.uri
-            )
-            if look.previous.query is not None:
-                look.environment[b"REDIRECT_QUERY_STRING"] = look.previous.query
-        if look.notes is not None and look.mapped is None:
-            look.notes.file = look.filename, look.kind
-        self._fill(look, site, route)
-        return look
-
-    def _fill(self, look: Look, site: Site, route: Route) -> None:
-        """Who serves what a look found."""
-        rules = look.rules
-        route.aliased = look.aliased
-        route.described = look.described
-        route.describes = (
-            look.described is not None
-            or bool(rules.settings.defaultCharset)
-            or rules.settings.defaultLanguage is not None
-        )
-        route.handler = look.handler
-        if look.location is not None:
-            route.kind = RouteKind.REDIRECT
-            route.status = look.status
-            route.location = look.location
-        elif look.mapped is not None:
-            self._ask(look.mapped.destination, look.mapped.raw, look, site, route)
-        elif look.request.method == b"TRACE":
-            self._trace(look, route)
-        elif look.destination is not None:
-            path = look.destination.path + look.filename
-            nameUrl(look, look.destination, path, True, rules.settings)
-            self._ask(look.destination, True, look, site, route)
-        elif look.handler not in (b"", b"default-handler"):
-            # A file that somebody else was to run must not be shown as it is.
-            raise RequestError(f"no handler {look.handler!r} here", 500)
-        elif _isProgram(look):
-            raise RequestError("a program, and no Action for its type", 500)
-        else:
-            self._serve(look, route)
-
-    def _ask(
-        self, destination: Destination, raw: bool, look: Look, site: Site, route: Route
-    ) -> None:
-        """An application serves it (mod_proxy: ``proxy_handler``)."""
-        hops = look.request.headers.get(b"max-forwards")
-        if hops is not None and not self._forwarded(hops, look, route):
-            return
-        if look.request.method == b"TRACE" and not site.host.traceEnabled:
-            self._refuse(route, 405, "TRACE is not allowed", b"")
-            return
-        if destination.balancer is not None:
-            route.members = destination.balancer.members
-            route.balancer = destination.balancer.name
-            if not route.members:
-                raise RequestError(f"{route.balancer} has no members", 503)
-        else:
-            member, defined = destination.memberFor(look.filename[len(b"proxy:") :])
-            if member is None:
-                raise RequestError(f"nobody speaks the protocol of {look.filename!r}", 500)
-            _allow(member, site.host)
-            if not {"D", "S"}.isdisjoint(member.status):
-                raise RequestError(f"{member.address} is disabled (status)", 503)
-            route.members = (member,)
-            if not defined:
-                route.environment[b"proxy-nokeepalive"] = b"1"
-        if hops is None and site.host.maxForwards >= 0:
-            route.environment[b"HTTP_MAX_FORWARDS"] = b"%d" % site.host.maxForwards
-        route.kind = RouteKind.FASTCGI
-        route.filename = look.filename
-        route.script = look.script
-        route.raw = raw
-        if look.pathInfo:
-            route.pathInfo = look.pathInfo
-            route.pathTranslated = site.pathTranslated(look.pathInfo, look)
 
     def elected(self, request: Request, route: Route, member: MemberSettings) -> Route:
         """
@@ -366,7 +296,7 @@ class Router:
         :returns: another route, with the filename, script and PATH_INFO for that member.
         :raises RequestError: when the URL is not allowed.
         """
-        _allow(member, route.host)
+        holdToBlocks(member, route.host)
         rest = route.filename[len(b"proxy:balancer://") :]
         destination = self._destinations.get(id(member))
         if destination is None:
@@ -390,77 +320,6 @@ class Router:
             elected.pathTranslated = info and look.site.pathTranslated(info, look)
         return elected
 
-    def _forwarded(self, hops: bytes, look: Look, route: Route) -> bool:
-        """Whether Max-Forwards lets a request pass (RFC 9110, 7.6.2)."""
-        if not hops.isdigit() or len(hops) > 18:
-            raise BadRequest("Max-Forwards is no number")
-        if int(hops):
-            return True
-        if look.request.method == b"TRACE":
-            self._trace(look, route)
-        elif look.request.method == b"OPTIONS":
-            self._answer(route, b"TRACE")
-        else:
-            raise BadRequest("Max-Forwards has reached zero")
-        return False
-
-    def _serve(self, look: Look, route: Route) -> None:
-        """A file is served, or what is said in its place (httpd: ``default_handler``)."""
-        method = look.request.method
-        if method == b"OPTIONS":
-            self._answer(route, _allowed(route))
-            route.filename = look.filename
-            route.described = described(look, route.host.types)
-        elif method not in (b"GET", b"HEAD", b"POST"):
-            status = 405 if method in METHODS or method in route.host.methods else 501
-            self._refuse(route, status, "a file has no such method", _allowed(route))
-        elif look.kind != FILE or (look.pathInfo and not look.directory.acceptsPathInfo):
-            raise RequestError(f"file does not exist: {os.fsdecode(look.filename)}", 404)
-        else:
-            # A rule or an Alias may make a file's name of what is none in the path.
-            name = look.filename[look.filename.rfind(b"/") :]
-            status = concealed(look.uri) or concealed(name)
-            if status:
-                raise RequestError("a name with a dot at its beginning", status)
-            route.kind = RouteKind.STATIC
-            route.filename = look.filename
-
-    def _trace(self, look: Look, route: Route) -> None:
-        """Echo a request (RFC 9110, 9.3.8), without what could be a secret."""
-        request = look.request
-        if not route.host.traceEnabled:
-            self._refuse(route, 405, "TRACE is not allowed", b"")
-        elif request.contentLength != 0 and not route.host.traceExtended:
-            raise RequestError("TRACE with a body", 413)
-        else:
-            fields = [
-                b"%b: %b\r\n" % (name, value)
-                for name, value in request.headers
-                if name.lower() not in (b"authorization", b"proxy-authorization", b"cookie")
-            ]
-            _leaveFields(route)
-            self._answer(route)
-            route.described = None
-            route.fields = ((b"Content-Type", b"message/http"),)
-            route.body = b"".join([request.line, b"\r\n", *fields, b"\r\n"])
-
-    def _answer(self, route: Route, allowed: bytes | None = None) -> None:
-        route.kind = RouteKind.ANSWER
-        route.status = 200
-        if allowed is not None:
-            route.fields = ((b"Allow", allowed),)
-
-    def _refuse(self, route: Route, status: int, reason: str, allowed: bytes) -> None:
-        route.kind = RouteKind.REFUSE
-        route.status = status
-        route.reason = reason
-        route.fields = ((b"Allow", allowed),)
-
-
-def _leaveFields(route: Route) -> None:
-    """What httpd answers without its filters: OPTIONS of the whole server, and TRACE."""
-    route.directory = replace(route.directory, responseFields=None)
-
 
 def _refuse(route: Route, error: Exception) -> None:
     if not isinstance(error, RequestError):
@@ -472,29 +331,7 @@ def _refuse(route: Route, error: Exception) -> None:
         route.fields = ((b"Allow", error.allowed),)
 
 
-def _isProgram(look: Look) -> bool:
-    """Whether a file's type says that httpd's mod_php or its like was to run it."""
-    kind = look.directory.forcedType or (look.described.type if look.described else None)
-    return kind is not None and kind.startswith(b"application/x-httpd-")
-
-
 def _wholeUrl(previous: Look, look: Look) -> bytes:
     """What led to an internal redirect, as QualifyRedirectURL wants it told."""
     query = b"" if previous.query is None else b"?" + previous.query
     return look.authority.url(previous.uri, look.directory) + query
-
-
-def _allow(member: MemberSettings, host: VirtualHost) -> None:
-    """
-    Hold to ProxyBlock (``ap_proxy_checkproxyblock2``).
-
-    :raises RequestError: when the member must not be asked.
-    """
-    for text in host.blocked:
-        if text in (member.origin or member.host) or text.startswith("*"):
-            raise RequestError(f"ProxyBlock {text} is for {member.address}", 403)
-
-
-def _allowed(route: Route) -> bytes:
-    methods = b"GET, HEAD, OPTIONS, POST"
-    return methods + b", TRACE" if route.host.traceEnabled else methods

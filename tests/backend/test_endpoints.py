@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
@@ -28,10 +28,12 @@ from zope.interface.verify import verifyObject
 from twisted_fcgi.backend.endpoints import (
     ADDRESS_TTL,
     ATTEMPT_DELAY,
+    LOOKUP_PATIENCE,
     MAX_ADDRESSES,
     NamedEndpoint,
     memberEndpoint,
 )
+from twisted_fcgi.backend.resolver import Answer, Found
 from twisted_fcgi.backend.transports import DirectEndpoint
 from twisted_fcgi.settings import MemberSettings
 
@@ -118,6 +120,18 @@ class Named(NamedEndpoint):
         return Address()
 
 
+class Told:
+    """Knows one answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def addresses(self, name: str) -> Deferred[Answer]:
+        self.asked.append(name)
+        return succeed(self.answer)
+
+
 class NamedEndpointTests(SynchronousTestCase):
     """Tests for :class:`NamedEndpoint`."""
 
@@ -135,7 +149,7 @@ class NamedEndpointTests(SynchronousTestCase):
     def test_oneAddress(self) -> None:
         """A name is looked up, and its address connected to."""
         connecting = self.endpoint.connect(None)  # type: ignore[arg-type]
-        self.assertEqual([("app.example", 9000)], [asked[1:] for asked in self.resolver.asked])
+        self.assertEqual(["app.example"], [name for _, name, _ in self.resolver.asked])
         self.resolver.find("192.0.2.1")
         self.endpoint.attempts["192.0.2.1"].callback("connection")
         self.assertEqual("connection", self.successResultOf(connecting))
@@ -176,6 +190,73 @@ class NamedEndpointTests(SynchronousTestCase):
         self.failureResultOf(connecting, ConnectionRefusedError)
         self.connect("192.0.2.2")
         self.assertEqual("192.0.2.2", self.endpoint.tried[-1])
+
+    def test_lookAgain(self) -> None:
+        """When all that was remembered failed, the same connect goes on to new addresses."""
+        self.connect("192.0.2.1")
+        again = self.connect()
+        self.endpoint.attempts["192.0.2.1"].errback(REFUSED)
+        self.assertNoResult(again)
+        self.resolver.find("192.0.2.2")
+        self.endpoint.attempts["192.0.2.2"].callback("connection")
+        self.assertEqual("connection", self.successResultOf(again))
+
+    def test_noOthers(self) -> None:
+        """When there are no new addresses, or nobody knows, the failure is told."""
+        for found in ((), ("192.0.2.1",)):
+            self.setUp()
+            self.connect("192.0.2.1")
+            again = self.connect()
+            self.endpoint.attempts["192.0.2.1"].errback(REFUSED)
+            self.resolver.find(*found)
+            self.failureResultOf(again, ConnectionRefusedError)
+
+    def test_lastGoodAnswer(self) -> None:
+        """While nobody knows a name, what it stood for last is used, and it is asked for later."""
+        self.connect("192.0.2.1")
+        self.clock.advance(ADDRESS_TTL)
+        self.connect()
+        self.resolver.find()
+        self.assertEqual(["192.0.2.1"] * 2, self.endpoint.tried)
+        self.connect()
+        self.assertEqual(([], 3), (self.resolver.asked, len(self.endpoint.tried)))
+        self.clock.advance(ADDRESS_TTL)
+        self.connect()
+        self.assertEqual(1, len(self.resolver.asked))
+
+    def test_slowLookUp(self) -> None:
+        """A look-up that takes long is not waited for when there are addresses from before."""
+        self.connect("192.0.2.1")
+        self.clock.advance(ADDRESS_TTL)
+        self.connect()
+        self.clock.advance(LOOKUP_PATIENCE)
+        self.assertEqual(["192.0.2.1"] * 2, self.endpoint.tried)
+        self.resolver.find("192.0.2.2")
+        self.connect()
+        self.assertEqual("192.0.2.2", self.endpoint.tried[-1])
+
+    def test_cancelledWhileLookingUp(self) -> None:
+        """A connect that is cancelled while the name is looked up again connects to nothing."""
+        self.connect("192.0.2.1")
+        self.clock.advance(ADDRESS_TTL)
+        connecting = self.connect()
+        connecting.cancel()
+        self.failureResultOf(connecting)
+        self.resolver.find("192.0.2.2")
+        self.assertEqual(["192.0.2.1"], self.endpoint.tried)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_timeToLive(self) -> None:
+        """Where the TTL is known, it counts, within a second and addressttl."""
+        for ttl, seconds in ((0.0, 1.0), (5.0, 5.0), (1e6, ADDRESS_TTL)):
+            clock: Any = Clock()
+            endpoint = Named(clock, "app.example", 9000)
+            told: Any = Told(Answer((Found("192.0.2.1"),), ttl))
+            endpoint._resolver = told
+            for moment in (0.0, seconds / 2, seconds / 2):
+                clock.advance(moment)
+                endpoint.connect(None)  # type: ignore[arg-type]
+            self.assertEqual(["app.example"] * 2, told.asked)
 
     def test_order(self) -> None:
         """Both kinds of addresses are tried in turn, ATTEMPT_DELAY apart (RFC 8305, 4 and 5)."""

@@ -4,8 +4,9 @@ Where a member listens, as a Twisted endpoint.
 A numeric address and a UNIX socket are connected to directly.  A name is looked
 up, and its addresses are tried one after the other as RFC 8305 has it, the one
 that worked last before the others.  What a name stood for is remembered for
-``addressttl`` seconds, and looked up again after a connect that failed on
-all of them: containers come back with new addresses.
+``addressttl`` seconds, or for its TTL where that is shorter and known, and looked up
+again, within the same connect, after all of them failed: containers come back with new
+addresses.  While it can't be looked up, what it stood for last is used.
 
 None of these endpoints has a clock of its own for the whole of a connect:
 whoever connects cancels what takes too long.
@@ -17,8 +18,8 @@ import socket
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.address import IPv6Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
@@ -27,18 +28,16 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import (
-    IAddress,
     IDelayedCall,
-    IHostResolution,
     IProtocol,
     IProtocolFactory,
-    IResolutionReceiver,
     IStreamClientEndpoint,
 )
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_fcgi.backend.resolver import Answer, Resolver, resolverOf
 from twisted_fcgi.backend.transports import DirectEndpoint
 from twisted_fcgi.settings import MemberSettings
 
@@ -49,6 +48,12 @@ ADDRESS_TTL = 60.0
 
 #: Seconds after which the next address is tried beside the one before (RFC 8305, 5).
 ATTEMPT_DELAY = 0.25
+
+#: Seconds for which they are, at least, whatever their TTL.
+SHORTEST_TTL = 1.0
+
+#: Seconds that a look-up is waited for, when there are addresses from before.
+LOOKUP_PATIENCE = 1.0
 
 #: Of a name's addresses, how many are tried.
 MAX_ADDRESSES = 16
@@ -90,7 +95,8 @@ def _plainEndpoint(settings: MemberSettings, reactor: Any) -> IStreamClientEndpo
             return DirectEndpoint(reactor, socket.AF_INET6, _scoped(host, port), buffer)
         return TCP6ClientEndpoint(reactor, host, port, timeout=_NEVER)
     if direct:
-        return NamedEndpoint(reactor, host, port, settings.addressTtl, buffer)
+        resolver = resolverOf(settings.resolver, reactor)
+        return NamedEndpoint(reactor, host, port, settings.addressTtl, buffer, resolver)
     return HostnameEndpoint(reactor, host, port, timeout=_LONG)
 
 
@@ -119,6 +125,7 @@ class NamedEndpoint:
     :param reactor: provides ``IReactorPluggableNameResolver``.
     :param addressTtl: seconds for which addresses are believed.
     :param receiveBuffer: see :class:`~twisted_fcgi.backend.transports.DirectEndpoint`.
+    :param resolver: looks the name up; by default the system does.
     """
 
     def __init__(
@@ -128,15 +135,20 @@ class NamedEndpoint:
         port: int,
         addressTtl: float = ADDRESS_TTL,
         receiveBuffer: int = 0,
+        resolver: Resolver | None = None,
     ) -> None:
         self.reactor = reactor
         self._host = host
         self._port = port
         self._addressTtl = addressTtl
         self._receiveBuffer = receiveBuffer
+        self._resolver = resolverOf((), reactor) if resolver is None else resolver
+        self._hosts: frozenset[str] = frozenset()
         self._endpoints: list[IStreamClientEndpoint] = []
         self._believedUntil = 0.0
+        self._failures = 0
         self._lookup: list[Deferred[None]] = []
+        self._isLookingUp = False
 
     def __repr__(self) -> str:
         return f"<NamedEndpoint {self._host}:{self._port}>"
@@ -144,13 +156,25 @@ class NamedEndpoint:
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """See :meth:`twisted.internet.interfaces.IStreamClientEndpoint.connect`."""
         if self._endpoints and self.reactor.seconds() < self._believedUntil:
-            looked: Deferred[None] = succeed(None)
-        else:
-            looked = self._lookUp()
-        connecting: Deferred[Any] = looked.addCallback(
+            hosts = self._hosts
+            connecting: Deferred[Any] = _Race(self, list(self._endpoints), protocolFactory).begin()
+            connecting.addErrback(self._lookAgain, hosts, protocolFactory)
+            return connecting
+        return self._lookUp().addCallback(
             lambda _: _Race(self, list(self._endpoints), protocolFactory).begin()
         )
-        return connecting
+
+    def _lookAgain(self, failure: Failure, hosts: frozenset[str], factory: IProtocolFactory) -> Any:
+        """All addresses that were remembered failed: perhaps there are others by now."""
+        if failure.check(ConnectingCancelledError, CancelledError):
+            return failure
+
+        def others(_: object) -> Any:
+            if self._hosts == hosts:
+                return failure
+            return _Race(self, list(self._endpoints), factory).begin()
+
+        return self._lookUp().addCallbacks(others, lambda _: failure)
 
     def worked(self, endpoint: IStreamClientEndpoint) -> None:
         """An address took a connection: it is the first to be tried from now on."""
@@ -162,9 +186,10 @@ class NamedEndpoint:
         """No address did: the name may stand for others by now."""
         self._believedUntil = 0.0
 
-    def endpointOf(self, address: Any) -> IStreamClientEndpoint:
+    def endpointOf(self, address: IPv4Address | IPv6Address) -> IStreamClientEndpoint:
         """The endpoint of one address."""
         host, port = address.host, address.port
+        name: Any
         if isinstance(address, IPv6Address):
             family, name = socket.AF_INET6, _scoped(host, port)
         else:
@@ -175,42 +200,62 @@ class NamedEndpoint:
         """One look-up for all who ask while it goes on."""
         waiting: Deferred[None] = Deferred(lambda d: self._lookup.remove(d))
         self._lookup.append(waiting)
-        if len(self._lookup) == 1:
-            self.reactor.nameResolver.resolveHostName(
-                _Addresses(self._lookedUp), self._host, portNumber=self._port
-            )
+        if not self._isLookingUp:
+            self._isLookingUp = True
+            looking = self._resolver.addresses(self._host)
+            looking.addCallbacks(self._found, self._notFound)
+        if self._endpoints and not waiting.called:
+            # What was there before is better than nothing for long.
+            call = self.reactor.callLater(LOOKUP_PATIENCE, self._waited, waiting)
+
+            def answered(result: Any) -> Any:
+                if call.active():
+                    call.cancel()
+                return result
+
+            waiting.addBoth(answered)
         return waiting
 
-    def _lookedUp(self, addresses: list[Any]) -> None:
+    def _waited(self, waiting: Deferred[None]) -> None:
+        if waiting in self._lookup:
+            self._lookup.remove(waiting)
+            waiting.callback(None)
+
+    def _found(self, answer: Answer) -> None:
+        if not answer.found:
+            self._notFound(None)
+            return
+        addresses = [
+            (IPv6Address if ":" in one.host else IPv4Address)("TCP", one.host, self._port)
+            for one in answer.found
+        ]
+        hosts = frozenset(one.host for one in answer.found)
+        if hosts != self._hosts:  # else those that work stay in front
+            self._hosts = hosts
+            self._endpoints = [self.endpointOf(address) for address in _interleaved(addresses)]
+        self._failures = 0
+        ttl = max(SHORTEST_TTL, min(answer.ttl, self._addressTtl))
+        self._lookedUp(ttl)
+
+    def _notFound(self, failure: Failure | None) -> None:
+        self._failures += 1
+        self._lookedUp(min(ADDRESS_TTL, SHORTEST_TTL * 2.0 ** min(self._failures, 16)))
+
+    def _lookedUp(self, seconds: float) -> None:
+        """
+        A look-up is over.
+
+        :param seconds: for how long what there is now is believed.
+        """
+        self._isLookingUp = False
+        if self._endpoints:
+            self._believedUntil = self.reactor.seconds() + seconds
         waiting, self._lookup = self._lookup, []
-        if addresses:
-            self._endpoints = [self.endpointOf(a) for a in _interleaved(addresses)]
-            self._believedUntil = self.reactor.seconds() + self._addressTtl
         for one in waiting:
-            if addresses:
+            if self._endpoints:
                 one.callback(None)
             else:
                 one.errback(DNSLookupError(f"the name {self._host} has no address"))
-
-
-@implementer(IResolutionReceiver)
-class _Addresses:
-    """Gathers what a look-up finds."""
-
-    def __init__(self, done: Any) -> None:
-        self._done = done
-        self._found: list[Any] = []
-
-    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        """See ``IResolutionReceiver``."""
-
-    def addressResolved(self, address: IAddress) -> None:
-        """See ``IResolutionReceiver``."""
-        self._found.append(address)
-
-    def resolutionComplete(self) -> None:
-        """See ``IResolutionReceiver``."""
-        self._done(self._found)
 
 
 class _Race:

@@ -291,6 +291,7 @@ class Faults(RuleBasedStateMachine):
                 self.site.endpoint.refuse(ConnectionRefusedError(111, "refused"))
             for application in self.alive():
                 application.close()
+            self.site.clock.advance(0.5)  # a pause before the next attempt
         for mark, receiver, _ in self.requests:
             assert receiver.over or mark in self.aborted, mark
         assert stopped.called

@@ -115,18 +115,24 @@ class HealthChecks:
         if self._isAsking:
             return  # an answer came at once
         self._isAsking = True
-        while self._due and len(self._asking) < MOST_CHECKS:
-            balancer, state = self._due.popleft()
-            if state in balancer.members:
-                settings = state.settings
-                check = settings.check
-                state.health.began(check, self._reactor.seconds(), self._random)
-                seconds = min(check.interval, settings.timeout or check.interval)
-                inquiry = Inquiry(settings, self._endpoint(settings), self._reactor, seconds)
-                self._asking[state] = inquiry
-                checking = Deferred.fromCoroutine(self._check(balancer, state, inquiry))
-                checking.addErrback(lambda failure: log.failure("a health check", failure))
-        self._isAsking = False
+        try:
+            while self._due and len(self._asking) < MOST_CHECKS:
+                self._begin(*self._due.popleft())
+        finally:
+            self._isAsking = False
+
+    def _begin(self, balancer: Balancer, state: MemberState) -> None:
+        """Ask a member, if it is still there."""
+        if state not in balancer.members:
+            return
+        settings = state.settings
+        check = settings.check
+        state.health.began(check, self._reactor.seconds(), self._random)
+        seconds = min(check.interval, settings.timeout or check.interval)
+        inquiry = Inquiry(settings, self._endpoint(settings), self._reactor, seconds)
+        self._asking[state] = inquiry
+        checking = Deferred.fromCoroutine(self._check(balancer, state, inquiry))
+        checking.addErrback(lambda failure: log.failure("a health check", failure))
 
     async def _check(self, balancer: Balancer, state: MemberState, inquiry: Inquiry) -> None:
         settings, health, read = inquiry.settings, state.health, state.read

@@ -28,7 +28,7 @@ one after the other and are told apart in what is logged: ``acquire`` (a place),
 from __future__ import annotations
 
 from collections.abc import Sequence
-from errno import ECONNREFUSED, ENOENT
+from errno import ECONNREFUSED, ECONNRESET, ENOENT
 from functools import partial
 from math import ceil, inf
 from typing import Any
@@ -69,6 +69,9 @@ SETTLED = 0.1
 
 #: Seconds for which a member that did so is expected to do it again.
 CAUTION = 3600.0
+
+#: What a connect meets when nobody listens any more.
+_GONE = (ECONNREFUSED, ECONNRESET, ENOENT)
 
 #: For each reactor, the idle connections of all of its members.
 _idle: WeakKeyDictionary[Any, dict[FastCGIClientProtocol, None]] = WeakKeyDictionary()
@@ -205,7 +208,7 @@ class Member:
 
     def isPatient(self, code: int | None) -> bool:
         """See :meth:`twisted_fcgi.backend.attempt.AttemptOwner.isPatient`."""
-        if code not in (ECONNREFUSED, ENOENT) or self._pool.closed:
+        if code not in _GONE or self._pool.closed:
             return False
         now = self.reactor.seconds()
         if self._worked:

@@ -1,9 +1,9 @@
 """
-Whether a request that failed on a connection is sent once more, to the same member.
+Whether a request that failed on a connection is sent again, to the same member.
 
 A connection that is kept, and is found dead before it gave a byte, says nothing about
 the application, which has just been restarted, or reached its ``pm.max_requests``.  The
-request is sent once more, on a new connection, when that does no harm: nothing of it was
+request is sent again, on a new connection, when that does no harm: nothing of it was
 sent, or its method is idempotent (RFC 9110, 9.2.2); and its body, if any, can be had
 again.
 """
@@ -20,10 +20,13 @@ __all__ = ["IDEMPOTENT", "PAUSES", "mayBeSentTwice", "pauseBeforeNext", "wasRefu
 #: Methods whose requests may be sent twice (RFC 9110, 9.2.2).
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
-#: How often a request is sent again, and after how many seconds; more than once only if
-#: it was refused beside others, or its new connection was reset, as those are that wait to
-#: be accepted by an application that stops.
+#: How often a request is sent again, and after how many seconds.
 PAUSES = (0.0, 0.02, 0.1, 0.5)
+
+#: More often than that only if it was refused beside others, or its new connection was
+#: reset, as those are that wait to be accepted by an application that stops.  Any other
+#: may be the request that ends the application's children.
+MOST_DEATHS = 1
 
 
 def mayBeSentTwice(stream: Stream) -> bool:
@@ -48,7 +51,7 @@ def pauseBeforeNext(stream: Stream, error: RequestError) -> float | None:
     if not (refused or error.untouched) or stream.again == len(PAUSES):
         return None
     unaccepted = isinstance(error, ConnectionDied) and error.unaccepted
-    if stream.again and not (refused or unaccepted):
+    if stream.again >= MOST_DEATHS and not (refused or unaccepted):
         return None
     replayable = stream.body is None or stream.body.replayable
     if mayBeSentTwice(stream) or (error.retryable and replayable):

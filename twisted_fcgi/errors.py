@@ -83,16 +83,16 @@ class BadRequest(RequestError):
 
 class MethodNotAllowed(RequestError):
     """
-    The configuration does not allow the method.
+    Nothing of this method is done for what is asked for (405, 501).
 
-    :ivar allowed: those that it allows, for Allow.
+    :ivar allowed: those that are, for Allow.
     """
 
     status = 405
     fault = Fault.CLIENT
 
-    def __init__(self, reason: str, allowed: bytes) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, allowed: bytes, status: int | None = None) -> None:
+        super().__init__(reason, status)
         self.allowed = allowed
 
 

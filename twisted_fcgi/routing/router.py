@@ -208,7 +208,7 @@ class Router:
                 route.directory = look.directory
                 route.environment = look.environment
                 if look.complaints:
-                    route.complaints = tuple(look.complaints)
+                    route.complaints = (*route.complaints, *look.complaints)
                 route.uri = look.uri
                 route.query = look.query
                 if look.early is not None or look.directory.requestFields is not None:

@@ -25,14 +25,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from math import inf
 from random import Random
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from twisted_fcgi.backend.resolver import Answer, Found, LookupFailed, Resolver, resolverOf
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
@@ -52,6 +60,8 @@ DOUBT = 30.0
 
 #: Seconds for which any answer is believed, at most.
 FOREVER = 86400.0
+
+_LATER = "it is looked up again when it is needed"
 
 #: A service's weights are made factors of at most so much (in hundredths).
 MOST_FACTOR = 10000
@@ -171,6 +181,30 @@ def _isName(member: MemberSettings) -> bool:
     return member.socket is None and not numeric
 
 
+@implementer(IStreamClientEndpoint)
+class _Suspicious:
+    """
+    An endpoint, and what is to be done when it fails.
+
+    :param suspected: that.
+    """
+
+    def __init__(self, endpoint: IStreamClientEndpoint, suspected: Callable[[], None]) -> None:
+        self._endpoint = endpoint
+        self._suspected = suspected
+
+    def __repr__(self) -> str:
+        return repr(self._endpoint)
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See :meth:`twisted.internet.interfaces.IStreamClientEndpoint.connect`."""
+        return self._endpoint.connect(protocolFactory).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> Failure:
+        self._suspected()
+        return failure
+
+
 class _Watched:
     """A balancer: its members, and the sources of those that have one."""
 
@@ -224,8 +258,15 @@ class Discovery:
             self._watched.append(watched)
         return watched.members
 
-    def start(self) -> None:
-        """Ask for all names, again and again from now on."""
+    def start(self, others: Iterable[MemberSettings] = ()) -> None:
+        """
+        Ask for all names, again and again from now on.
+
+        :param others: members whose names are asked for once, to say which are not known.
+        """
+        templates = {id(source.template) for w in self._watched for source in w.sources}
+        for name in {(m.host, m.resolver) for m in others if id(m) not in templates and _isName(m)}:
+            Deferred.fromCoroutine(self._check(*name))
         for watched in self._watched:
             for source in watched.sources:
                 if source not in self._calls:
@@ -238,6 +279,16 @@ class Discovery:
             if call is not None:
                 call.cancel()
 
+    def endpointOf(
+        self, member: MemberSettings, endpoint: IStreamClientEndpoint
+    ) -> IStreamClientEndpoint:
+        """
+        The endpoint of a member that was found, whose failures raise suspicion.
+
+        :param endpoint: connects to it.
+        """
+        return _Suspicious(endpoint, partial(self.suspected, member))
+
     def suspected(self, member: MemberSettings) -> None:
         """A connect to a member failed."""
         now = self._reactor.seconds()
@@ -247,6 +298,15 @@ class Discovery:
                 if call is not None and member in source.members:
                     source.suspected(now)
                     call.reset(max(0.0, source.nextAt - now))
+
+    async def _check(self, name: str, resolver: tuple[str, ...]) -> None:
+        """Warn of a name that nobody knows."""
+        try:
+            known = bool((await self._resolver(resolver, self._reactor).addresses(name)).found)
+        except LookupFailed:
+            known = False
+        if not known:
+            log.warn("{name} is no host's name, for now: {why}", name=name, why=_LATER)
 
     def _ask(self, watched: _Watched, source: Source) -> None:
         self._calls[source] = None

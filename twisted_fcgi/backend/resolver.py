@@ -114,7 +114,11 @@ class Resolver:
 
     def _system(self, name: str) -> Deferred[Answer]:
         done: Deferred[Answer] = Deferred(lambda _: None)  # a thread can't be stopped
-        self._reactor.nameResolver.resolveHostName(_Addresses(name, done), name)
+        resolver = getattr(self._reactor, "nameResolver", None)
+        if resolver is None:
+            done.errback(LookupFailed("this reactor looks up no names"))
+        else:
+            resolver.resolveHostName(_Addresses(name, done), name)
         return done
 
     async def _addresses(self, name: str) -> Answer:

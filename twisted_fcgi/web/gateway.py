@@ -19,16 +19,17 @@ and owns the live members; making one connects to nobody.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.backend.checks import HealthChecks
+from twisted_fcgi.backend.discovery import Discovery
 from twisted_fcgi.backend.member import Member
 from twisted_fcgi.backend.probes import Probes
 from twisted_fcgi.balance import Balancer, Heartbeat
@@ -37,10 +38,11 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
 from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.routing import Router
-from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.settings import BalancerSettings, MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
 from twisted_fcgi.web.attempts import BalancedAttempts, LiveBalancer
 from twisted_fcgi.web.errorpage import ANSWERED, Refusal, errorDocument, writeErrorPage
+from twisted_fcgi.web.livemembers import LiveMembers
 from twisted_fcgi.web.outgoing import ChangedResponse
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
@@ -71,25 +73,27 @@ class Gateway:
         self._reactor = reactor
         self._router = Router(settings, AccessFileCache(reactor.seconds))
         self._makeMember = makeMember
+        self._members = LiveMembers(self._make)
+        self._discovery = Discovery(reactor, self._discovered)
         # Hosts that inherit a balancer share its state.
-        live: dict[int, LiveBalancer] = {}
+        self._live: dict[int, LiveBalancer] = {}
+        live = self._live
         self._balancers: dict[tuple[int, str], LiveBalancer] = {}
         for host in (settings.main, *settings.hosts):
             for balancer in host.balancers:
                 if id(balancer) not in live:
+                    known = replace(balancer, members=self._discovery.watch(balancer))
                     live[id(balancer)] = LiveBalancer(
-                        balancer, self._router.elected, reactor, self._probes
+                        known, self._router.elected, reactor, self._probes
                     )
                 self._balancers[id(host), balancer.name] = live[id(balancer)]
-        # By the identity of their settings, which the configuration keeps alive; so
-        # this table does not grow with requests.  Equal settings share a member.
-        self._members: dict[int, IMember] = {}
         self._checks = HealthChecks(
-            lambda: (live.balancer for live in self.balancers), reactor, self._endpoint
+            lambda: (live.balancer for live in self.balancers), reactor, self._members.endpoint
         )
 
     def start(self) -> None:
-        """Begin to check the health of members that are to be (``hcmethod``)."""
+        """Begin to look up names, and to check the health of members (``hcmethod``)."""
+        self._discovery.start(self.settings.members)
         self._checks.start()
 
     def serve(self, request: Request, body: IBody | None, response: IResponse) -> IExchange:
@@ -124,7 +128,7 @@ class Gateway:
                 else BalancedAttempts(
                     self._balancers[id(route.host), route.balancer], request, route
                 ),
-                self._live,
+                self._members.of,
                 self._refuse,
                 self._reactor,
             )
@@ -213,20 +217,22 @@ class Gateway:
             reason=route.reason,
         )
 
-    def _live(self, settings: MemberSettings) -> IMember:
-        member = self._members.get(id(settings))
-        if member is None:
-            equal = (live for live in self._members.values() if live.settings == settings)
-            member = next(equal, None) or self._makeMember(settings, self._reactor)
-            self._members[id(settings)] = member
+    def _make(self, settings: MemberSettings) -> IMember:
+        member = self._makeMember(settings, self._reactor)
+        if settings.origin:
+            member.endpoint = self._discovery.endpointOf(settings, member.endpoint)
         return member
 
-    def _probes(self, balancer: Balancer) -> Probes:
-        return Probes(balancer, self._reactor, self._endpoint)
+    def _discovered(self, settings: BalancerSettings, members: tuple[MemberSettings, ...]) -> None:
+        """DNS names other members of a balancer."""
+        balancer = self._live[id(settings)].balancer
+        balancer.update(replace(balancer.settings, members=members))
+        self._members.leave(
+            state.settings for live in self.balancers for state in live.balancer.members
+        )
 
-    def _endpoint(self, settings: MemberSettings) -> IStreamClientEndpoint:
-        endpoint: IStreamClientEndpoint = self._live(settings).endpoint
-        return endpoint
+    def _probes(self, balancer: Balancer) -> Probes:
+        return Probes(balancer, self._reactor, self._members.endpoint)
 
     def heard(self, host: str, beat: Heartbeat) -> None:
         """A host of members said how busy it is."""
@@ -241,7 +247,7 @@ class Gateway:
     @property
     def members(self) -> tuple[IMember, ...]:
         """Every member that was asked so far."""
-        return tuple(dict.fromkeys(self._members.values()))
+        return tuple(self._members)
 
     def stop(self) -> Deferred[Any]:
         """
@@ -249,7 +255,8 @@ class Gateway:
 
         :returns: a Deferred that fires when every connection is closed.
         """
+        self._discovery.stop()
         self._checks.stop()
         for balancer in self.balancers:
             balancer.stop()
-        return DeferredList([member.stop() for member in self.members])
+        return self._members.stop()

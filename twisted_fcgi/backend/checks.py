@@ -39,8 +39,10 @@ log = Logger()
 #: Checks at a time; httpd's number of threads for them.
 MOST_CHECKS = 16
 
-#: Seconds after which members are looked for that have come meanwhile.
+#: Seconds after which members are looked for that have come meanwhile, and between two
+#: looks at least.
 LONGEST_SLEEP = 5.0
+QUANTUM = 0.05
 
 
 class HealthChecks:
@@ -64,6 +66,7 @@ class HealthChecks:
         self._endpoint = endpoint
         self._random = random or Random().random
         self._call: IDelayedCall | None = None
+        self._lookedAt = self._lookAt = 0.0
         self._due: deque[tuple[Balancer, MemberState]] = deque()
         self._asking: dict[MemberState, Inquiry] = {}
         self._isAsking = False
@@ -107,8 +110,17 @@ class HealthChecks:
                     nextAt = min(nextAt, at)
         due.sort(key=lambda item: item[0])
         self._due.extend((balancer, state) for _, balancer, state in due)
+        self._lookedAt = now
+        self._lookAt = nextAt
         self._call = self._reactor.callLater(nextAt - now, self._look)
         self._ask()
+
+    def _wake(self, at: float) -> None:
+        """Look no later than that."""
+        at = max(at, self._lookedAt + QUANTUM)
+        if self._call is not None and at < self._lookAt:
+            self._lookAt = at
+            self._call.reset(max(0.0, at - self._reactor.seconds()))
 
     def _ask(self) -> None:
         """Ask those who are due, as many at a time as may be."""
@@ -155,6 +167,7 @@ class HealthChecks:
         # Who has gone meanwhile, or is to be checked in another way, is not judged.
         if not isBusy and state in balancer.members and state.health is health:
             self._judge(balancer, state, reason)
+        self._wake(health.dueAt or 0.0)
         self._ask()
 
     def _judge(self, balancer: Balancer, state: MemberState, reason: str) -> None:

@@ -1,0 +1,268 @@
+"""Health checks of real applications, killed, stopped and back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from tests.peers.client import ask
+from tests.peers.php import PhpFpm
+from tests.peers.process import Address, Server, freePort
+from tests.peers.proxy import Proxy
+from tests.peers.python import Uwsgi
+from twisted_fcgi.backend.checks import HealthChecks
+from twisted_fcgi.backend.endpoints import memberEndpoint
+from twisted_fcgi.balance import Balancer, MemberState
+from twisted_fcgi.config import loads
+
+pytestmark = pytest.mark.processes
+
+#: Seconds in which a check has to have found out.
+LIMIT = 15.0
+
+
+class CheckedFpm(PhpFpm):
+    """php-fpm whose pool can be asked for its health; which one it is, a file says."""
+
+    pool = "ping.path = /ping\nping.response = well\npm.status_path = /status"
+
+    def __init__(self, directory: Path, address: Address) -> None:
+        super().__init__(directory, address)
+        self.application = directory / "app.php"
+        self.application.write_text(
+            f"<?php if (file_exists('{directory}/sick')) http_response_code(503); usleep(2000);"
+            f" echo '{directory.name}';"
+        )
+
+
+def signalled(server: Server, number: int) -> None:
+    """Send a signal to a server and to what it started."""
+    os.killpg(server.pid, number)
+
+
+class Watch:
+    """
+    The checks of one member.
+
+    :ivar state: what its balancer knows of it.
+    """
+
+    def __init__(self, address: Address, parameters: str) -> None:
+        path, port = address
+        url = f"fcgi://127.0.0.1:{port}" if path is None else f"unix:{path}|fcgi://app"
+        text = f"<Proxy balancer://b>\nBalancerMember {url} hcinterval=150ms {parameters}\n</Proxy>"
+        balancer = Balancer(loads(text).main.balancers[0])
+        self.state: MemberState = balancer.members[0]
+        self.checks = HealthChecks(
+            lambda: [balancer], reactor, lambda member: memberEndpoint(member, reactor)
+        )
+        self.checks.start()
+
+    async def becomes(self, status: str) -> None:
+        """Wait until the member has a status and was checked in it."""
+        begun = time.monotonic()
+        checked = self.state.health.checkedAt
+        while self.state.status != status or self.state.health.checkedAt == checked:
+            assert time.monotonic() < begun + LIMIT, (self.state, self.state.health.complaint)
+            await deferLater(reactor, 0.02)
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[[Address, str], Watch]]:
+    """Checks a member: ``watch(address, parameters)``."""
+    with ExitStack() as stack:
+
+        def begin(address: Address, parameters: str) -> Watch:
+            live = Watch(address, parameters)
+            stack.callback(live.checks.stop)
+            return live
+
+        yield begin
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts a server: ``started(kind, name, unix)``."""
+    with ExitStack() as stack:
+
+        def start(kind: type[Server], name: str, unix: bool = False) -> Server:
+            directory = tmp_path / name
+            directory.mkdir()
+            server = kind(
+                directory, Address(directory / "s") if unix else Address(None, freePort())
+            )
+            stack.callback(server.stop)
+            server.start()
+            return server
+
+        yield start
+
+
+@pytest.mark.servers("php-fpm")
+@pytest.mark.parametrize("unix", [False, True])
+@pytest.mark.parametrize(
+    "parameters",
+    ["hcmethod=TCP", "hcmethod=FCGI", "hcmethod=GET hcuri=/ping", "hcmethod=HEAD hcuri=/ping"],
+)
+@pytest_twisted.ensureDeferred
+async def test_killed(
+    started: Callable[..., Server],
+    watch: Callable[[Address, str], Watch],
+    parameters: str,
+    unix: bool,
+) -> None:
+    """php-fpm that is killed is out, and in again when it is back."""
+    server = started(CheckedFpm, "a", unix)
+    live = watch(server.address, parameters)
+    await live.becomes("")
+    signalled(server, signal.SIGKILL)
+    await live.becomes("C")
+    assert "no connection" in live.state.health.complaint or "closed" in live.state.health.complaint
+    server.stop()
+    server.start()
+    await live.becomes("")
+
+
+@pytest.mark.servers("php-fpm")
+@pytest.mark.parametrize("parameters", ["hcmethod=FCGI", "hcmethod=GET hcuri=/ping"])
+@pytest_twisted.ensureDeferred
+async def test_stopped(
+    started: Callable[..., Server], watch: Callable[[Address, str], Watch], parameters: str
+) -> None:
+    """php-fpm that takes connections and is silent is out until it answers."""
+    server = started(CheckedFpm, "a")
+    live = watch(server.address, parameters)
+    await live.becomes("")
+    signalled(server, signal.SIGSTOP)
+    try:
+        await live.becomes("C")
+        assert "did not answer within" in live.state.health.complaint
+    finally:
+        signalled(server, signal.SIGCONT)
+    await live.becomes("")
+
+
+@pytest.mark.servers("php-fpm")
+@pytest_twisted.ensureDeferred
+async def test_figures(
+    started: Callable[..., Server], watch: Callable[[Address, str], Watch]
+) -> None:
+    """php-fpm's status page passes, and says how many children it has."""
+    live = watch(started(CheckedFpm, "a").address, "hcmethod=GET hcuri=/status?json")
+    await live.becomes("")
+    figures = live.state.health.figures
+    assert figures is not None
+    assert (figures.pool, figures.active + figures.idle, figures.slow) == ("www", 4, 0)
+
+
+@pytest.mark.servers("php-fpm")
+@pytest_twisted.ensureDeferred
+async def test_noScript(
+    started: Callable[..., Server], watch: Callable[[Address, str], Watch]
+) -> None:
+    """A path that php-fpm has nothing for fails with its 404."""
+    live = watch(started(CheckedFpm, "a").address, "hcmethod=GET hcuri=/nothing.php")
+    await live.becomes("C")
+    assert live.state.health.complaint == "answered with 404"
+
+
+@pytest.mark.servers("uwsgi", "uwsgi-python")
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        ("hcmethod=TCP", ""),
+        ("hcmethod=GET hcuri=/health?do=count", ""),
+        ("hcmethod=HEAD11 hcuri=/health?do=count", ""),
+        ("hcmethod=GET hcuri=/nothing", "C"),
+        ("hcmethod=FCGI", "C"),  # it does not know the question
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_uwsgi(
+    started: Callable[..., Server],
+    watch: Callable[[Address, str], Watch],
+    parameters: str,
+    status: str,
+) -> None:
+    """An application that is not php-fpm is asked in the same way."""
+    live = watch(started(Uwsgi, "a").address, parameters)
+    await live.becomes(status)
+
+
+@pytest.mark.servers("php-fpm")
+def test_takenOutAndBack(
+    started: Callable[..., Server], proxyOf: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    """A member that is taken out and brought back by checks costs no request."""
+    servers = {name: started(CheckedFpm, name) for name in ("a", "b")}
+    members = "\n".join(
+        f"BalancerMember fcgi://{server.address}{server.directory} hctemplate=up enablereuse=on"
+        for server in servers.values()
+    )
+    proxy = proxyOf(f"""\
+ProxyHCExpr well {{%{{REQUEST_STATUS}} == 200 && %{{hc:body}} =~ /^[ab]$/}}
+ProxyHCTemplate up hcmethod=GET hcuri=/app.php hcexpr=well hcinterval=200ms hcfails=2 hcpasses=2
+<Proxy balancer://b>
+{members}
+</Proxy>
+ProxyPass / balancer://b/""")
+    changes = 0
+
+    def changed() -> None:
+        """Wait until one more member was taken out or brought back."""
+        nonlocal changes
+        changes += 1
+        begun = time.monotonic()
+        while proxy.log().count("health check ") < changes:
+            assert time.monotonic() < begun + LIMIT, proxy.log()
+            time.sleep(0.02)
+
+    def served(number: int) -> set[str]:
+        answers = [ask(proxy.address, "/app.php") for _ in range(number)]
+        assert {answer.status for answer in answers} == {200}
+        return {answer.body.decode() for answer in answers}
+
+    with ThreadPoolExecutor(2) as pool:
+        running = True
+
+        def steadily() -> int:
+            count = 0
+            while running:
+                # What a member in maintenance still says is its own affair.
+                assert ask(proxy.address, "/app.php").status in (200, 503)
+                count += 1
+            return count
+
+        clients = [pool.submit(steadily) for _ in range(2)]
+        try:
+            assert served(8) == {"a", "b"}
+            sick = servers["a"].directory / "sick"
+            sick.touch()
+            changed()
+            assert served(8) == {"b"}
+            sick.unlink()
+            changed()
+            assert served(8) == {"a", "b"}
+            signalled(servers["b"], signal.SIGSTOP)
+            changed()
+            assert served(8) == {"a"}
+            signalled(servers["b"], signal.SIGCONT)
+            changed()
+            assert served(8) == {"a", "b"}
+        finally:
+            signalled(servers["b"], signal.SIGCONT)
+            running = False
+        assert all(client.result(30) > 10 for client in clients)
+    lines = [line.partition("health check ")[2] for line in proxy.log().splitlines()]
+    said = [line.split(" ")[0] for line in lines if line]
+    assert said == ["DISABLING", "ENABLING"] * 2

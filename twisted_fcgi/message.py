@@ -391,6 +391,12 @@ class Route:
         """It never is: a look-up has no route."""
         return False
 
+    @property
+    def bodyLimit(self) -> int:
+        """Most bytes of the request's body (LimitRequestBody); 0 for no limit."""
+        own = self.directory.limitBody
+        return self.host.limits.body if own is None else own
+
 
 class Source(enum.Enum):
     """
@@ -421,6 +427,8 @@ class ResponseHead:
         asked for that, or the status is one of :data:`DROPS_CONNECTION`.
     :ivar statusGiven: whether the application named the status itself.
     :ivar unchunked: whether the end of a body of unknown length is the connection's.
+    :ivar keepAlive: how many seconds the client's connection may be idle after it, and
+        most requests of one, where its virtual host does not say what the server does.
     :ivar source: who made it.
     """
 
@@ -431,6 +439,7 @@ class ResponseHead:
     close: bool = False
     statusGiven: bool = False
     unchunked: bool = False
+    keepAlive: tuple[float, int] | None = None
     source: Source = Source.SERVER
 
     def copy(self) -> ResponseHead:
@@ -443,5 +452,6 @@ class ResponseHead:
             self.close,
             self.statusGiven,
             self.unchunked,
+            self.keepAlive,
             self.source,
         )

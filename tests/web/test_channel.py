@@ -291,6 +291,21 @@ class PersistenceTests(ChannelTestCase):
         self.assertIn(b"Connection: close", self.send(get()))
         self.assertEqual(self.transport.ended, "lingering")
 
+    def test_hosts(self) -> None:
+        """What a response's virtual host says holds until the next one."""
+        heads = [ResponseHead(200, b"OK", Headers(), 0) for _ in range(3)]
+        heads[0].keepAlive, heads[2].keepAlive = (9.0, 5), (9.0, 1)
+
+        def answer(served: Served) -> None:
+            served.response.writeHead(heads.pop(0))
+            served.response.finish()
+
+        self.connect(answer, keepAliveTimeout=2.0)
+        ask = get(b"/", b"Connection: keep-alive")
+        self.assertIn(b"Keep-Alive: timeout=9, max=5\r\n", self.send(ask))
+        self.assertIn(b"Keep-Alive: timeout=2, max=99\r\n", self.send(ask))
+        self.assertIn(b"Connection: close", self.send(ask))
+
     def test_off(self) -> None:
         """With a timeout of 0 no connection goes on."""
         self.connect(lambda served: served.answer(), keepAliveTimeout=0.0)

@@ -28,7 +28,7 @@ class Channel:
     def dateAndServer(self) -> bytes:
         return OURS
 
-    def mayPersist(self) -> bool:
+    def mayPersist(self, keepAlive: tuple[float, int] | None = None) -> bool:
         return self.persists
 
     def keepAliveFields(self) -> bytes:

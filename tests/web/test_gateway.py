@@ -21,6 +21,31 @@ ProxyPass "/" "balancer://two/"
 """
 
 
+class BodyLimitTests(GatewayTestCase):
+    """LimitRequestBody where no application is asked."""
+
+    def status(self, target: bytes, length: int, lines: str = "") -> int:
+        """The status of an answer to a body of this length."""
+        gateway = self.gateway("LimitRequestBody 4\nRedirect /old http://b.example/\n" + lines)
+        body = ScriptedBody(length)
+        response = self.serve(gateway, target, b"POST", body)
+        self.assertEqual(body.calls, ["discard"])
+        return response.status
+
+    def test_tooLong(self) -> None:
+        """What would be a redirect or an error is a 413, as in httpd, which reads the body."""
+        self.assertEqual((self.status(b"/old", 4), self.status(b"/x", 4)), (302, 404))
+        self.assertEqual((self.status(b"/old", 5), self.status(b"/x", 5)), (413, 413))
+
+    def test_ends(self) -> None:
+        """An error that ends the connection stays what it is."""
+        self.assertEqual(self.status(b"/%zz", 5), 400)
+
+    def test_noLimit(self) -> None:
+        """0 is no limit."""
+        self.assertEqual(self.status(b"/old", 5, "LimitRequestBody 0\n"), 302)
+
+
 class GatewayTests(GatewayTestCase):
     """Tests for :class:`Gateway`."""
 

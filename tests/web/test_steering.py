@@ -8,7 +8,7 @@ from tests.web.doubles import RecordingResponse
 from tests.web.gateways import END, GatewayTestCase
 from twisted_fcgi.interfaces import IResponse
 from twisted_fcgi.message import ResponseHead
-from twisted_fcgi.web.steering import SteeredResponse
+from twisted_fcgi.web.steering import KeptResponse, SteeredResponse
 
 PASS = 'ProxyPass "/a/" "fcgi://127.0.0.1:9001/"\n'
 
@@ -53,3 +53,26 @@ class SteeringTests(GatewayTestCase):
     def test_errors(self) -> None:
         """They hold for pages about errors as well."""
         self.assertTrue(self.head("SetEnv nokeepalive 1\n", b"/nowhere").close)
+
+
+class KeepAliveTests(GatewayTestCase):
+    """What virtual hosts make of connections."""
+
+    def head(self, lines: str) -> ResponseHead:
+        """The head of a response of a virtual host with these lines."""
+        lines = f"<VirtualHost *>\n{lines}{PASS}</VirtualHost>\n"
+        response = self.serve(self.gateway("KeepAliveTimeout 7\n" + lines), b"/a/x")
+        assert response.head is not None
+        return response.head
+
+    def test_interface(self) -> None:
+        """A response with a say in it is a response."""
+        verifyObject(IResponse, KeptResponse(RecordingResponse(), (1.0, 1)))
+
+    def test_hosts(self) -> None:
+        """What a virtual host says of its connections holds in place of the server's lines."""
+        self.assertIsNone(self.head("").keepAlive)
+        self.assertIsNone(self.head("KeepAliveTimeout 7\n").keepAlive)
+        self.assertEqual(self.head("MaxKeepAliveRequests 2\n").keepAlive, (7.0, 2))
+        self.assertEqual(self.head("KeepAliveTimeout 2\n").keepAlive, (2.0, 100))
+        self.assertEqual(self.head("KeepAlive Off\n").keepAlive, (0.0, 100))

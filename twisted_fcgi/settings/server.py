@@ -138,6 +138,12 @@ class VirtualHost:
     place: str = field(default="", compare=False)
     places: dict[str, str] = field(default_factory=dict, compare=False)
 
+    @property
+    def kept(self) -> tuple[float, int]:
+        """How many seconds a client's connection may be idle, and most requests of one."""
+        limits = self.limits
+        return limits.keepAliveTimeout if self.keepAlive else 0.0, limits.keepAliveRequests
+
 
 @dataclass(frozen=True)
 class Listener:

@@ -60,6 +60,7 @@ class HTTPChannel(Protocol):
     _exchange: IExchange | None = None
     _body: ClientBody | None = None
     _closing: Closing | None = None
+    _keepAlive: tuple[float, int] | None = None
     _served = 0
     _expecting = False
     _advancing = False
@@ -250,28 +251,32 @@ class HTTPChannel(Protocol):
             self.quietSince = 0.0
             self._adjustReading()
 
-    def mayPersist(self) -> bool:
+    def mayPersist(self, keepAlive: tuple[float, int] | None = None) -> bool:
         """
         Whether another request may follow on this connection.
 
         Never when the client waits for a 100 that was not sent: what it sends next
         may be the body or another request.
+
+        :param keepAlive: as in :class:`ResponseHead`.
         """
-        limits = self.factory.limits
+        self._keepAlive = keepAlive
+        timeout, most = keepAlive or self.factory.keepAlive
         # httpd's count: MaxKeepAliveRequests is what may follow the first.
         return (
             not self._expecting
-            and limits.keepAliveTimeout > 0
-            and (not limits.keepAliveRequests or self._served <= limits.keepAliveRequests)
+            and timeout > 0
+            and (not most or self._served <= most)
+            and not self.factory.ending
             and (self._body is None or not self._body.surplus)
         )
 
     def keepAliveFields(self) -> bytes:
         """The fields that tell an asking client that its connection goes on."""
-        limits = self.factory.limits
-        parameters = b"timeout=%d" % limits.keepAliveTimeout
-        if limits.keepAliveRequests:
-            parameters += b", max=%d" % (limits.keepAliveRequests - self._served + 1)
+        timeout, most = self._keepAlive or self.factory.keepAlive
+        parameters = b"timeout=%d" % timeout
+        if most:
+            parameters += b", max=%d" % (most - self._served + 1)
         return b"Connection: Keep-Alive\r\nKeep-Alive: %b\r\n" % parameters
 
     def responseFinished(self, response: ClientResponse) -> None:
@@ -369,7 +374,9 @@ class HTTPChannel(Protocol):
         elif self._reader.buffer:
             if quiet >= limits.headTimeout:
                 self._refuse(BadRequest("no whole request head in time", 408))
-        elif quiet >= (limits.keepAliveTimeout if self._served else limits.headTimeout):
+        elif quiet >= (
+            (self._keepAlive or self.factory.keepAlive)[0] if self._served else limits.headTimeout
+        ):
             self._close()
         else:
             self._reader.forget()

@@ -188,7 +188,7 @@ class ClientResponse:
             self.persistent
             and not head.close
             and status not in DROPS_CONNECTION
-            and channel.mayPersist()
+            and channel.mayPersist(head.keepAlive)
         ):
             if self._keepAlive:
                 framing += channel.keepAliveFields()

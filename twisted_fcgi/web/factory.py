@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -45,6 +44,9 @@ class HTTPFactory(Factory):
         nor take its response (httpd: Timeout).
     :param accessLog: called with each :class:`~twisted_fcgi.web.clientresponse.ClientResponse`
         that was finished or cut off.
+    :ivar keepAlive: KeepAliveTimeout and MaxKeepAliveRequests, unless a virtual host has
+        others.
+    :ivar ending: whether every connection ends after its response.
     :ivar channels: the open connections.
     """
 
@@ -61,6 +63,8 @@ class HTTPFactory(Factory):
     ) -> None:
         self.gateway = gateway
         self.limits = limits
+        self.keepAlive = limits.keepAliveTimeout, limits.keepAliveRequests
+        self.ending = False
         self.clientTimeout = clientTimeout
         self.accessLog = accessLog
         self.seconds = reactor.seconds
@@ -101,7 +105,7 @@ class HTTPFactory(Factory):
 
         :returns: a Deferred that fires when none is left.
         """
-        self.limits = replace(self.limits, keepAliveTimeout=0.0)
+        self.ending = True
         for channel in tuple(self.channels):
             channel.endIfIdle()
         if not self.channels:

@@ -36,7 +36,14 @@ from twisted_fcgi.balance import Balancer, Heartbeat
 from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
-from twisted_fcgi.message import REASONS, Request, ResponseHead, Route, RouteKind
+from twisted_fcgi.message import (
+    DROPS_CONNECTION,
+    REASONS,
+    Request,
+    ResponseHead,
+    Route,
+    RouteKind,
+)
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import BalancerSettings, MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
@@ -46,7 +53,7 @@ from twisted_fcgi.web.livemembers import LiveMembers
 from twisted_fcgi.web.outgoing import ChangedResponse
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
-from twisted_fcgi.web.steering import SteeredResponse, isSteered
+from twisted_fcgi.web.steering import KeptResponse, SteeredResponse, isSteered
 
 __all__ = ["Gateway"]
 
@@ -87,6 +94,8 @@ class Gateway:
                         known, self._router.elected, reactor, self._probes
                     )
                 self._balancers[id(host), balancer.name] = live[id(balancer)]
+        usual = settings.main.kept
+        self._keepAlive = {id(host): host.kept for host in settings.hosts if host.kept != usual}
         self._checks = HealthChecks(
             lambda: (live.balancer for live in self.balancers), reactor, self._members.endpoint
         )
@@ -106,8 +115,12 @@ class Gateway:
             route = Route(RouteKind.REFUSE, main, main.directory, status=500, reason="see above")
         if route.environment and isSteered(route.environment):
             response = SteeredResponse(response, route.environment)
+        if self._keepAlive and (keepAlive := self._keepAlive.get(id(route.host))) is not None:
+            response = KeptResponse(response, keepAlive)
         if route.complaints:
             self._reportComplaints(request, route)
+        if body is not None and route.kind != RouteKind.FASTCGI:
+            _holdToLimit(route, body)
         return self._answer(route.request or request, route, body, response)
 
     def _answer(
@@ -260,3 +273,14 @@ class Gateway:
         for balancer in self.balancers:
             balancer.stop()
         return self._members.stop()
+
+
+def _holdToLimit(route: Route, body: IBody) -> None:
+    """
+    LimitRequestBody for what no application is asked for: httpd reads the body before it
+    answers, unless the connection ends anyway.
+    """
+    if 0 < route.bodyLimit < (body.length or 0) and route.status not in DROPS_CONNECTION:
+        route.kind, route.status, route.fields = RouteKind.REFUSE, 413, ()
+        route.location = b""
+        route.reason = f"Content-Length {body.length} is over LimitRequestBody {route.bodyLimit}"

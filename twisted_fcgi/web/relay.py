@@ -130,9 +130,7 @@ class Exchange:
             self._attempt(_NOBODY)
             return
         limits = self._route.host.limits
-        limit = self._route.directory.limitBody
-        if limit is None:
-            limit = limits.body
+        limit = self._route.bodyLimit
         if body.length is None:
             spool(body, limits.spoolMemory, limit, self._bodySpooled)
         elif limit and body.length > limit:

@@ -1,9 +1,10 @@
 """
-Variables that steer how a client is answered: ``nokeepalive``, ``downgrade-1.0`` and
-``force-no-vary`` (httpd: ``ap_set_keepalive``, ``ap_basic_http_header``).
+What steers how a client is answered: the variables ``nokeepalive``, ``downgrade-1.0`` and
+``force-no-vary``, and what a virtual host says about KeepAlive (httpd:
+``ap_set_keepalive``, ``ap_basic_http_header``).
 
-They are set for clients that can't do what they say they can, so they hold for every
-response, also for pages about errors.
+The variables are set for clients that can't do what they say they can, so they hold for
+every response, also for pages about errors.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from twisted_fcgi.interfaces import IResponse
 from twisted_fcgi.message import ResponseHead
 from twisted_fcgi.routing.environment import Environment
 
-__all__ = ["SteeredResponse", "isSteered"]
+__all__ = ["KeptResponse", "SteeredResponse", "isSteered"]
 
 #: Those that mean HTTP/1.0: no chunks.
 _DOWNGRADING = frozenset((b"downgrade-1.0", b"force-no-vary"))
@@ -49,4 +50,26 @@ class SteeredResponse:
         head.unchunked = not _DOWNGRADING.isdisjoint(self._environment)
         if b"force-no-vary" in self._environment:
             head.headers.remove(b"Vary")
+        self._response.writeHead(head)
+
+
+@implementer(IResponse)
+class KeptResponse:
+    """
+    A response of a virtual host that has a say in how long connections are kept.
+
+    :param response: the front's.
+    :param keepAlive: as in :class:`~twisted_fcgi.message.ResponseHead`.
+    """
+
+    def __init__(self, response: IResponse, keepAlive: tuple[float, int]) -> None:
+        self._keepAlive = keepAlive
+        self._response = response
+        self.write = response.write
+        self.flush = response.flush
+        self.finish = response.finish
+        self.abort = response.abort
+
+    def writeHead(self, head: ResponseHead) -> None:
+        head.keepAlive = self._keepAlive
         self._response.writeHead(head)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+from unittest import mock
 
 import pcre2
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.pcre import PatternError, compilePattern, compileWildcards, hasWildcards
+from twisted_fcgi import pcre
+from twisted_fcgi.pcre import (
+    MatchFailed,
+    PatternError,
+    compilePattern,
+    compileWildcards,
+    effort,
+    hasWildcards,
+)
 
-__all__ = ["PatternTests", "WildcardTests"]
+__all__ = ["EffortTests", "PatternTests", "WildcardTests"]
 
 #: Expression, text, and the whole match with its groups; ``None`` when there is none.
 MATCHES: tuple[tuple[bytes, bytes, tuple[bytes | None, ...] | None], ...] = (
@@ -159,3 +168,31 @@ class WildcardTests(SynchronousTestCase):
             self.assertTrue(hasWildcards(text), text)
         for text in ("", "a.b", r"\*", "[a", "a]"):
             self.assertFalse(hasWildcards(text), text)
+
+
+class EffortTests(SynchronousTestCase):
+    """Tests for what the expressions of those who are not trusted may cost together."""
+
+    def setUp(self) -> None:
+        self.addCleanup(effort.begin)
+
+    def test_same(self) -> None:
+        """While there is time they are as others are, and equal ones are the same object."""
+        bounded = compilePattern(b"(?<n>a)", restricted=True)
+        free = compilePattern(b"(?<n>a)")
+        self.assertIs(bounded, compilePattern(b"(?<n>a)", restricted=True))
+        self.assertEqual(bounded.search(b"ba")["n"], b"a")
+        self.assertIsNone(bounded.match(b"ba"))
+        for name in ("pattern", "flags", "groups", "groupindex"):
+            self.assertEqual(getattr(bounded, name), getattr(free, name))
+
+    def test_over(self) -> None:
+        """Once the time is over they fail, until something new begins; others do not."""
+        with mock.patch.object(pcre, "MAX_SECONDS", 0.0):
+            effort.begin()
+        pattern = compilePattern(b"^a", restricted=True)
+        self.assertTrue(pattern.search(b"a"))
+        self.assertRaises(MatchFailed, pattern.search, b"a")
+        self.assertTrue(compilePattern(b"^a").search(b"a"))
+        effort.begin()
+        self.assertTrue(pattern.search(b"a"))

@@ -5,7 +5,8 @@ Expressions are compiled by PCRE2, the library that httpd uses, so that they mea
 same here, whatever is in them.  It also bounds what a match may cost, which Python's
 ``re`` does not: with one thread for all clients, an expression that backtracks without
 end would be everybody's outage.  The bound is :data:`BOUND`; where it is met a request
-fails (httpd takes it for no match).
+fails (httpd takes it for no match).  A ``.htaccess`` may have thousands of them, so those that
+come from one are bounded together as well: :data:`effort`.
 
 Wildcards become expressions that do not backtrack.  Everything works on bytes.
 """
@@ -13,20 +14,23 @@ Wildcards become expressions that do not backtrack.  Everything works on bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import pcre2
 
 __all__ = [
     "BOUND",
+    "MAX_SECONDS",
     "Match",
     "MatchFailed",
     "Pattern",
     "PatternError",
     "compilePattern",
     "compileWildcards",
+    "effort",
     "hasWildcards",
 ]
 
@@ -38,6 +42,13 @@ _OPTIONS = pcre2.DOTALL | _DOLLAR_ENDONLY
 #: What stands before each expression: PCRE2's match limit, some milliseconds here; its
 #: default is ten times that.
 BOUND = b"(*LIMIT_MATCH=1000000)"
+
+#: Seconds of computing that the expressions of ``.htaccess`` files may take for a request, and
+#: for the head of a response.
+MAX_SECONDS = 0.25
+
+#: PCRE2_ERROR_MATCHLIMIT.
+_MATCH_LIMIT = -47
 
 
 class Match(Protocol):
@@ -79,6 +90,51 @@ class Pattern(Protocol):
 MatchFailed: type[Exception] = pcre2.LibraryError
 
 
+class Effort:
+    """The time that is left for expressions of those who are not trusted with everybody's."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Another request is looked at, or answered."""
+        self._left = MAX_SECONDS
+
+    def spend(self, find: Callable[[bytes], Any], text: bytes) -> Any:
+        """
+        Match.
+
+        :raises MatchFailed: there is no time left.
+        """
+        if self._left < 0:
+            raise MatchFailed(_MATCH_LIMIT, "all of .htaccess together")
+        begun = time.thread_time()
+        try:
+            return find(text)
+        finally:
+            self._left -= time.thread_time() - begun
+
+
+#: Of the process, which has one thread that matches.
+effort = Effort()
+
+
+class _Watched:
+    """A pattern of which :data:`effort` knows how long it takes."""
+
+    __slots__ = ("flags", "groupindex", "groups", "match", "pattern", "search")
+
+    def __init__(self, pattern: Pattern) -> None:
+        self.groups = pattern.groups
+        self.groupindex = pattern.groupindex
+        self.flags = pattern.flags
+        self.pattern = pattern.pattern
+        self.search = partial(effort.spend, pattern.search)
+        self.match = partial(effort.spend, pattern.match)
+
+
 class PatternError(ValueError):
     """
     An expression that is wrong.
@@ -92,10 +148,11 @@ class PatternError(ValueError):
 
 
 @lru_cache(maxsize=4096)
-def compilePattern(text: bytes, *, ignoreCase: bool = False) -> Pattern:
+def compilePattern(text: bytes, *, ignoreCase: bool = False, restricted: bool = False) -> Pattern:
     """
     Compile an expression as httpd's ``ap_pregcomp`` does; equal ones are the same object.
 
+    :param restricted: whether :data:`effort` bounds it.
     :raises PatternError: when it is wrong.
     """
     options = _OPTIONS | pcre2.IGNORECASE if ignoreCase else _OPTIONS
@@ -105,7 +162,7 @@ def compilePattern(text: bytes, *, ignoreCase: bool = False) -> Pattern:
         # "compilation failed at position 3; missing closing parenthesis"
         at = max(error.pos - len(BOUND), 0)
         raise PatternError(error.msg.rpartition("; ")[2], at) from None
-    return compiled
+    return _Watched(compiled) if restricted else compiled
 
 
 _SET = re.compile(rb"\[([!^]?)(\]?(?:\\.|[^\]\\])*)\]", re.DOTALL)

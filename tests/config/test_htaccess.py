@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_fcgi import pcre
 from twisted_fcgi.config import htaccess, loads
 from twisted_fcgi.errors import ConfigurationErrors
+from twisted_fcgi.pcre import MatchFailed, effort
 from twisted_fcgi.settings import AllowOverride, Override, Section, SectionKind
 
 __all__ = ["AccessFileReaderTests", "ApplicationTests", "OverridingTests"]
@@ -100,6 +104,29 @@ class AccessFileReaderTests(Reading):
         self.assertEqual(
             ["/srv/.htaccess:4:1: there are more than 3 lines"], self.mistakes("\n" * 4)
         )
+
+    def test_expressions(self) -> None:
+        """What those of a file may cost together is bounded, wherever in it they stand."""
+        self.addCleanup(effort.begin)
+        with mock.patch.object(pcre, "MAX_SECONDS", -1):
+            effort.begin()
+        section = self.read(
+            "RedirectMatch ^/a /b\nRewriteEngine On\nRewriteCond a a\nRewriteRule ^a -\n"
+            'Header edit A a b\n<FilesMatch "a">\n</FilesMatch>\nSetEnvIf X a B\n'
+        )
+        settings = section.settings
+        assert settings.rewriting is not None
+        (rule,) = settings.rewriting.rules
+        for pattern in (
+            (settings.redirects or ())[0].pattern,
+            rule.pattern,
+            rule.conditions[0].pattern,
+            (settings.responseFields or ())[0].pattern,
+            section.sections[0].pattern,
+            (settings.conditions or ())[0].pattern,
+        ):
+            assert pattern is not None
+            self.assertRaises(MatchFailed, pattern.search, b"a")
 
     def test_tooDeep(self) -> None:
         """Sections without end in each other are a mistake like others."""

@@ -108,7 +108,8 @@ def pattern(word: Word, ignoreCase: bool = False) -> Pattern:
     """
     text = encode(word)
     try:
-        return compilePattern(text, ignoreCase=ignoreCase)
+        restricted = word.line.file.restricted
+        return compilePattern(text, ignoreCase=ignoreCase, restricted=restricted)
     except PatternError as error:
         at = len(decode(text[: error.at]))
         raise word.error(f"this expression can't be compiled: {error}", index=at) from None

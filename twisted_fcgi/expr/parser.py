@@ -55,7 +55,8 @@ class _Parser:
     """
     Reads one expression; ``current`` is the token that is looked at.
 
-    :param restricted: whether functions that read files are refused.
+    :param restricted: whether functions that read files are refused, and what expressions
+        cost is bounded.
     """
 
     def __init__(self, stream: Iterator[Token], restricted: bool) -> None:
@@ -180,7 +181,9 @@ class _Parser:
     def matching(self, left: Word, wanted: bool) -> Condition:
         token = self.expect("regex", "a regular expression, as /.../ or m#...#")
         try:
-            pattern = compilePattern(token.text, ignoreCase=bool(token.flags))
+            pattern = compilePattern(
+                token.text, ignoreCase=bool(token.flags), restricted=self._restricted
+            )
         except PatternError as error:
             raise ExpressionError(f"bad regular expression: {error}", token.column) from None
         search = _bounded(pattern)

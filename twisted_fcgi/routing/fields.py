@@ -26,7 +26,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr import EvaluationError, MatchGivenUp, RequestContext, RequestState, spelled
 from twisted_fcgi.headers import SUCCESS_FIELDS, Headers
 from twisted_fcgi.message import Request, ResponseHead, Source
-from twisted_fcgi.pcre import Match, MatchFailed, Pattern
+from twisted_fcgi.pcre import Match, MatchFailed, Pattern, effort
 from twisted_fcgi.routing.environment import MAX_SUBSTITUTED, Environment, substitute
 from twisted_fcgi.settings import FieldAction, FieldChange, FieldTable
 
@@ -437,6 +437,7 @@ def changedHead(
         changed.headers = kept.headers.copy()
         changed.close = kept.close
         return changed
+    effort.begin()
     fields = _fieldsOf(head, early, carried)
     context = _Context(request, state, head, None, fields, told)
     echoes = any(change.action is FieldAction.ECHO for change in changes)

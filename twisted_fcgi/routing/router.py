@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
 from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
-from twisted_fcgi.pcre import MatchFailed
+from twisted_fcgi.pcre import MatchFailed, effort
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.fields import Early
@@ -103,6 +103,7 @@ class Router:
     def _routed(
         self, request: Request, field: bytes | None, notes: Notes | None = None
     ) -> tuple[Route, bool]:
+        effort.begin()
         route = Route(RouteKind.REFUSE, self._main, self._main.directory)
         lasting = False
         try:
@@ -208,7 +209,7 @@ class Router:
                 route.directory = look.directory
                 route.environment = look.environment
                 if look.complaints:
-                    route.complaints = (*route.complaints, *look.complaints)
+                    route.complaints = tuple(look.complaints)
                 route.uri = look.uri
                 route.query = look.query
                 if look.early is not None or look.directory.requestFields is not None:
@@ -264,6 +265,7 @@ class Router:
         :param told: variables of the request so far.
         :returns: a route of its own; its status is that of the error.
         """
+        effort.begin()
         before = Look.ofRoute(request, route)
         before.environment = told
         before.early = route.early and Early(route.early.always)

@@ -282,6 +282,27 @@ class WaitingTests(BalancerTestCase):
         self.clock.pump([0.5] * 4)
         self.assertEqual([], self.clock.getDelayedCalls())
 
+    def test_alone(self) -> None:
+        """A balancer's only member is asked again and again, without being probed."""
+        gateway = self.balanced("timeout=5", ("retry=60",), m1=(DIED,))
+        response, _ = self.begin(gateway)
+        self.clock.pump([LOOK_AGAIN] * 3)
+        self.assertEqual(("nothing", 4), (self.told(response), self.live[0].opened))
+        self.script("m1", HEAD + b"fcgi://m1", END)
+        self.clock.advance(LOOK_AGAIN)
+        self.assertEqual(("m1", 0), (self.told(response), self.endpoint.tried))
+
+    def test_tooBusy(self) -> None:
+        """Those with full queues are asked again from time to time, and not at once."""
+        full = AcquireTimedOut("full")
+        response, _ = self.begin(self.balanced("timeout=1", m1=(full,), m2=(full,)))
+        self.assertEqual([1, 1], [member.opened for member in self.live])
+        self.clock.advance(LOOK_AGAIN)
+        self.assertEqual([2, 2], [member.opened for member in self.live])
+        self.script("m2", HEAD + b"fcgi://m2", END)
+        self.clock.advance(LOOK_AGAIN)
+        self.assertEqual("m2", self.told(response))
+
     def test_inTurn(self) -> None:
         """Who came first is served first."""
         gateway = self.balanced("timeout=5 forcerecovery=off", ("", "status=D"), m1=(REFUSED,))

@@ -162,6 +162,7 @@ class LiveBalancer:
         for attempts in tuple(self._waiting):
             again = self._waiting.get(attempts)
             if again is not None:
+                attempts.waited()
                 again()
         if self._waiting and self._timer is None:
             self._timer = self.reactor.callLater(LOOK_AGAIN, self._look)
@@ -209,9 +210,6 @@ class BalancedAttempts:
             self._tried.append(last)
         if self._left <= 0:
             raise StopIteration
-        if self._waitsUntil:
-            # Who has come back since, or had too much to do, can be asked once more.
-            self._tried = [state for state in self._tried if state.inError]
         state = balancer.elect(now, self._tried, self._wanted, self._key)
         if state is None:
             raise StopIteration
@@ -242,6 +240,11 @@ class BalancedAttempts:
             return False
         self._live.wait(self, again)
         return True
+
+    def waited(self) -> None:
+        """Who has come back since, had too much to do, or is alone can be asked once more."""
+        alone = len(self._live.balancer.members) == 1
+        self._tried = [state for state in self._tried if state.inError and not alone]
 
     def cookie(self) -> bytes | None:
         """The Set-Cookie field that keeps the client with the last member, if it needs one."""

@@ -11,6 +11,7 @@ from twisted_fcgi.expr.context import (
     MatchGivenUp,
     Operand,
     Word,
+    fileStatus,
 )
 from twisted_fcgi.expr.formats import compileFormat
 from twisted_fcgi.expr.lexer import ExpressionError
@@ -30,5 +31,6 @@ __all__ = [
     "compileCondition",
     "compileFormat",
     "compileString",
+    "fileStatus",
     "spelled",
 ]

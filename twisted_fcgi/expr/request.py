@@ -51,6 +51,8 @@ class RequestState(Protocol):
     def isLookup(self) -> bool: ...
     @property
     def authority(self) -> Authority | None: ...
+    @property
+    def aliased(self) -> tuple[bytes, bytes] | None: ...
 
 
 class RequestContext:
@@ -148,8 +150,7 @@ class RequestContext:
         if name == b"SERVER_ADMIN":
             return authority.host.admin.encode("utf-8", "surrogateescape")
         if name.startswith(b"CONTEXT_"):
-            # What is asked before an Alias is looked for has none.
-            aliased: tuple[bytes, bytes] | None = getattr(self.state, "aliased", None)
+            aliased = self.state.aliased
             if aliased is not None:
                 return aliased[name == b"CONTEXT_DOCUMENT_ROOT"]
         if name in (b"DOCUMENT_ROOT", b"CONTEXT_DOCUMENT_ROOT"):

@@ -9,12 +9,16 @@ what only a user could fulfil fails as it does in httpd without an AuthType: 500
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
-from twisted_fcgi.errors import RequestError
+from twisted_fcgi.errors import MethodNotAllowed, RequestError
 from twisted_fcgi.expr import EvaluationError, RequestContext
 from twisted_fcgi.settings import AccessSettings, Methods, Requirement, Requirements
 
-__all__ = ["Decision", "admit", "blamed", "decide", "effective"]
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.look import Look
+
+__all__ = ["Decision", "admit", "blamed", "decide", "effective", "holdToMethods"]
 
 
 class Decision(enum.Enum):
@@ -103,19 +107,34 @@ def effective(access: AccessSettings | None) -> Requirements | None:
     return None if granted else required
 
 
-def admit(required: Requirements, context: RequestContext, asked: bytes) -> None:
+def admit(look: Look, required: Requirements) -> None:
     """
     Refuse what may not be had.
 
-    :param asked: the file or the application's URL, for the log.
     :raises RequestError: 403; 500 when it can't be found out.
     """
+    context = RequestContext(look.request, look)
     try:
         decision = decide(required, context)
     except EvaluationError as error:
         raise RequestError(f"Require expr: {error}", 500) from None
-    if decision is Decision.UNKNOWN:
-        raise RequestError("access depends on a user, and nobody is authenticated here", 500)
     if decision is not Decision.GRANTED:
-        name = asked.decode("utf-8", "backslashreplace")
+        if look.notes is not None:
+            look.notes.denied(required, context)
+        if decision is Decision.UNKNOWN:
+            raise RequestError("access depends on a user, and nobody is authenticated here", 500)
+        name = (look.filename or look.uri).decode("utf-8", "backslashreplace")
         raise RequestError(f"client denied by server configuration: {name}", 403)
+    look.varies(context.vary)
+
+
+def holdToMethods(look: Look, allowed: frozenset[bytes]) -> None:
+    """
+    AllowMethods.
+
+    :raises MethodNotAllowed: when it is none of them.
+    """
+    method = look.request.method
+    if (b"GET" if method == b"HEAD" else method) not in allowed:
+        names = allowed | {b"HEAD"} if b"GET" in allowed else allowed
+        raise MethodNotAllowed("by AllowMethods", b", ".join(sorted(names)))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, Word
@@ -25,7 +25,10 @@ from twisted_fcgi.routing.sections import Prefixes
 from twisted_fcgi.settings import Alias, Redirect
 from twisted_fcgi.uri import encodePath, mergeSlashes
 
-__all__ = ["CONTROL", "Aliased", "Aliases", "Redirected", "Redirects"]
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.look import Look
+
+__all__ = ["CONTROL", "Aliased", "Aliases", "Redirected", "Redirects", "redirect"]
 
 _SCHEME = re.compile(rb"[A-Za-z0-9+.-]+:")
 
@@ -181,6 +184,23 @@ class Redirects:
         if isinstance(matched, int):
             return _finished(redirect, redirect.url + encodePath(state.uri[matched:]), state)
         return _finished(redirect, _encodeUrl(substitute(redirect.url, matched)), state)
+
+
+def redirect(look: Look, redirects: Redirects) -> bool:
+    """
+    Send the client to another address, if a line says so.
+
+    :raises RequestError: with a line's status for which there is no address.
+    """
+    redirected = redirects.find(look.request, look)
+    if redirected is None:
+        return False
+    look.status, look.location, place = redirected
+    if look.notes is not None:
+        look.notes.redirected(place, look.uri, look.location)
+    if look.location is None:
+        raise RequestError("by a Redirect without a URL", look.status)
+    return True
 
 
 def _evaluated(made: Word, request: Request, state: RequestState) -> bytes:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from twisted_fcgi.expr import Condition, EvaluationError, RequestContext
+from twisted_fcgi.expr import Condition, EvaluationError, RequestContext, RequestState
 from twisted_fcgi.mediatypes import Described
-from twisted_fcgi.message import Authority, Request, Route
+from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.routing.access import effective
 from twisted_fcgi.routing.aliases import Redirects
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
@@ -220,14 +220,14 @@ class Look:
         self._account: Account | None = None
 
     @classmethod
-    def ofRoute(cls, request: Request, route: Route) -> Look:
-        """What a request has come to that was routed."""
-        assert route.authority is not None
-        look = cls(route.site, request, route.authority, request.target, route.environment)
-        look.uri = route.uri
-        look.query = route.query
-        look.filename = route.filename
-        look.pathInfo = route.pathInfo
+    def of(cls, request: Request, state: RequestState) -> Look:
+        """What a request has come to, as a look to go on from."""
+        assert state.authority is not None
+        look = cls(state.site, request, state.authority, request.target, state.environment)
+        look.uri = state.uri
+        look.query = state.query
+        look.filename = state.filename
+        look.pathInfo = state.pathInfo
         return look
 
     @property
@@ -261,13 +261,13 @@ class Look:
         except EvaluationError as error:
             self.account.complaints.append(f"{place}: {error}")
             held = False
-        self.varies(context)
+        self.varies(context.vary)
         return context if held else None
 
-    def varies(self, context: RequestContext) -> None:
-        """Note that the answer depends on the fields that a condition read."""
-        if context.vary:
-            self.request.vary = list(dict.fromkeys([*self.request.vary, *context.vary]))
+    def varies(self, names: list[bytes]) -> None:
+        """Note that the answer depends on some header fields."""
+        if names:
+            self.request.vary = list(dict.fromkeys([*self.request.vary, *names]))
 
     @property
     def directory(self) -> DirectorySettings:

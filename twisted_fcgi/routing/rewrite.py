@@ -7,10 +7,9 @@ A :class:`Rewriter` holds the rules of a server, which see the path of a URL
 the site does it.
 
 Texts that rules make, paths and rounds are bounded, and the time that all rules of a request
-take; expressions are by their match limit.
-The first name of a path that a server's rule made is looked for on disk only as far as httpd
-2.4.60 and later do it (CVE-2024-38475), and a ``?`` that was encoded in the request
-never begins a query (CVE-2024-38474).
+take; expressions are by their match limit.  The first name of a path that a server's rule
+made is looked for on disk only as far as httpd 2.4.60 and later do it (CVE-2024-38475), and
+a ``?`` that was encoded in the request never begins a query (CVE-2024-38474).
 """
 
 from __future__ import annotations
@@ -18,20 +17,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from twisted_fcgi.expr import RequestState
-from twisted_fcgi.message import Request
-from twisted_fcgi.routing.rewriterule import (
-    ESCAPED,
-    UNESCAPED,
-    Ahead,
-    Rule,
-    Run,
-    Step,
-    absolute,
-)
+from twisted_fcgi.routing.rewriterule import ESCAPED, UNESCAPED, Rule, Run, absolute
 from twisted_fcgi.settings import RewriteMap, Rewriting
 from twisted_fcgi.uri import encodePath
+
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.look import Look
 
 __all__ = ["Outcome", "Rewriter", "Rewritten"]
 
@@ -58,75 +51,32 @@ class Outcome:
     INTERNAL = "internal"
 
 
-class Rewritten:
+class Rewritten(NamedTuple):
     """
     What rules made of a request.
 
+    :ivar run: the request as they left it.
     :ivar outcome: one of :class:`Outcome`.
     :ivar url: as that says; a file's name is not encoded, nor is an application's URL.
     :ivar status: of a refusal or redirect.
     :ivar reason: of a refusal.
-    :ivar raw: an application's URL is passed as it is (NE).
-    :ivar destination: who serves it, where the configuration spells that out.
-    :ivar query: the query string.
-    :ivar pathInfo: likewise.
-    :ivar environment: with the variables of the rules.
-    :ivar ended: no rule is looked at any more for this request (END).
-    :ivar handler: what was set with H, or empty.
-    :ivar mimeType: what was set with T, or empty.
-    :ivar named: whose handler it is, likewise.
-    :ivar vary: names of header fields that conditions read.
-    :ivar cookies: values of Set-Cookie.
-    :ivar place: of the line of the last rule.
-    :ivar told: name, value and place of each variable that a rule set.
     """
 
-    __slots__ = (
-        "cookies",
-        "destination",
-        "ended",
-        "environment",
-        "handler",
-        "mimeType",
-        "named",
-        "outcome",
-        "pathInfo",
-        "place",
-        "query",
-        "raw",
-        "reason",
-        "status",
-        "told",
-        "url",
-        "vary",
-    )
+    run: Run
+    outcome: str
+    url: bytes = b""
+    status: int = 0
+    reason: str = ""
 
-    def __init__(self, run: Run, outcome: str, url: bytes = b"") -> None:
-        self.outcome = outcome
-        self.url = url
-        self.status = run.status
-        self.reason = ""
-        self.raw = run.changed == UNESCAPED
-        self.destination = run.destination
-        self.query = run.query
-        self.pathInfo = run.pathInfo
-        self.environment = run.environment
-        self.ended = run.ended
-        self.handler = run.handler
-        self.mimeType = run.mimeType
-        self.named = run.named
-        self.vary = run.vary
-        self.cookies = run.cookies
-        self.place = run.place
-        self.told = run.told
+    @property
+    def raw(self) -> bool:
+        """Whether an application's URL is passed as it is (NE)."""
+        return self.run.changed == UNESCAPED
 
-    @classmethod
-    def refusal(cls, run: Run, status: int, reason: str) -> Rewritten:
-        """Rules that refuse a request."""
-        self = cls(run, Outcome.REFUSE)
-        self.status = status
-        self.reason = reason
-        return self
+
+def _refusal(run: Run, status: int, reason: str) -> Rewritten:
+    """Rules that refuse a request."""
+    return Rewritten(run, Outcome.REFUSE, status=status, reason=reason)
 
 
 class Rewriter:
@@ -157,16 +107,13 @@ class Rewriter:
         self._root = root
         self._rules = [Rule(rule, maps) for rule in rewriting.rules]
 
-    def rewriteTarget(
-        self, request: Request, state: RequestState, ahead: Ahead, step: Step
-    ) -> Rewritten:
+    def rewriteTarget(self, look: Look) -> Rewritten:
         """
         The server's rules (``hook_uri2file``).
 
-        :param state: whose filename is the path of the URL.
-        :param step: called for each rule and condition; it raises when there are too many.
+        :param look: whose filename is the path of the URL.
         """
-        run = Run(request, state, ahead, step, self._spell, self.directory, self.base)
+        run = Run(look, self._spell, self.directory, self.base)
         asked = run.query
         refused = self._apply(run)
         if refused is not None or not run.changed:
@@ -179,7 +126,7 @@ class Rewriter:
         if path.startswith(b"passthrough:"):
             return Rewritten(run, Outcome.PASS, path[len(b"passthrough:") :])
         if not path.startswith(b"/"):
-            return Rewritten.refusal(run, 400, f"rules made {path!r}, which is no path")
+            return _refusal(run, 400, f"rules made {path!r}, which is no path")
         reduced = run.reduced and "legacyprefixdocroot" not in self.options
         below = self._root is None or reduced or not self._isFile(run)
         if b"/.." in path:
@@ -187,17 +134,15 @@ class Rewriter:
             written = b"" if run.last is None else run.last.written
             path, kept = _withoutDots(path), path.split(b"/").count(b"..")
             if not path or kept > written.split(b"/").count(b".."):
-                return Rewritten.refusal(run, 403, "a path that leads upwards")
+                return _refusal(run, 403, "a path that leads upwards")
         return Rewritten(run, Outcome.BELOW if below else Outcome.FILE, path)
 
-    def rewriteFile(
-        self, request: Request, state: RequestState, ahead: Ahead, step: Step
-    ) -> Rewritten:
-        """A section's rules (``hook_fixup``); ``state`` has a file's name, or ``proxy:...``."""
+    def rewriteFile(self, look: Look) -> Rewritten:
+        """A section's rules (``hook_fixup``); ``look`` has a file's name, or ``proxy:...``."""
         directory = self.directory
         assert directory is not None
-        run = Run(request, state, ahead, step, self._spell, self.directory, self.base)
-        before, asked = state.filename, state.query
+        run = Run(look, self._spell, self.directory, self.base)
+        before, asked = run.filename, run.query
         if not run.proxied and "allownoslash" not in self.options and before == directory[:-1]:
             return Rewritten(run, Outcome.NOTHING)
         refused = self._apply(run)
@@ -214,7 +159,7 @@ class Rewriter:
             return _redirected(run, path, size, asked)
         path = path.removeprefix(b"passthrough:")
         if not path.startswith(b"/"):
-            return Rewritten.refusal(run, 400, f"rules made {path!r}, which is no path")
+            return _refusal(run, 400, f"rules made {path!r}, which is no path")
         if path == before:
             return Rewritten(run, Outcome.NOTHING)
         url = path
@@ -227,7 +172,7 @@ class Rewriter:
             if root:
                 url = _withPrefix(path, root, prefix)
         if not url.startswith(b"/"):
-            return Rewritten.refusal(run, 400, f"rules made {url!r}, which is no path")
+            return _refusal(run, 400, f"rules made {url!r}, which is no path")
         if run.query is not None:
             url += b"?" + run.query
         return Rewritten(run, Outcome.INTERNAL, url)
@@ -248,13 +193,13 @@ class Rewriter:
                     place += 1
                 continue
             if not run.follow(rule):
-                return Rewritten.refusal(run, 403, "an encoded '?' begins a query (UnsafeAllow3F)")
+                return _refusal(run, 403, "an encoded '?' begins a query (UnsafeAllow3F)")
             if len(run.filename) > self.limit:
-                return Rewritten.refusal(run, 500, "rewrite rules make too long a path")
+                return _refusal(run, 500, "rewrite rules make too long a path")
             if rule.refuses:
                 if run.query is not None and _NO_VISIBLE.search(run.query):
-                    return Rewritten.refusal(run, 403, "a space or control character in the query")
-                return Rewritten.refusal(run, rule.status, "a rewrite rule says so")
+                    return _refusal(run, 403, "a space or control character in the query")
+                return _refusal(run, rule.status, "a rewrite rule says so")
             if rule.substitution is not None:
                 run.changed = UNESCAPED if rule.unescaped else ESCAPED
             if rule.passes:
@@ -269,13 +214,13 @@ class Rewriter:
             if rule.again:
                 rounds += 1
                 if rounds >= rule.rounds:
-                    return Rewritten.refusal(run, 500, f"more than {rule.rounds} rounds")
+                    return _refusal(run, 500, f"more than {rule.rounds} rounds")
                 place = 0
             else:
                 place += rule.skip
         escaped = absolute(run.filename) and run.changed != UNESCAPED
         if run.changed and run.query and not escaped and _NO_VISIBLE.search(run.query):
-            return Rewritten.refusal(run, 403, "a space or control character in the query")
+            return _refusal(run, 403, "a space or control character in the query")
         return None
 
     def _isFile(self, run: Run) -> bool:
@@ -331,10 +276,8 @@ def _redirected(run: Run, url: bytes, size: int, asked: bytes | None) -> Rewritt
     if run.query is not None:
         same = run.changed == UNESCAPED or run.query == asked
         url += b"?" + (run.query if same else encodePath(run.query))
-    made = Rewritten(run, Outcome.REDIRECT, url)
-    if not 300 <= made.status < 400:
-        made.status = 302
-    return made
+    status = run.status if 300 <= run.status < 400 else 302
+    return Rewritten(run, Outcome.REDIRECT, url, status)
 
 
 def _withPrefix(path: bytes, prefix: bytes, base: bytes) -> bytes:

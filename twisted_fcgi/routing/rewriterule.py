@@ -1,43 +1,31 @@
 """
-One RewriteRule with its conditions, prepared, and a request while rules are applied to it.
+One RewriteRule, prepared, and a request while rules are applied to it.
 
-What is done is httpd's ``apply_rewrite_rule`` and ``apply_rewrite_cond``, also where that is odd:
-of two texts the longer one is the greater, a rule with a negated expression has no
-back-references, and a last condition with the flag OR never fails.
+What is done is httpd's ``apply_rewrite_rule``, also where that is odd: a rule with a negated
+expression has no back-references.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from typing import TYPE_CHECKING
 
-from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, spelled
-from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.expr import RequestContext, spelled
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.routing.aliases import CONTROL
-from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.expansion import Escape, Expansion, variable
 from twisted_fcgi.routing.hosts import isNamed
+from twisted_fcgi.routing.lookups import lookAhead
 from twisted_fcgi.routing.mapping import Destination
-from twisted_fcgi.settings import (
-    DirectorySettings,
-    RewriteCondition,
-    RewriteMap,
-    RewriteRule,
-)
+from twisted_fcgi.routing.rewritecond import Condition, looseInteger
+from twisted_fcgi.settings import RewriteMap, RewriteRule
 
-__all__ = ["ESCAPED", "UNCHANGED", "UNESCAPED", "Ahead", "Rule", "Run", "Step", "absolute"]
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.look import Look
 
-#: Looks at a local URL, or a file if asked to: what was found, and the status; ``None`` where that
-#: would lead to itself.
-Ahead = Callable[[bytes, bool], "tuple[RequestState, int] | None"]
-
-#: Accounts for one rule or condition; it raises when all together take too long.
-Step = Callable[[], None]
+__all__ = ["ESCAPED", "UNCHANGED", "UNESCAPED", "Rule", "Run", "absolute"]
 
 #: Schemes that make a URL of a text, and whether they have a query.
 _ABSOLUTE = re.compile(
@@ -45,7 +33,6 @@ _ABSOLUTE = re.compile(
     rb"|(?:ftp|gopher|ldap|nntp)://|news:)",
     re.I,
 )
-_NUMBER = re.compile(rb"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 
 #: Whether rules changed something, and whether that is to be encoded for a redirect.
 UNCHANGED, ESCAPED, UNESCAPED = range(3)
@@ -121,110 +108,6 @@ def _escape(rule: RewriteRule) -> Escape:
     return lambda text: b"".join([table[code] for code in text])
 
 
-class Condition:
-    """A RewriteCond, prepared."""
-
-    def __init__(self, condition: RewriteCondition, maps: Mapping[bytes, RewriteMap]) -> None:
-        self.text = Expansion(condition.text, maps)
-        self.negated = condition.negated
-        self.orNext = "OR" in condition.flags
-        self.silent = "NV" in condition.flags
-        self.test = self._testOf(condition)
-
-    def _testOf(self, condition: RewriteCondition) -> Callable[[Run, bytes], bool]:
-        test, operand = condition.test, condition.operand
-        if test == "regex":
-            assert condition.pattern is not None
-            return partial(_matches, condition.pattern.search, not condition.negated)
-        if test == "expr":
-            assert condition.holds is not None
-            return partial(_holds, condition.holds, not condition.negated, self.silent)
-        if test in _FILE_TESTS:
-            return partial(_isKind, _FILE_TESTS[test], test != "-l")
-        if test in ("-U", "-F"):
-            return partial(_isReachable, test == "-F")
-        if test in _NUMBER_TESTS:
-            compare, number = _NUMBER_TESTS[test], _integer(operand)
-            return lambda run, text: compare(_integer(text), number)
-        order = _TEXT_TESTS[test]
-        if "NC" in condition.flags:
-            lower = operand.lower()
-            return lambda run, text: order((text.lower() > lower) - (text.lower() < lower))
-        if test == "=":
-            return lambda run, text: text == operand
-        # A longer text is the greater one, whatever is in it (compare_lexicography).
-        key = len(operand), operand
-        return lambda run, text: order(((len(text), text) > key) - ((len(text), text) < key))
-
-
-_TEXT_TESTS: dict[str, Callable[[int], bool]] = {
-    "=": lambda order: order == 0,
-    "<": lambda order: order < 0,
-    "<=": lambda order: order <= 0,
-    ">": lambda order: order > 0,
-    ">=": lambda order: order >= 0,
-}
-
-_NUMBER_TESTS: dict[str, Callable[[int, int], bool]] = {
-    "-eq": lambda left, right: left == right,
-    "-lt": lambda left, right: left < right,
-    "-le": lambda left, right: left <= right,
-    "-gt": lambda left, right: left > right,
-    "-ge": lambda left, right: left >= right,
-}
-
-_FILE_TESTS: dict[str, Callable[[os.stat_result], bool]] = {
-    "-f": lambda status: stat.S_ISREG(status.st_mode),
-    "-d": lambda status: stat.S_ISDIR(status.st_mode),
-    "-l": lambda status: stat.S_ISLNK(status.st_mode),
-    "-s": lambda status: stat.S_ISREG(status.st_mode) and status.st_size > 0,
-    "-x": lambda status: status.st_mode & 0o111 != 0,
-}
-
-
-def _integer(text: bytes) -> int:
-    """A number as C's ``atoi`` reads it."""
-    match = _NUMBER.match(text[:64])
-    return int(match[1]) if match is not None else 0
-
-
-def _matches(search: Callable[[bytes], Match | None], kept: bool, run: Run, text: bytes) -> bool:
-    match = search(text)
-    if match is not None and kept:
-        run.conditionMatch = match
-    return match is not None
-
-
-def _holds(
-    holds: Callable[[RequestContext], bool], kept: bool, silent: bool, run: Run, text: bytes
-) -> bool:
-    context = RequestContext(run.request, run)
-    try:
-        held = holds(context)
-    except EvaluationError:
-        return False
-    if not silent:
-        run.context.vary += context.vary
-    if held and kept:
-        run.conditionMatch = context.match
-    return held
-
-
-def _isKind(test: Callable[[os.stat_result], bool], followed: bool, run: Run, text: bytes) -> bool:
-    try:
-        return test(os.stat(text, follow_symlinks=followed))
-    except (OSError, ValueError):
-        return False
-
-
-def _isReachable(isFile: bool, run: Run, text: bytes) -> bool:
-    found = run.ahead(text, isFile) if text else None
-    if found is None:
-        return False
-    state, status = found
-    return status < 300 and os.path.exists(state.filename) if isFile else status < 400
-
-
 class Run:
     """
     A request while rules are applied to it; expressions see it as it is at the moment.
@@ -233,37 +116,42 @@ class Run:
     :param prefix: the section's directory, of which rules see nothing; ``None`` for a server's.
     :param base: RewriteBase.
     :ivar text: what the rule's expression sees of the path.
-    :ivar last: the last rule that made another path.
+    :ivar proxied: whether it is a section's, and an application was to be asked.
+    :ivar changed: whether a rule made another path, and whether that is to be encoded.
+    :ivar last: the last rule that did.
     :ivar reduced: whether one made a URL of ours, of which only the path was left.
+    :ivar status: of a redirect.
+    :ivar ended: no rule is looked at any more for this request (END).
+    :ivar destination: who serves it, where the configuration spells that out.
+    :ivar handler: what was set with H, or empty.
+    :ivar named: whose handler it is, as of ``destination``.
+    :ivar mimeType: what was set with T, or empty.
+    :ivar place: of the line of the last rule.
+    :ivar vary: names of header fields that conditions read.
+    :ivar told: name, value and place of each variable that a rule set.
+    :ivar cookies: values of Set-Cookie.
     """
 
     def __init__(
-        self,
-        request: Request,
-        state: RequestState,
-        ahead: Ahead,
-        step: Step,
-        spell: Callable[[bytes], bytes],
-        prefix: bytes | None,
-        base: bytes | None,
+        self, look: Look, spell: Callable[[bytes], bytes], prefix: bytes | None, base: bytes | None
     ) -> None:
+        self._look = look
+        self._spell = spell
         self.prefix = prefix
         self.base = base
-        self.request = request
-        self.uri = state.uri
-        self.query = state.query
-        self.filename = state.filename
-        self.pathInfo = state.pathInfo
-        self.environment: Environment = state.environment
-        self.directory: DirectorySettings = state.directory
-        self.authority: Authority | None = state.authority
-        self.ahead = ahead
-        self.step = step
-        self._spell = spell
-        self.isLookup = state.isLookup
-        self.site = state.site
-        self.aliased: tuple[bytes, bytes] | None = getattr(state, "aliased", None)
-        self.context = RequestContext(request, self)
+        self.request = look.request
+        self.uri = look.uri
+        self.query = look.query
+        self.filename = look.filename
+        self.pathInfo = look.pathInfo
+        self.environment = look.environment
+        self.directory = look.directory
+        self.authority = look.authority
+        self.aliased = look.aliased
+        self.isLookup = look.isLookup
+        self.site = look.site
+        self.step = look.account.step
+        self.context = RequestContext(look.request, self)
         self.text = b""
         self.ruleMatch: Match | None = None
         self.conditionMatch: Match | None = None
@@ -281,6 +169,10 @@ class Run:
         self.vary: list[bytes] = []
         self.told: list[tuple[bytes, bytes, str]] = []
         self.cookies: list[bytes] = []
+
+    def ahead(self, target: bytes, isFile: bool) -> tuple[Look, int] | None:
+        """As :func:`~twisted_fcgi.routing.lookups.lookAhead`."""
+        return lookAhead(self._look, target, isFile)
 
     def variable(self, name: bytes) -> bytes:
         """The value of ``%{name}``."""
@@ -420,7 +312,7 @@ class Run:
         parts += [b""] * (8 - len(parts))
         name, value, domain, minutes, path, secure, httpOnly, sameSite = parts[:8]
         cookie = b"%b=%b; path=%b; domain=%b" % (name, value, path or b"/", domain)
-        if lasts := _integer(minutes):
+        if lasts := looseInteger(minutes):
             try:
                 until = time.gmtime(self.context.now + 60 * lasts)
             except (OverflowError, OSError, ValueError):
@@ -466,18 +358,17 @@ class Run:
         path = self.filename
         if absolute(path) or self.request.method == b"CONNECT":
             return path
-        assert self.authority is not None
         return self.authority.url(path if path.startswith(b"/") else b"/" + path, self.directory)
 
     def _reduce(self) -> None:
         """Take away a scheme and host that are our own (``reduce_uri``)."""
         authority = self.authority
-        if authority is None or not absolute(self.filename):
+        if not absolute(self.filename):
             return
         match = re.fullmatch(rb"(https?)://([^/:]*)(?::([^/]*))?(/.*)?", self.filename, re.I | re.S)
         if match is None or match[1].lower() != authority.scheme:
             return
-        port = authority.usualPort if match[3] is None else _integer(match[3])
+        port = authority.usualPort if match[3] is None else looseInteger(match[3])
         if isNamed(authority.host, match[2].lower(), port):
             self.filename = match[4] or b"/"
             self.reduced = True

@@ -9,7 +9,6 @@ only a member or balancer that was defined is: this is never an open relay.
 from __future__ import annotations
 
 from copy import copy
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from twisted_fcgi.errors import RequestError
@@ -17,7 +16,6 @@ from twisted_fcgi.routing.aliases import CONTROL
 from twisted_fcgi.routing.environment import Names
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import locate
-from twisted_fcgi.routing.lookups import lookAhead
 from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.rewrite import Outcome, Rewriter, Rewritten
 from twisted_fcgi.routing.types import described
@@ -77,15 +75,13 @@ class Rewrites:
         if look.mapped is not None:
             return False  # a ProxyPass has claimed it as it was sent
         look.filename = look.uri
-        made = self._rewriter.rewriteTarget(
-            look.request, look, partial(lookAhead, look), look.account.step
-        )
+        made = self._rewriter.rewriteTarget(look)
         before = look.uri
         self._take(look, made)
         if made.outcome == Outcome.NOTHING:
             return False
         if look.notes is not None:
-            look.notes.moved(made.place, before, made.url, "RewriteRule")
+            look.notes.moved(made.run.place, before, made.url, "RewriteRule")
         if made.outcome == Outcome.PASS:
             if not made.url.startswith(b"/"):
                 raise RequestError(f"a rule passes {made.url!r} on, which is no path", 400)
@@ -113,10 +109,10 @@ class Rewrites:
             raise RequestError("RewriteRule needs Options FollowSymLinks", 403)
         if look.mapped is not None:
             look.filename = b"proxy:" + look.mapped.url
-        made = rewriter.rewriteFile(look.request, look, partial(lookAhead, look), look.account.step)
+        made = rewriter.rewriteFile(look)
         self._take(look, made)
         if made.outcome != Outcome.NOTHING and look.notes is not None:
-            look.notes.moved(made.place, look.filename, made.url, "RewriteRule")
+            look.notes.moved(made.run.place, look.filename, made.url, "RewriteRule")
         if made.outcome == Outcome.INTERNAL:
             # As in a URL, what follows "#" is no part of it.
             look.internal = made.url.partition(b"#")[0]
@@ -126,31 +122,31 @@ class Rewrites:
 
     def _take(self, look: Look, made: Rewritten) -> None:
         """What all rules may do."""
-        look.query = made.query
-        look.pathInfo = made.pathInfo
-        look.environment = made.environment
+        run = made.run
+        look.query = run.query
+        look.pathInfo = run.pathInfo
+        look.environment = run.environment
         if look.notes is not None:
-            look.notes.variables += made.told
-        look.ended = made.ended
-        if made.handler or made.mimeType:
-            look.forced = Forced(made.handler, made.named, made.mimeType)
-            if look.notes is not None and made.handler:
-                look.notes.handled = made.place
-        if made.cookies:
+            look.notes.variables += run.told
+        look.ended = run.ended
+        if run.handler or run.mimeType:
+            look.forced = Forced(run.handler, run.named, run.mimeType)
+            if look.notes is not None and run.handler:
+                look.notes.handled = run.place
+        if run.cookies:
             early = look.early or Early()
             # One of a name is enough for a request, whatever rules are applied to it.
             names = {value.partition(b"=")[0] for _, value in early.always}
             cookies = [
                 (b"Set-Cookie", cookie)
-                for cookie in made.cookies
+                for cookie in run.cookies
                 if cookie.partition(b"=")[0] not in names
             ]
             look.early = Early((*early.always, *cookies), early.success)
-        if made.vary:
-            look.request.vary = list(dict.fromkeys([*look.request.vary, *made.vary]))
+        look.varies(run.vary)
         if made.outcome == Outcome.REFUSE:
             if look.notes is not None:
-                look.notes.refused = made.place
+                look.notes.refused = run.place
             raise RequestError(made.reason, made.status)
         if made.outcome == Outcome.REDIRECT:
             if CONTROL.search(made.url):
@@ -158,8 +154,8 @@ class Rewrites:
             look.location = look.filename = made.url
             look.status = made.status
         elif made.outcome == Outcome.PROXY:
-            destination, path = self.destination(made.url, made.destination)
-            line = ProxyMapping(None, None, made.url, place=made.place)
+            destination, path = self.destination(made.url, run.destination)
+            line = ProxyMapping(None, None, made.url, place=run.place)
             look.mapped = Mapped(destination, path, made.raw, line, look.uri)
 
     def force(self, look: Look, forced: Forced) -> None:

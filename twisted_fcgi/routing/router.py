@@ -266,7 +266,7 @@ class Router:
         :returns: a route of its own; its status is that of the error.
         """
         effort.begin()
-        before = Look.ofRoute(request, route)
+        before = Look.of(request, route)
         before.environment = told
         before.early = route.early and Early(route.early.always)
         page = Route(
@@ -306,7 +306,7 @@ class Router:
             if len(self._destinations) >= MAX_DESTINATIONS:
                 self._destinations.clear()  # of members that DNS has long replaced
             self._destinations[id(member)] = destination
-        look = Look.ofRoute(request, route)
+        look = Look.of(request, route)
         path = destination.path + rest[rest.index(b"/") :]
         nameUrl(look, destination, path, route.raw, route.directory)
         elected = replace(

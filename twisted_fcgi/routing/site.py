@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from twisted_fcgi.errors import MethodNotAllowed, RequestError
-from twisted_fcgi.expr import EvaluationError, RequestContext, Word
-from twisted_fcgi.message import Authority, Request, Route
-from twisted_fcgi.routing.access import admit
-from twisted_fcgi.routing.aliases import Aliases, Redirects
+from twisted_fcgi.errors import RequestError
+from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, Word
+from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.routing.access import admit, holdToMethods
+from twisted_fcgi.routing.aliases import Aliases, Redirects, redirect
 from twisted_fcgi.routing.branches import chosen
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.directories import fixDirectory
@@ -42,7 +42,6 @@ from twisted_fcgi.settings import (
     EncodedSlashes,
     FieldChange,
     ProxyMapping,
-    Requirements,
     Section,
     VirtualHost,
 )
@@ -192,7 +191,7 @@ class Site:
         if look.mapped is None and not located:
             self._map(look)
         if look.mapped is None and not located:
-            if _redirect(look, self._redirects):
+            if redirect(look, self._redirects):
                 return look
             self._translate(look)
         self._walk(look)
@@ -208,7 +207,7 @@ class Site:
             return look
         if (mapped := look.mapped) is not None:
             nameUrl(look, mapped.destination, mapped.path, mapped.raw, rules.settings)
-        if rules.redirects is not None and _redirect(look, rules.redirects):
+        if rules.redirects is not None and redirect(look, rules.redirects):
             return look
         if rules.environment:
             _setVariables(look)
@@ -237,13 +236,13 @@ class Site:
         if look.rules.inspects:
             self._inspect(look)
 
-    def isServed(self, request: Request, state: Look | Route, target: bytes, isFile: bool) -> bool:
+    def isServed(self, request: Request, state: RequestState, target: bytes, isFile: bool) -> bool:
         """
         Whether another request would be served: ``-U`` and ``-F`` of an expression.
 
         :param state: of the request that asks.
         """
-        look = state if isinstance(state, Look) else Look.ofRoute(request, state)
+        look = state if isinstance(state, Look) else Look.of(request, state)
         return (isFileServed if isFile else isUrlServed)(look, target)
 
     def pathTranslated(self, pathInfo: bytes, look: Look) -> bytes | None:
@@ -355,9 +354,9 @@ class Site:
         if look.request.method == b"TRACE" and look.mapped is None:
             return  # it is answered before access is looked at
         if rules.settings.methods:
-            _holdToMethods(rules.settings.methods, look.request.method)
+            holdToMethods(look, rules.settings.methods)
         if rules.access is not None and rules.settings is not look.settled:
-            _admit(look, rules.access)
+            admit(look, rules.access)
 
     def _makeHandler(self, look: Look, made: Word) -> None:
         """
@@ -384,33 +383,6 @@ class Site:
             look.destination = look.rules.destinationOf(extension)
 
 
-def _holdToMethods(allowed: frozenset[bytes], method: bytes) -> None:
-    """
-    AllowMethods.
-
-    :raises MethodNotAllowed: when it is none of them.
-    """
-    if (b"GET" if method == b"HEAD" else method) not in allowed:
-        names = allowed | {b"HEAD"} if b"GET" in allowed else allowed
-        raise MethodNotAllowed("by AllowMethods", b", ".join(sorted(names)))
-
-
-def _admit(look: Look, required: Requirements) -> None:
-    """
-    Require.
-
-    :raises RequestError: when it may not be had.
-    """
-    context = RequestContext(look.request, look)
-    try:
-        admit(required, context, look.filename or look.uri)
-    except RequestError:
-        if look.notes is not None:
-            look.notes.denied(required, context)
-        raise
-    look.varies(context)
-
-
 def _setVariables(look: Look) -> None:
     """SetEnv."""
     look.environment.update(look.rules.environment)
@@ -422,20 +394,3 @@ def _changeRequest(look: Look, changes: tuple[FieldChange, ...]) -> None:
     """RequestHeader; httpd redirects, and echoes a TRACE of a file, before it comes to that."""
     if look.location is None and (look.mapped is not None or look.request.method != b"TRACE"):
         look.changeRequest(changedRequest(changes, look.request, look))
-
-
-def _redirect(look: Look, redirects: Redirects) -> bool:
-    """
-    Send the client to another address, if a line says so.
-
-    :raises RequestError: with a line's status for which there is no address.
-    """
-    redirected = redirects.find(look.request, look)
-    if redirected is None:
-        return False
-    look.status, look.location, place = redirected
-    if look.notes is not None:
-        look.notes.redirected(place, look.uri, look.location)
-    if look.location is None:
-        raise RequestError("by a Redirect without a URL", look.status)
-    return True

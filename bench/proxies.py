@@ -36,12 +36,14 @@ class Setup:
     :ivar concurrency: requests at a time that have to be possible.
     :ivar routes: mappings of other paths, before the one that is asked for.
     :ivar hosts: virtual hosts of other names, before the one that is asked for.
+    :ivar members: of the balancer that is asked; all lead to the one responder.  0: no balancer.
     """
 
     reuse: bool = True
     concurrency: int = 64
     routes: int = 0
     hosts: int = 0
+    members: int = 0
 
 
 class Proxy:
@@ -136,8 +138,19 @@ def _which(name: str) -> str | None:
 
 def _mappings(port: int, application: int, setup: Setup) -> str:
     """The part of the configuration that is httpd's and ours alike, word for word."""
-    url = f'"fcgi://127.0.0.1:{application}/" enablereuse={"on" if setup.reuse else "off"}'
+    reuse = f"enablereuse={'on' if setup.reuse else 'off'}"
+    url = f'"fcgi://127.0.0.1:{application}/" {reuse}'
     lines = [f'ProxyPass "/route-{number}/" {url}' for number in range(setup.routes)]
+    if setup.members:
+        lines += [
+            '<Proxy "balancer://application">',
+            *(
+                f'    BalancerMember "fcgi://127.0.0.1:{application}/{number:04}" {reuse}'
+                for number in range(setup.members)
+            ),
+            "</Proxy>",
+        ]
+        url = '"balancer://application/"'
     lines.append(f'ProxyPass "/" {url}')
     if not setup.hosts:
         return "\n".join(lines) + "\n"
@@ -184,7 +197,10 @@ class Apache(Proxy):
     """Apache httpd 2.4 with the event MPM."""
 
     name = "Apache"
-    modules = ("mpm_event", "authz_core", "unixd", "proxy", "proxy_fcgi")
+    modules = (
+        *("mpm_event", "authz_core", "unixd", "slotmem_shm", "proxy", "proxy_fcgi"),
+        *("proxy_balancer", "lbmethod_byrequests"),
+    )
     directories = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules")
 
     @classmethod
@@ -283,6 +299,7 @@ class Nginx(Proxy):
   }}"""
             for name in (*(f"host-{number}.example" for number in range(setup.hosts)), "127.0.0.1")
         )
+        members = f"server 127.0.0.1:{application};\n" * max(1, setup.members)
         return f"""\
 daemon off;
 worker_processes 1;
@@ -294,7 +311,7 @@ http {{
   keepalive_requests 1000000000;
 {paths}
   upstream application {{
-    server 127.0.0.1:{application};
+    {members}
     {"keepalive 1024; keepalive_requests 1000000000;" if setup.reuse else ""}
   }}
 {servers}
@@ -319,6 +336,10 @@ class HAProxy(Proxy):
         return [self.program() or "", "-db", "-f", str(file)]
 
     def configuration(self, directory: Path, application: int, setup: Setup) -> str:
+        members = "\n".join(
+            f"  server responder{number} 127.0.0.1:{application} proto fcgi"
+            for number in range(max(1, setup.members))
+        )
         return f"""\
 global
   nbthread 1
@@ -334,7 +355,7 @@ frontend front
   default_backend back
 backend back
   use-fcgi-app application
-  server responder 127.0.0.1:{application} proto fcgi
+{members}
 fcgi-app application
   docroot /var/www
   {"option keep-conn" if setup.reuse else "no option keep-conn"}

@@ -84,6 +84,13 @@ SCENARIOS = (
         setup=Setup(hosts=199), without=("HAProxy",),
     ),
     Scenario(
+        "two", "GET, 100 bytes, a balancer of 2", "/bytes/100", setup=Setup(members=2),
+    ),
+    Scenario(
+        "thousand", "GET, 100 bytes, a balancer of 1,000", "/bytes/100",
+        setup=Setup(members=1000),
+    ),
+    Scenario(
         "noreuse", "GET, 100 bytes, a connection to the application each", "/bytes/100",
         setup=Setup(reuse=False),
     ),

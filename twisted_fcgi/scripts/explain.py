@@ -247,4 +247,5 @@ def _describe(member: Member) -> str:
     else:
         use = "a connection for each request"
     route = f"  route {member.route}" if member.route else ""
-    return f"{member.address}  {use}, timeout {member.timeout:g} s{route}"
+    check = f"  checked with {member.check}" if member.check else ""
+    return f"{member.address}  {use}, timeout {member.timeout:g} s{route}{check}"

@@ -22,7 +22,7 @@ from twisted_fcgi.routing import Router
 from twisted_fcgi.routing.explain import HostReason, explain
 from twisted_fcgi.scripts.hints import Hint, answerHints, bodyHints, hostHints
 from twisted_fcgi.scripts.scriptfile import Asked, ScriptFile, findScript, hints, readByFpm
-from twisted_fcgi.settings import MemberSettings, Settings
+from twisted_fcgi.settings import CheckMethod, CheckSettings, MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
 from twisted_fcgi.web.attempts import BalancedAttempts, LiveBalancer
 from twisted_fcgi.web.errorpage import errorDocument
@@ -76,6 +76,7 @@ class Member:
     :ivar reuse: whether connections are kept for further requests.
     :ivar max: connections at a time; ``None`` for no limit.
     :ivar timeout: silence that is borne, in seconds.
+    :ivar check: how its health is checked, in a balancer; empty when it is not.
     """
 
     url: str
@@ -84,6 +85,7 @@ class Member:
     max: int | None
     timeout: float
     route: str
+    check: str
     place: str
 
 
@@ -330,6 +332,7 @@ class _Reporter:
             member.max,
             member.timeout or host.proxyTimeout or host.timeout,
             member.route,
+            _checked(member.check) if self._route.balancer is not None else "",
             member.place,
         )
 
@@ -370,6 +373,14 @@ _SETTINGS = {
     "DOCUMENT_ROOT": "documentRoot",
     "CONTEXT_DOCUMENT_ROOT": "documentRoot",
 }
+
+
+def _checked(check: CheckSettings) -> str:
+    """How a member is checked."""
+    if check.method is CheckMethod.NONE:
+        return ""
+    uri = f" {check.uri}" if check.method.request and check.uri else ""
+    return f"{check.method.value}{uri} every {check.interval:g} s"
 
 
 def _pathOf(url: bytes) -> bytes:

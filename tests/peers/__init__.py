@@ -19,5 +19,6 @@ what the field ``do`` of the query string says:
 ======================== ===============================================================
 
 Modules, bottom up: ``process`` (start, readiness, end, log), ``php``, ``python``,
-``c`` (the peers), ``proxy``, ``client``, ``fixtures`` (for pytest).
+``c`` (the peers), ``tls`` (before them), ``dns``, ``proxy``, ``client``, ``fixtures`` (for
+pytest).
 """

@@ -337,7 +337,7 @@ class Discovery:
             source.answered(answer, now)
         if (source.failures or source.doubted) and not failing:
             log.warn(
-                "{balancer}: {name}: {reason}; {number} members stay as they are",
+                "{balancer}: {name}: {reason}; {number} members stay",
                 balancer=watched.settings.name,
                 name=template.host,
                 reason=reason,

@@ -201,8 +201,22 @@ class Resolver:
                 host, _, port = server.rpartition(":")
                 servers.append((host.strip("[]"), int(port)))
             resolv = None if servers else RESOLV_CONF
-            self._names = client.Resolver(resolv, servers, PATIENCE, self._reactor)
+            self._names = client.Resolver(resolv, servers, PATIENCE, _Quiet(self._reactor))
         return self._names
+
+
+class _Quiet:
+    """A reactor whose UDP ports are not worth a line of the log each; there is one a question."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def listenUDP(self, port: int, protocol: Any, *rest: Any, **more: Any) -> Any:
+        protocol.noisy = False
+        return self._reactor.listenUDP(port, protocol, *rest, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
 
 
 def _text(name: bytes) -> str:

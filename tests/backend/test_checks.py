@@ -277,6 +277,23 @@ class ChecksTests(SynchronousTestCase):
         self.assertEqual("C", self.rounds("a", "-"))
 
     def test_nothingToCheck(self) -> None:
-        """Without members that are to be checked there is no timer."""
+        """There is no timer before there are members that are to be checked, and while stopped."""
         self.start(balancerOf("a", check=CheckSettings()))
         self.assertEqual([], self.clock.getDelayedCalls())
+        self.balancers[0].update(balancerOf("a", "b"))
+        self.checks.changed()
+        self.clock.advance(10.0)
+        self.assertEqual(["a", "b"], self.asked())
+        self.checks.stop()
+        self.checks.changed()
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_changed(self) -> None:
+        """Who was told of is looked for at once, with what goes on going on."""
+        self.start(balancerOf("a"))
+        self.clock.advance(10.0)
+        self.balancers[0].update(balancerOf("a", "b", status=frozenset("C")))
+        self.checks.changed()
+        self.clock.advance(0.05)
+        self.assertEqual(["a", "b"], self.asked())
+        self.assertEqual(1, len(self.endpoints["a"].attempts))

@@ -39,8 +39,8 @@ log = Logger()
 #: Checks at a time; httpd's number of threads for them.
 MOST_CHECKS = 16
 
-#: Seconds after which members are looked for that have come meanwhile, and between two
-#: looks at least.
+#: Seconds after which members are looked for that have come unsaid, and between two looks
+#: at least.
 LONGEST_SLEEP = 5.0
 QUANTUM = 0.05
 
@@ -70,19 +70,29 @@ class HealthChecks:
         self._due: deque[tuple[Balancer, MemberState]] = deque()
         self._asking: dict[MemberState, Inquiry] = {}
         self._isAsking = False
+        self._running = False
 
     def start(self) -> None:
-        """Begin to check, if the configuration asks for it anywhere."""
-        if any(
+        """Begin to check, as soon as there is anybody to be checked."""
+        self._running = True
+        self.changed()
+
+    def changed(self) -> None:
+        """Members have come, or are to be checked in another way."""
+        if not self._running:
+            return
+        if self._call is not None:
+            self._wake(self._reactor.seconds())
+        elif any(
             member.check.method is not CheckMethod.NONE
             for balancer in self._balancers()
             for member in balancer.settings.members
         ):
-            self.stop()
             self._look()
 
     def stop(self) -> None:
         """Ask nobody any more; what was found so far stays."""
+        self._running = False
         if self._call is not None:
             self._call.cancel()
             self._call = None

@@ -240,6 +240,7 @@ class Gateway:
         """DNS names other members of a balancer."""
         balancer = self._live[id(settings)].balancer
         balancer.update(replace(balancer.settings, members=members))
+        self._checks.changed()
         self._members.leave(
             state.settings for live in self.balancers for state in live.balancer.members
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from unittest.mock import patch
 
 from zope.interface.verify import verifyObject
 
+from tests.backend.doubles import MemoryEndpoint
 from tests.web.doubles import ScriptedBody
-from tests.web.gateways import END, HEAD, GatewayTestCase
+from tests.web.gateways import END, HEAD, GatewayTestCase, StoppableMember
 from twisted_fcgi.errors import ConnectFailed, ConnectionDied, ResponseTimedOut
 from twisted_fcgi.interfaces import IGateway
 
@@ -227,6 +229,22 @@ class GatewayTests(GatewayTestCase):
         self.live.clear()
         self.assertEqual([1, 3], self.opened("ProxySet failontimeout=on", silent))
         self.assertEqual([504, 200, 200, 200], self.statuses)
+
+    def test_checks(self) -> None:
+        """Members are checked from start to stop; one that fails is asked for nothing else."""
+        endpoint = MemoryEndpoint()
+        text = BALANCED.replace(':9001"', ':9001" hcmethod=TCP hcinterval=1')
+        gateway = self.gateway(text)
+        with patch.object(StoppableMember, "endpoint", endpoint):
+            gateway.start()
+            self.clock.advance(1.0)
+            endpoint.refuse(OSError("no"))
+            answers = {bytes(self.serve(gateway, b"/").body) for _ in range(4)}
+            self.assertEqual({b"fcgi://127.0.0.1:9002"}, answers)
+            self.clock.advance(1.0)
+            gateway.stop()
+        self.assertEqual(([], 1), (endpoint.attempts, endpoint.cancelled))
+        self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_stop(self) -> None:
         """To stop a gateway is to stop its members."""

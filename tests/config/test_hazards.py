@@ -115,3 +115,16 @@ class HazardsTests(SynchronousTestCase):
         self.assertEqual([alone], self.places(text.format("GET hcuri=/ping")))
         found = self.places(text.format("GET"))
         self.assertEqual([alone, script], [notice[: len(script)] for notice in found])
+
+    def test_heartbeats(self) -> None:
+        """Heartbeats that nobody listens for, and members of whom nobody can hear, are told."""
+        text = (
+            "<Proxy balancer://b>\nProxySet lbmethod=heartbeat\n"
+            "BalancerMember fcgi://192.0.2.1\nBalancerMember fcgi://php\n"
+            "BalancerMember unix:/run/x|fcgi://192.0.2.3\n</Proxy>\n"
+        )
+        self.assertEqual(["site.conf:1: balancer://b"], self.places(text))
+        self.assertEqual(
+            ["site.conf:4: fcgi://php", "site.conf:5: fcgi://192.0.2.3"],
+            self.places(text + "HeartbeatListen 239.0.0.1:27999\n"),
+        )

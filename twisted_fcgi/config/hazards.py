@@ -3,7 +3,8 @@ What a configuration allows that its author may not mean: said at start and by `
 
 Two things, each of which has cost people their servers: applications that are asked over a
 network in plain text, for anybody, and scripts that are run wherever somebody can
-put a file.  Both can be right, so they are notices; as are health checks of nothing.
+put a file.  Both can be right, so they are notices; as are health checks of nothing, and
+heartbeats of nobody.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def hazards(settings: Settings) -> tuple[str, ...]:
     for host in hosts:
         notices += _runsAnything(host, seen)
         notices += _checksNothing(host)
+        notices += _isHeardOfNobody(host, settings.heartbeats is not None)
     return tuple(dict.fromkeys(notices))
 
 
@@ -101,6 +103,14 @@ def _isPublic(endpoint: str) -> bool:
         return False
     interface = re.search(r":interface=((?:\\.|[^:\\])*)", endpoint)
     return interface is None or not _isLoopback(interface[1].replace("\\", ""))
+
+
+def _isAddress(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _isLoopback(host: str) -> bool:
@@ -167,6 +177,25 @@ def _checksNothing(host: VirtualHost) -> Iterator[str]:
                 yield (
                     f"{member.place}: the check of {member.url} asks for no script, and php-fpm "
                     f"has none to run: hcmethod={method} needs hcuri, such as its ping.path"
+                )
+
+
+def _isHeardOfNobody(host: VirtualHost, listens: bool) -> Iterator[str]:
+    """Notices about balancers that wait for heartbeats which can't come."""
+    for balancer in host.balancers:
+        if balancer.method != "heartbeat":
+            continue
+        if not listens:
+            yield (
+                f"{balancer.place}: {balancer.name} is asked as with lbmethod=leastconn: "
+                "lbmethod=heartbeat needs HeartbeatListen or HeartbeatStorage"
+            )
+            continue
+        for member in balancer.members:
+            if member.socket is not None or not _isAddress(member.host):
+                yield (
+                    f"{member.place}: {member.url} is never heard of: members with heartbeats "
+                    "are told by the address that they send from"
                 )
 
 

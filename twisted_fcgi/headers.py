@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, KeysView
 
-__all__ = ["SUCCESS_FIELDS", "Headers", "joinedNames"]
+__all__ = ["FRAMING_FIELDS", "SUCCESS_FIELDS", "Headers", "joinedNames"]
 
 #: Of an application's fields those that hold for its own response only (httpd: in
 #: ``headers_out``); all others are for an error page in its place, too (``err_headers_out``).
@@ -17,6 +17,9 @@ __all__ = ["SUCCESS_FIELDS", "Headers", "joinedNames"]
 SUCCESS_FIELDS = frozenset(
     (b"content-type", b"location", b"content-range", b"etag", b"last-modified")
 )
+
+#: Of a connection and its messages: each connection has its own.
+FRAMING_FIELDS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive"))
 
 
 def joinedNames(values: Iterable[bytes]) -> bytes:
@@ -46,9 +49,7 @@ class Headers:
         self._lines: bytes | None = None
 
     @classmethod
-    def indexed(
-        cls, pairs: list[tuple[bytes, bytes]], index: dict[bytes, list[bytes]]
-    ) -> Headers:
+    def indexed(cls, pairs: list[tuple[bytes, bytes]], index: dict[bytes, list[bytes]]) -> Headers:
         """
         Fields of which a parser made the index already; both are kept, not copied.
 

@@ -10,11 +10,21 @@ from unittest import TestCase
 
 from twisted_fcgi.config import loads
 from twisted_fcgi.headers import Headers
-from twisted_fcgi.message import Address, Request, Route
+from twisted_fcgi.message import Address, Request, Route, RouteKind
 from twisted_fcgi.routing import Router
-from twisted_fcgi.settings import Settings
+from twisted_fcgi.settings import DirectorySettings, Settings, VirtualHost
 
-__all__ = ["FILES", "makeFiles", "makeRequest", "makeTree", "read", "routeOf"]
+__all__ = [
+    "FILES",
+    "makeFiles",
+    "makeHeaders",
+    "makeRequest",
+    "makeRoute",
+    "makeTree",
+    "read",
+    "routeOf",
+    "settingsOf",
+]
 
 #: The files of a tree.
 FILES = (
@@ -105,3 +115,21 @@ def read(text: str) -> Settings:
 def routeOf(text: str, request: Request | str) -> Route:
     """What a configuration decides for a request."""
     return Router(read(text)).route(makeRequest(request) if isinstance(request, str) else request)
+
+
+def makeHeaders(*fields: tuple[str, str]) -> Headers:
+    """Header fields of texts."""
+    return Headers((name.encode(), value.encode()) for name, value in fields)
+
+
+def settingsOf(text: str) -> DirectorySettings:
+    """What a configuration says outside of sections."""
+    return loads(text, "site.conf").main.directory
+
+
+def makeRoute(**variables: str) -> Route:
+    """A route to an application, with variables."""
+    route = Route(RouteKind.FASTCGI, VirtualHost(), DirectorySettings())
+    route.uri = b"/a/b"
+    route.environment = {name.encode(): value.encode() for name, value in variables.items()}
+    return route

@@ -19,9 +19,7 @@ def host(name: str, *addresses: str, aliases: tuple[str, ...] = ()) -> VirtualHo
 class HostsTests(SynchronousTestCase):
     """Tests for :class:`Hosts`."""
 
-    def choice(
-        self, hosts: list[VirtualHost], name: bytes | None, server: Address = HERE
-    ) -> str:
+    def choice(self, hosts: list[VirtualHost], name: bytes | None, server: Address = HERE) -> str:
         """The name of the host that is chosen."""
         settings = Settings(main=VirtualHost(name="main"), hosts=tuple(hosts))
         return Hosts(settings).choose(server, name).name

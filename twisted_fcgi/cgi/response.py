@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 
 from twisted_fcgi.errors import BrokenResponse
-from twisted_fcgi.headers import SUCCESS_FIELDS, Headers
+from twisted_fcgi.headers import FRAMING_FIELDS, SUCCESS_FIELDS, Headers
 from twisted_fcgi.message import DROPS_CONNECTION, REASONS, ResponseHead, Source
 
 __all__ = ["MAX_HEAD", "MAX_HEADS", "ResponseParser", "fieldsForError"]
@@ -46,8 +46,6 @@ _statusLine = re.compile(rb"HTTP/\d\.\d ([\t -~\x80-\xff]*)\r?\n").match
 _status = re.compile(rb"([2-9]\d\d)(?!\d)(?:[ \t](.*))?").match
 _isControl = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _length = re.compile(rb"\d{1,18}").fullmatch
-
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive"})
 
 
 def fieldsForError(head: ResponseHead) -> Headers:
@@ -160,7 +158,7 @@ def _readHead(block: bytes) -> ResponseHead:
             repeated = True
             continue
         index[lower] = [value]
-        if lower in _FRAMING:
+        if lower in FRAMING_FIELDS:
             framed = True
         else:
             pairs.append((name, value))

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from twisted_fcgi.interfaces import IResponse
 from twisted_fcgi.message import Request, ResponseHead, Route, RouteKind
-from twisted_fcgi.routing.fields import changedHead
+from twisted_fcgi.routing.heads import changedHead
 
 __all__ = ["ChangedResponse"]
 

@@ -16,6 +16,7 @@ from twisted_fcgi.uri import (
     normalizePath,
     parseAuthority,
     parseTarget,
+    roughPath,
     unescape,
 )
 
@@ -216,3 +217,27 @@ class NormalizePathTests(SynchronousTestCase):
             with self.assertRaises(BadRequest) as caught:
                 normalizePath(path)
             self.assertEqual(400, caught.exception.status)
+
+
+class RoughPathTests(SynchronousTestCase):
+    """Tests for :func:`roughPath`."""
+
+    def test_likeHttpd(self) -> None:
+        """It is what httpd tells as REDIRECT_URL where ErrorDocument is a script."""
+        for path, told in [
+            (b"/a%20b/%zz", b"/a%20b/%zz"),
+            (b"/a%41%2", b"/aA%2"),
+            (b"/./a//b%zz", b"/a/b%zz"),
+            (b"/a%20b%2Fc%41", b"/a b/cA"),
+            (b"/../x%20", b"/x%20"),
+        ]:
+            self.assertEqual(told, roughPath(path))
+
+    @given(PATHS)
+    def test_harmless(self, path: bytes) -> None:
+        """No line end comes into it; without an encoded slash it stays below the root."""
+        rough = roughPath(path)
+        self.assertTrue(rough.startswith(b"/"))
+        self.assertFalse({0, 10, 13}.intersection(rough))
+        if b"%2f" not in path.lower():
+            self.assertNotIn(b"..", rough.split(b"/"))

@@ -32,6 +32,7 @@ __all__ = [
     "parseAuthority",
     "parseTarget",
     "partitionSocket",
+    "roughPath",
     "unescape",
 ]
 
@@ -184,6 +185,28 @@ def normalizePath(path: bytes, mergeSlashes: bool = True) -> bytes:
             raise BadRequest("bad escape in the path")
         path = _UNRESERVED_ESCAPE.sub(_decoded, path)
     return _withoutDots(path, mergeSlashes)
+
+
+def roughPath(path: bytes) -> bytes:
+    """
+    What to call a path that can't be decoded: as much of it as httpd understands.
+
+    No line end comes into it; and it never leads above the root.
+    """
+    path = _UNRESERVED_ESCAPE.sub(_decoded, path)
+    kept: list[bytes] = []
+    isAbove = False
+    for segment in path.split(b"/"):
+        if segment == b"..":
+            isAbove = isAbove or not kept
+            del kept[-1:]
+        elif segment not in (b"", b"."):
+            kept.append(segment)
+    slash = b"/" if kept and path.endswith((b"/", b"/.", b"/..")) else b""
+    path = b"/" + b"/".join(kept) + slash
+    if isAbove or _NO_ESCAPE.search(path) or _ENCODED_LINE_END.search(path):
+        return path
+    return _ESCAPE.sub(_decoded, path)
 
 
 def _withoutDots(path: bytes, mergeSlashes: bool) -> bytes:

@@ -8,7 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config.test_targets import targetOf
 from tests.config.test_words import lineOf
-from twisted_fcgi.config.members import Members, Names, balancerName, isBalancerName
+from twisted_fcgi.config.members import (
+    MemberDraft,
+    Members,
+    Names,
+    balancerName,
+    isBalancerName,
+)
 from twisted_fcgi.config.words import splitWords
 from twisted_fcgi.errors import ConfigurationError
 
@@ -88,6 +94,17 @@ class MembersTests(SynchronousTestCase):
         self.assertEqual("fcgi://h/", self.found(members, "unix:/a|fcgi://h/x"))
         self.assertEqual("fcgi://h/", self.found(members, "fcgi://h/x"))
         self.assertEqual("fcgi://h/", self.found(self.members("fcgi://h/"), "unix:/b|fcgi://h/"))
+
+
+class ReuseTests(SynchronousTestCase):
+    """What a member's name says of its connections."""
+
+    def test_addressOfRequest(self) -> None:
+        """No connection is kept where requests may choose the server, as in httpd."""
+        for url, reuse in [("fcgi://h:90$1", False), ("fcgi://$1/", False), ("fcgi://h/$1", True)]:
+            member = MemberDraft(targetOf(url, True), matching=True)
+            member.fields["reuse"] = True
+            self.assertEqual(reuse, member.settings.reuse, url)
 
 
 class BalancerNameTests(SynchronousTestCase):

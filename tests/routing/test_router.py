@@ -615,6 +615,19 @@ class MethodsTests(SynchronousTestCase):
         for target in ["/plain.txt", "/a/x"]:
             self.assertEqual(405, self.route(b"TRACE", target, text="TraceEnable off").status)
 
+    def test_traceAsUnderstood(self) -> None:
+        """The echo has the target's host, and one line for each field's name, as in httpd."""
+        twice = (b"X-A", b"1"), (b"X-B", b"2"), (b"x-a", b"3")
+        route = self.route(b"TRACE", "http://other.test:99/x", *twice)
+        self.assertIn(b"\r\nHost: other.test:99\r\nX-A: 1, 3\r\nX-B: 2\r\n\r\n", route.body)
+
+    def test_traceOfDirectory(self) -> None:
+        """TRACE is answered before files are looked at, and their sections."""
+        lines = '<Directory "/">\nRedirect /php http://b/\n</Directory>\n'
+        self.assertEqual(ANSWER, self.route(b"TRACE", "/php", text=lines).kind)
+        lines = "Redirect /php http://b/\n"
+        self.assertEqual(302, self.route(b"TRACE", "/php", text=lines).status)
+
     def test_maxForwards(self) -> None:
         """Max-Forwards ends a request that would go on to an application at zero."""
         for method, hops, kind, status in [

@@ -13,6 +13,17 @@ SITE = 'ProxyPass "/down/" "fcgi://127.0.0.1:9001/"\nProxyPass "/ok/" "fcgi://12
 DOWN, OK = "fcgi://127.0.0.1:9001/", "fcgi://127.0.0.1:9002/"
 
 
+class RefusedPathTests(GatewayTestCase):
+    """Errors of paths that can't be decoded."""
+
+    def test_told(self) -> None:
+        """A script that makes the page is told the path, as far as it is understood."""
+        gateway = self.gateway(SITE + "ErrorDocument 404 /ok/e\n")
+        self.serve(gateway, b"/a%20b%2Fc?q")
+        told = self.live[0].params
+        self.assertEqual((b"/a b/c", b"q"), (told[b"REDIRECT_URL"], told[b"REDIRECT_QUERY_STRING"]))
+
+
 class ErrorDocumentTests(GatewayTestCase):
     """What ErrorDocument makes of an error, wherever it came from."""
 

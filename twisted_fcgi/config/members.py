@@ -139,6 +139,8 @@ class MemberDraft:
         fields = dict(self.fields)
         if "retry" in fields:
             fields.setdefault("probe", False)  # who says how long means it
+        if self.matching and self.target.varies:
+            fields["reuse"] = False  # a connection would lead to another request's server
         if self.matching and "$" in self.target.name:
             fields["pattern"] = re.compile(referencePattern(self.target.name), re.DOTALL)
         return MemberSettings(

@@ -350,8 +350,8 @@ class Run:
                 self.query = added + b"&" + (self.query or b"")
         else:
             self.query = added
-        if self.query is not None:
-            self.query = self.query.removesuffix(b"&") or None
+        # Of "&" an empty query is left, of an empty one none.
+        self.query = self.query.removesuffix(b"&") if self.query else None
 
     def _qualified(self) -> bytes:
         """The path as a URL of this server, unless it is one (``fully_qualify_uri``)."""

@@ -29,7 +29,7 @@ from twisted_fcgi.routing.sections import AccessFiles
 from twisted_fcgi.routing.serving import allowedMethods, answer, holdToBlocks, leaveFields, serve
 from twisted_fcgi.routing.site import Site
 from twisted_fcgi.settings import MemberSettings, Settings, VirtualHost
-from twisted_fcgi.uri import Target, parseAuthority, parseTarget
+from twisted_fcgi.uri import Target, parseAuthority, parseTarget, roughPath
 
 __all__ = ["Router"]
 
@@ -180,7 +180,11 @@ class Router:
             answer(route)
             return False
         sent = target.path if target.query is None else target.path + b"?" + target.query
-        look = site.start(request, authority, sent, {}, notes=notes)
+        try:
+            look = site.start(request, authority, sent, {}, notes=notes)
+        except BadRequest:
+            route.uri = roughPath(target.path)  # for its ErrorDocument
+            raise
         look.sent = request.target
         look = self._follow(look, route)
         # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions; an

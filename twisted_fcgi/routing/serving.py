@@ -19,6 +19,9 @@ from twisted_fcgi.settings import MemberSettings, VirtualHost
 
 __all__ = ["allowedMethods", "answer", "holdToBlocks", "leaveFields", "serve"]
 
+#: Fields that TRACE does not echo (RFC 9110, 9.3.8).
+_SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie"))
+
 
 def serve(look: Look, route: Route) -> None:
     """
@@ -119,22 +122,26 @@ def _answerHere(look: Look, route: Route) -> None:
 
 
 def _trace(look: Look, route: Route) -> None:
-    """Echo a request (RFC 9110, 9.3.8), without what could be a secret."""
+    """
+    Echo a request (RFC 9110, 9.3.8), as it was understood, without what could be a secret.
+    """
     request = look.request
+    headers = request.headers
     if not route.host.traceEnabled:
         raise MethodNotAllowed("TRACE is not allowed", b"")
     if request.contentLength != 0 and not route.host.traceExtended:
         raise RequestError("TRACE with a body", 413)
-    fields = [
-        b"%b: %b\r\n" % (name, value)
-        for name, value in request.headers
-        if name.lower() not in (b"authorization", b"proxy-authorization", b"cookie")
-    ]
+    lines: dict[bytes, bytes] = {}
+    for name, _ in headers:
+        key = name.lower()
+        if key not in _SECRET:
+            value = look.authority.field if key == b"host" else headers.get(key)
+            lines.setdefault(key, b"%b: %b\r\n" % (name, value or b""))
     leaveFields(route)
     answer(route)
     route.described = None
     route.fields = ((b"Content-Type", b"message/http"),)
-    route.body = b"".join([request.line, b"\r\n", *fields, b"\r\n"])
+    route.body = b"".join([request.line, b"\r\n", *lines.values(), b"\r\n"])
 
 
 def _isProgram(look: Look) -> bool:

@@ -194,6 +194,8 @@ class Site:
             if redirect(look, self._redirects):
                 return look
             self._translate(look)
+        if look.mapped is None and look.request.method == b"TRACE":
+            return look  # it is answered before files are looked at
         self._walk(look)
         if look.rules.inspects:
             self._inspect(look)
@@ -391,6 +393,6 @@ def _setVariables(look: Look) -> None:
 
 
 def _changeRequest(look: Look, changes: tuple[FieldChange, ...]) -> None:
-    """RequestHeader; httpd redirects, and echoes a TRACE of a file, before it comes to that."""
-    if look.location is None and (look.mapped is not None or look.request.method != b"TRACE"):
+    """RequestHeader; httpd redirects before it comes to that."""
+    if look.location is None:
         look.changeRequest(changedRequest(changes, look.request, look))

@@ -290,6 +290,19 @@ class RecoveryTests(SynchronousTestCase):
         self.assertEqual(("", "", None), (state.status, state.reason, state.failedAt))
         self.assertEqual("b1 b0", play.line("x x"))
 
+    def test_reached(self) -> None:
+        """One that only takes connections is back as well, but has not proved itself."""
+        play = Play(balancerOf("b0, b1"))
+        play.line("down:b0 x")
+        state = play.balancer.members[0]
+        play.balancer.reached(state, play.now)
+        self.assertEqual(("", 1), (state.status, state.retries))
+        play.line("x x")
+        self.assertEqual(("E", 1), (state.status, state.retries))
+        play.balancer.reached(state, play.now)
+        play.line("up:b0 x x")
+        self.assertEqual(("", 0), (state.status, state.retries))
+
     def test_retries(self) -> None:
         """How often a member was tried again is counted until it works."""
         play = Play(balancerOf("b0 retry=1, b1"))

@@ -7,10 +7,12 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.balance import METHODS, Balancer, Heartbeat
+from twisted_fcgi.balance import METHODS, Balancer, Heartbeat, MemberState
+from twisted_fcgi.balance.methods import REMAINS, ByBusyness
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
-__all__ = ["HashTests", "HeartbeatTests", "LeastConnectionsTests", "TableTests", "TrafficTests"]
+__all__ = ["ByBusynessTests", "HashTests", "HeartbeatTests", "LeastConnectionsTests", "TableTests",
+           "TrafficTests"]  # fmt: skip
 
 KEYS = [b"/page/%d" % n for n in range(4000)]
 
@@ -66,6 +68,29 @@ class TrafficTests(SynchronousTestCase):
             balancer.finished(state, 0.0, random.randrange(2000), random.randrange(20000))
         one, three = (state.transferred + state.read for state in balancer.members)
         self.assertAlmostEqual(3.0, three / one, 1)
+
+
+class ByBusynessTests(SynchronousTestCase):
+    """bybusyness."""
+
+    def test_remains(self) -> None:
+        """However much members are at work, what is remembered of the past stays bounded."""
+        balancer = balancerOf("bybusyness", *[100, 200] * 5)
+        random = Random(3)
+        busy: list[MemberState] = []
+        for _ in range(200):
+            for _ in range(random.randrange(60)):
+                state = balancer.elect(0.0)
+                assert state is not None
+                balancer.began(state, 0.0)
+                busy.append(state)
+            random.shuffle(busy)
+            while len(busy) > 40:
+                balancer.finished(busy.pop(), 0.0)
+        method = balancer._method
+        assert isinstance(method, ByBusyness)
+        kept = sum(len(heap) for lanes in method._levels.values() for heap in lanes.values())
+        self.assertLessEqual(kept, (REMAINS + 1) * 10)
 
 
 class LeastConnectionsTests(SynchronousTestCase):

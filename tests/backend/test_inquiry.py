@@ -45,7 +45,7 @@ class InquiryTests(SynchronousTestCase):
         """Begin one."""
         settings = {"url": "fcgi://app:9000", "host": "app", "port": 9000, **settings}
         member = MemberSettings(check=CheckSettings(method, uri="/ping"), **settings)
-        inquiry = Inquiry(member, self.endpoint, self.clock, seconds)
+        inquiry = Inquiry(member, method, self.endpoint, self.clock, seconds)
         verifyObject(IStreamReceiver, inquiry)
         self.answer: Deferred[Any] = inquiry.begin()
         return inquiry

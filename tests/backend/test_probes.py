@@ -59,7 +59,7 @@ class ProbesTests(SynchronousTestCase):
         self.pass_(0.5)
         application = self.endpoint.accept()
         self.assertEqual("", self.balancer.members[0].status)
-        self.assertTrue(application.transport.disconnected)
+        self.assertTrue(application.closed)
 
     def test_limit(self) -> None:
         """A connect that takes too long has failed, and is tried again."""

@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.python.failure import Failure
 
 from tests.web.doubles import RecordingResponse, ScriptedBody
 from tests.web.gateways import END, HEAD, GatewayTestCase, StoppableMember
@@ -44,15 +45,16 @@ class RefusingEndpoint:
         self.tried += 1
         deferred: Deferred[Any] = Deferred()
         if self.accepts:
-            protocol = factory.buildProtocol(None)
-            protocol.transport = self
-            deferred.callback(protocol)
+            self.protocol = factory.buildProtocol(None)
+            self.protocol.transport = self
+            deferred.callback(self.protocol)
         else:
             deferred.errback(ConnectionRefusedError())
         return deferred
 
-    def abortConnection(self) -> None:
+    def loseConnection(self) -> None:
         """Nothing is sent."""
+        self.protocol.connectionLost(Failure(ConnectionDone()))
 
 
 class BalancerTestCase(GatewayTestCase):

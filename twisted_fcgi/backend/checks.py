@@ -151,7 +151,8 @@ class HealthChecks:
         check = settings.check
         state.health.began(check, self._reactor.seconds(), self._random)
         seconds = min(check.interval, settings.timeout or check.interval)
-        inquiry = Inquiry(settings, self._endpoint(settings), self._reactor, seconds)
+        endpoint = self._endpoint(settings)
+        inquiry = Inquiry(settings, check.method, endpoint, self._reactor, seconds)
         self._asking[state] = inquiry
         checking = Deferred.fromCoroutine(self._check(balancer, state, inquiry))
         checking.addErrback(lambda failure: log.failure("a health check", failure))

@@ -1,10 +1,11 @@
 """
 One question to a member, on a connection of its own.
 
-Health checks ask this way.  A member's own connections, its limits and its queue play no
-part: that they are all in use says nothing of the application.  The question is a
-:class:`~twisted_fcgi.settings.CheckMethod`: whether it takes a connection, whether it
-answers FCGI_GET_VALUES, or what it answers to a request.
+Health checks ask this way, and probes of members in error state.  A member's own
+connections, its limits and its queue play no part: that they are all in use says nothing
+of the application.  The question is a :class:`~twisted_fcgi.settings.CheckMethod`:
+whether it takes a connection, whether it answers FCGI_GET_VALUES, or what it answers to
+a request.
 
 Limits: all of it, from the connect to the last byte, has one time; of a body what
 :class:`~twisted_fcgi.cgi.checks.CheckAnswer` keeps.
@@ -38,7 +39,8 @@ class Inquiry:
     """
     A question.
 
-    :param settings: of the member; its ``check`` says what is asked.
+    :param settings: of the member.
+    :param method: what it is asked; for a request, its ``check`` says the rest.
     :param endpoint: connects to it.
     :param seconds: for all of it; the connect has its ``connectionTimeout``, if that is less.
     """
@@ -46,6 +48,7 @@ class Inquiry:
     def __init__(
         self,
         settings: MemberSettings,
+        method: CheckMethod,
         endpoint: IStreamClientEndpoint,
         reactor: Any,
         seconds: float,
@@ -63,6 +66,7 @@ class Inquiry:
             )
         )
         self.factory.noisy = False
+        self._method = method
         self._seconds = seconds
         self._over = False
         self._timer: IDelayedCall | None = None
@@ -99,7 +103,7 @@ class Inquiry:
         """See :meth:`twisted_fcgi.backend.attempt.AttemptOwner.connected`."""
         self._attempt = None
         self._connection = connection
-        method = self.settings.check.method
+        method = self._method
         if method is CheckMethod.TCP:
             self._end(None)
             return
@@ -131,7 +135,7 @@ class Inquiry:
                 return
             data = body
             answer = self._answer = CheckAnswer(self.settings.check, head)
-            if self.settings.check.method.request != "GET":
+            if self._method.request != "GET":
                 self._end(answer)  # as httpd, which does not wait for a body
                 return
         answer.receive(data)

@@ -17,14 +17,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_fcgi.backend.inquiry import Inquiry
 from twisted_fcgi.balance import Balancer, MemberState, nextProbe
-from twisted_fcgi.settings import MemberSettings
+from twisted_fcgi.settings import CheckMethod, MemberSettings
 
 __all__ = ["MOST_PROBES", "PROBE_LIMIT", "Probes"]
 
@@ -56,10 +55,8 @@ class Probes:
         self._reactor = reactor
         self._endpoint = endpoint
         self._random = random or Random().random
-        self._factory = Factory.forProtocol(Protocol)
-        self._factory.noisy = False
         self._calls: dict[MemberState, IDelayedCall] = {}
-        self._connecting: dict[MemberState, Deferred[Any]] = {}
+        self._connecting: dict[MemberState, Inquiry] = {}
 
     def watch(self, state: MemberState) -> None:
         """Look after a member, if it is in error state and not looked after already."""
@@ -77,8 +74,8 @@ class Probes:
         for call in calls.values():
             call.cancel()
         connecting, self._connecting = self._connecting, {}
-        for deferred in connecting.values():
-            deferred.cancel()
+        for inquiry in connecting.values():
+            inquiry.cancel()
 
     def _wait(self, state: MemberState, probes: int) -> None:
         """
@@ -98,15 +95,15 @@ class Probes:
         if balancer.asked == asked or len(self._connecting) >= MOST_PROBES:
             self._wait(state, probes)
             return
-        deferred = self._connecting[state] = self._endpoint(state.settings).connect(self._factory)
-        limit = min(state.settings.connectTimeout or PROBE_LIMIT, PROBE_LIMIT)
-        deferred.addTimeout(limit, self._reactor)
-        deferred.addCallbacks(
+        settings = state.settings
+        endpoint = self._endpoint(settings)
+        inquiry = Inquiry(settings, CheckMethod.TCP, endpoint, self._reactor, PROBE_LIMIT)
+        self._connecting[state] = inquiry
+        inquiry.begin().addCallbacks(
             self._connected, self._failed, callbackArgs=(state,), errbackArgs=(state, probes + 1)
         )
 
-    def _connected(self, connection: Any, state: MemberState) -> None:
-        connection.transport.abortConnection()
+    def _connected(self, _: None, state: MemberState) -> None:
         if self._connecting.pop(state, None) is not None and state.inError:
             self._balancer.reached(state, self._reactor.seconds())
             log.info(

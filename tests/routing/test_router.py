@@ -14,6 +14,7 @@ from tests.test_uri import PATHS
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Address, Request, Route, RouteKind
 from twisted_fcgi.routing import Router
+from twisted_fcgi.routing import rewrites as rewritesModule
 from twisted_fcgi.routing import router as routerModule
 from twisted_fcgi.routing import site as siteModule
 
@@ -517,6 +518,35 @@ class FilesTests(SynchronousTestCase):
             route = router.route(makeRequest(f"/{i}"))
             self.assertEqual(b"%d" % i, route.environment[b"A"])
             self.assertLessEqual(len(router._sites[id(route.host)]._rules), 3)
+
+    def test_linesAreBounded(self) -> None:
+        """However many lines the sets of sections have, only so many are remembered."""
+        self.patch(siteModule, "MAX_LINES", 50)
+        self.patch(rewritesModule, "MAX_LINES", 50)
+        sections = "".join(
+            f"<FilesMatch {name}>\nSetEnv {name} 1\n</FilesMatch>\n" for name in "abc"
+        )
+        rules = "RewriteRule ^none -\n" * 20
+        router = Router(
+            read(
+                f"DocumentRoot {self.root}\n<Directory {self.root}>\nRewriteEngine On\n{rules}"
+                f"</Directory>\n{sections}<Directory {self.root}/php>\nRewriteEngine On\n"
+                f"{rules}</Directory>"
+            )
+        )
+        site = router._sites[id(router._main)]
+        for name in ("/abc", "/ab", "/bc", "/ac", "/php/a", "/php/b", "/php/c", "/a", "/b"):
+            for _ in range(2):
+                route = router.route(makeRequest(name))
+                self.assertEqual(
+                    sorted(name[name.rindex("/") + 1 :].encode()),
+                    sorted(b"".join(route.environment)),
+                )
+            lines = [rules.lines for rules in site._rules.values()]
+            self.assertLessEqual(sum(lines), 50)
+            self.assertIn(site._lines, (sum(lines), sum(lines) + site.rules.lines))
+            prepared = site.rewrites._prepared.values()
+            self.assertLessEqual(sum(len(rewriting.rules) for rewriting, _ in prepared), 50)
 
     def test_variablesOfAnIndex(self) -> None:
         """Where directory and index set the same variable, the directory's value stays."""

@@ -9,7 +9,8 @@ A path that is looked at, and the rules that hold for it (httpd: a ``request_rec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,11 @@ MAX_CHOICES = 64
 
 
 class Rules:
-    """The settings of the sections that apply, and what follows from them."""
+    """
+    The settings of the sections that apply, and what follows from them.
+
+    :ivar lines: how many lines of the configuration they are made of, roughly.
+    """
 
     __slots__ = (
         "_byExtension",
@@ -54,6 +59,7 @@ class Rules:
         "environment",
         "handler",
         "inspects",
+        "lines",
         "redirects",
         "rewriter",
         "rewrites",
@@ -64,6 +70,7 @@ class Rules:
         self, settings: DirectorySettings, names: Names, rewrites: Rewrites | None = None
     ) -> None:
         self.settings = settings
+        self.lines = _linesOf(settings)
         self.environment = changed(settings.environment or (), names)
         self.conditions = prepared(settings.conditions, names)
         self.access = effective(settings.access)
@@ -102,7 +109,8 @@ class Rules:
         key = tuple(map(id, branches))  # the settings keep them
         rules = self._choices.get(key)
         if rules is None:
-            if len(self._choices) >= MAX_CHOICES:
+            # The more lines there are, the fewer choices.
+            if len(self._choices) * (10 + self.lines) >= 10 * MAX_CHOICES:
                 self._choices.clear()
             over = reduce(DirectorySettings.merged, (branch.settings for branch in branches))
             rules = self._choices[key] = Rules(
@@ -305,6 +313,15 @@ class Look:
             setattr(self, name, getattr(other, name))
         self.environment, self.settled = environment, settled
         self.main, self.previous = main, previous
+
+
+def _linesOf(settings: DirectorySettings) -> int:
+    values = [getattr(settings, field.name) for field in fields(settings)]
+    if settings.rewriting is not None:
+        values.append(settings.rewriting.rules)
+    if settings.extensions is not None:
+        values.append(settings.extensions.rows)
+    return sum(len(value) for value in values if isinstance(value, (tuple, Mapping)))
 
 
 def _destination(

@@ -25,7 +25,12 @@ from twisted_fcgi.uri import mergeSlashes, partitionSocket
 if TYPE_CHECKING:
     from twisted_fcgi.routing.look import Look
 
-__all__ = ["Forced", "Rewrites"]
+__all__ = ["MAX_LINES", "Forced", "Rewrites"]
+
+
+#: Lines of all that is prepared for sections of a host and remembered: who writes ``.htaccess``
+#: files can make many sets of many lines.
+MAX_LINES = 30_000
 
 
 class Forced(NamedTuple):
@@ -55,12 +60,26 @@ class Rewrites:
         self._spell = names.known
         self._host = host
         self._root = root
+        #: By the identity of the settings, which it keeps alive.
+        self._prepared: dict[int, tuple[Rewriting, Rewriter]] = {}
+        self._lines = 0
         self._rewriter = None if host.rewriting is None else self.prepared(host.rewriting)
 
     def prepared(self, rewriting: Rewriting) -> Rewriter:
-        """The rules of the server or of a section."""
+        """The rules of the server or of a section; of the same settings they are the same."""
+        known = self._prepared.get(id(rewriting))
+        if known is not None:
+            return known[1]
         host = self._host
-        return Rewriter(rewriting, host.rewriteMaps, self._root, 2 * host.limits.line, self._spell)
+        rewriter = Rewriter(
+            rewriting, host.rewriteMaps, self._root, 2 * host.limits.line, self._spell
+        )
+        self._lines += len(rewriting.rules)
+        if self._lines > MAX_LINES:
+            self._prepared.clear()
+            self._lines = len(rewriting.rules)
+        self._prepared[id(rewriting)] = rewriting, rewriter
+        return rewriter
 
     def target(self, look: Look) -> bool:
         """

@@ -28,7 +28,7 @@ from twisted_fcgi.routing.look import Look, Rules
 from twisted_fcgi.routing.lookups import isFileServed, isUrlServed
 from twisted_fcgi.routing.mapping import Mappings
 from twisted_fcgi.routing.notes import Notes
-from twisted_fcgi.routing.rewrites import Rewrites
+from twisted_fcgi.routing.rewrites import MAX_LINES, Rewrites
 from twisted_fcgi.routing.sections import (
     AccessFiles,
     AccessSection,
@@ -83,6 +83,7 @@ class Site:
             self._findAccessFile = partial(self._accessFiles.find, host)
         self._judgesLinks = self._sections.judgesLinks
         self._rules: dict[tuple[Place, ...], Rules] = {}
+        self._lines = 0
         self.rules = self._rulesFor(())
 
     def decode(self, path: bytes) -> bytes:
@@ -100,11 +101,15 @@ class Site:
                 if files.generation != self._generation:
                     self._generation = files.generation
                     self._rules.clear()
+                    self._lines = 0
                 if any(isinstance(place, AccessSection) for place in places):
                     names = names.copy()
-            if len(self._rules) >= MAX_RULES:
+            rules = Rules(self._sections.merged(places), names, self.rewrites)
+            self._lines += rules.lines
+            if len(self._rules) >= MAX_RULES or self._lines > MAX_LINES:
                 self._rules.clear()
-            rules = self._rules[places] = Rules(self._sections.merged(places), names, self.rewrites)
+                self._lines = rules.lines
+            self._rules[places] = rules
         return rules
 
     def sections(self, look: Look) -> tuple[Section, ...]:

@@ -265,8 +265,10 @@ class Discovery:
         :param others: members whose names are asked for once, to say which are not known.
         """
         templates = {id(source.template) for w in self._watched for source in w.sources}
-        for name in {(m.host, m.resolver) for m in others if id(m) not in templates and _isName(m)}:
-            Deferred.fromCoroutine(self._check(*name))
+        lone = [m for m in others if not m.isService and id(m) not in templates and _isName(m)]
+        for name, resolver in dict.fromkeys((m.host, m.resolver) for m in lone):
+            checking = Deferred.fromCoroutine(self._check(name, resolver))
+            checking.addErrback(lambda failure: log.failure("while a name was looked up", failure))
         for watched in self._watched:
             for source in watched.sources:
                 if source not in self._calls:

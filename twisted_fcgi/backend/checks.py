@@ -29,7 +29,7 @@ from twisted.logger import Logger
 from twisted_fcgi.backend.inquiry import Inquiry
 from twisted_fcgi.balance import Balancer, MemberState, Verdict
 from twisted_fcgi.cgi.checks import complaint, poolFigures
-from twisted_fcgi.errors import RequestError, ResponseTimedOut
+from twisted_fcgi.errors import RequestError
 from twisted_fcgi.settings import CheckMethod, MemberSettings
 
 __all__ = ["LONGEST_SLEEP", "MOST_CHECKS", "HealthChecks"]
@@ -169,7 +169,7 @@ class HealthChecks:
         except RequestError as error:
             reason = error.reason
             full = settings.max is not None and state.busy >= settings.max
-            isBusy = isinstance(error, ResponseTimedOut) and full and state.read > read
+            isBusy = inquiry.timedOut and full and state.read > read
         except CancelledError:
             return
         finally:

@@ -43,6 +43,7 @@ class Inquiry:
     :param method: what it is asked; for a request, its ``check`` says the rest.
     :param endpoint: connects to it.
     :param seconds: for all of it; the connect has its ``connectionTimeout``, if that is less.
+    :ivar timedOut: whether that was too short.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class Inquiry:
             )
         )
         self.factory.noisy = False
+        self.timedOut = False
         self._method = method
         self._seconds = seconds
         self._over = False
+        self._until = 0.0
         self._timer: IDelayedCall | None = None
         self._attempt: Attempt | None = None
         self._connection: FastCGIClientProtocol | None = None
@@ -80,9 +83,10 @@ class Inquiry:
         """
         Ask.
 
-        :returns: the answer to a request, ``None`` for that to anything else.   It fails
+        :returns: the answer to a request, ``None`` for that to anything else.  It fails
             with a :class:`~twisted_fcgi.errors.RequestError`, or ``CancelledError``.
         """
+        self._until = self.reactor.seconds() + self._seconds
         seconds = min(self._seconds, self.settings.connectTimeout or self._seconds)
         self._timer = self.reactor.callLater(seconds, self._tooLong)
         self._attempt = Attempt(self, seconds)
@@ -108,7 +112,7 @@ class Inquiry:
             self._end(None)
             return
         if self._timer is not None:
-            self._timer.reset(self._seconds)
+            self._timer.reset(self._until - self.reactor.seconds())
         if method is CheckMethod.FCGI:
             asked = connection.getValues((b"FCGI_MPXS_CONNS",))
             asked.addCallbacks(lambda _: self._end(None), self._notAnswered)
@@ -159,6 +163,7 @@ class Inquiry:
 
     def _tooLong(self) -> None:
         self._timer = None
+        self.timedOut = True
         if self._attempt is not None:
             self._attempt.expired()
         else:

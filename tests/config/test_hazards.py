@@ -100,7 +100,8 @@ class HazardsTests(SynchronousTestCase):
 
     def test_inherited(self) -> None:
         """What virtual hosts take over is said once."""
-        text = "ProxyPass / fcgi://127.0.0.1/srv/www/\n<VirtualHost *>\nServerName a\n</VirtualHost>"
+        host = "<VirtualHost *>\nServerName a\n</VirtualHost>"
+        text = f"ProxyPass / fcgi://127.0.0.1/srv/www/\n{host}"
         self.assertEqual(1, len(self.places(text)))
 
     def test_checks(self) -> None:

@@ -68,7 +68,7 @@ class CheckTests(SynchronousTestCase):
         self.good.write_text("SetEnv A 1\nSetHandler proxy:unix:/any|fcgi://localhost\n")
         self.assertEqual(0, run("check", "--htaccess", self.good)[0])
         self.good.write_text("ProxyPass / fcgi://127.0.0.1:9000/\n")
-        status, out, err = run("check", "--htaccess", self.good, self.good.parent / "missing")
+        status, _, err = run("check", "--htaccess", self.good, self.good.parent / "missing")
         self.assertEqual(1, status)
         self.assertIn(f"{self.good}:1:1: ProxyPass is not allowed here", err)
         self.assertIn("missing: No such file or directory", err)

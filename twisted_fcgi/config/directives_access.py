@@ -1,5 +1,5 @@
 """
-Directives about access: mod_authz_core, mod_authz_host, ``<Limit>``, and what preceded them.
+Directives about access: mod_authz_core, mod_authz_host, ``<Limit>``.
 
 Names of clients are not looked up for a request: that would let every request wait for
 a name server.  ``Require host`` and ``forward-dns`` look the names that they are given
@@ -25,12 +25,11 @@ from twisted_fcgi.message import METHODS
 from twisted_fcgi.settings import Merging, Methods, Requirement
 from twisted_fcgi.subnets import parseSubnet
 
-__all__ = ["authn", "compat", "core", "rows"]
+__all__ = ["accessOf", "authn", "core", "rows"]
 
 rows = Rows("mod_authz_core")
 authn = Rows("mod_authn_core")
 core = Rows("core")
-compat = Rows("mod_access_compat")
 
 #: Where access is decided: a section, and a block in it.
 _PLACES = Context.SECTIONS | Context.REQUIRE
@@ -373,59 +372,4 @@ limit(
     '<Location "/files/">\n    <LimitExcept GET OPTIONS>\n        Require ip 10.1\n'
     "    </LimitExcept>\n</Location>",
     "As ``<Limit>``, for all methods but these.",
-)
-
-
-# What preceded Require.
-
-
-def replaced(name: str, valid: str, syntax: str, example: str) -> None:
-    """A row for a directive of mod_access_compat."""
-
-    def apply(scope: Scope, words: list[Word]) -> None:
-        text = " ".join(words).lower()
-        if not re.fullmatch(valid, text):
-            raise scope.error(f"{name} takes {syntax}, and was replaced by Require in httpd 2.4")
-        accessOf(scope).old.append((scope.node.name, words))
-
-    compat.directive(
-        name,
-        Shape.WORDS,
-        Context.SECTIONS,
-        syntax=syntax,
-        example=example,
-        doc="Refused: it was replaced by Require in httpd 2.4; the error says by which lines.",
-        override=Override.LIMIT | Override.AUTH_CONFIG,
-    )(apply)
-
-
-replaced(
-    "Order",
-    "deny,allow|allow,deny|mutual-failure",
-    "deny,allow|allow,deny|mutual-failure",
-    '# "Order deny,allow" with "Deny from all" is today:\n'
-    '<Location "/">\n    Require all denied\n</Location>',
-)
-replaced(
-    "Allow",
-    "from .+",
-    "from all|address|name|env=variable ...",
-    '# "Order deny,allow" with "Deny from all" and "Allow from 10.1" is today:\n'
-    '<Location "/">\n    Require ip 10.1\n</Location>',
-)
-replaced(
-    "Deny",
-    "from .+",
-    "from all|address|name|env=variable ...",
-    '# "Order allow,deny" with "Allow from all" and "Deny from 10.1" is today:\n'
-    '<Location "/">\n    <RequireAll>\n        Require all granted\n'
-    "        Require not ip 10.1\n    </RequireAll>\n</Location>",
-)
-replaced(
-    "Satisfy",
-    "any|all",
-    "Any|All",
-    '# "Satisfy Any" is a block today:\n'
-    '<Location "/">\n    <RequireAny>\n        Require ip 10.1\n        Require env trusted\n'
-    "    </RequireAny>\n</Location>",
 )

@@ -23,7 +23,7 @@ from twisted_fcgi import config
 from twisted_fcgi.errors import ConfigurationErrors
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import REASONS, Address, Request, RouteKind
-from twisted_fcgi.scripts.hints import listeningPorts
+from twisted_fcgi.scripts.hints import listeningPorts, toText
 from twisted_fcgi.scripts.report import Line, Member, Report, Told, makeReport
 from twisted_fcgi.settings import Settings
 
@@ -59,7 +59,7 @@ def explain(options: argparse.Namespace) -> int:
         return 2
     report = makeReport(settings, request, url, _readFile)
     if options.json:
-        print(json.dumps(asdict(report), indent=2, default=_text))
+        print(json.dumps(asdict(report), indent=2, default=toText))
     else:
         folder = os.path.dirname(options.config)
         bold = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -69,10 +69,6 @@ def explain(options: argparse.Namespace) -> int:
 
 def _readFile(path: str) -> str:
     return Path(path).read_text(encoding="utf-8", errors="replace")
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")
 
 
 def makeRequest(settings: Settings, options: argparse.Namespace) -> tuple[Request, str]:
@@ -164,8 +160,8 @@ class _Page:
         yield from self._rows("Members" if report.balancer else "Member", members)
         if (script := report.script) is not None:
             found = {"missing": "is not there"}.get(script.kind, f"{script.kind}, {script.mode}")
-            more = f"; PATH_INFO {_text(script.pathInfo)}" if script.pathInfo else ""
-            yield from self._row("Script", f"{_text(script.path)}  {found}{more}")
+            more = f"; PATH_INFO {toText(script.pathInfo)}" if script.pathInfo else ""
+            yield from self._row("Script", f"{toText(script.path)}  {found}{more}")
         yield from self._variables("Variables", report.variables)
         yield from self._variables("Not told", report.untold)
         for hint in report.hints:
@@ -184,7 +180,7 @@ class _Page:
                 return f"{who} is asked"
             there = {"file": "which is there", "missing": "which is not on this machine"}
             which = there.get(script.kind, "which is no file")
-            return f"{who} is asked to run {_text(script.path)}, {which}"
+            return f"{who} is asked to run {toText(script.path)}, {which}"
         status = f"{answer.status} {REASONS.get(answer.status, b'').decode('ascii')}"
         if answer.kind == RouteKind.STATIC:
             return f"the file {answer.file} is sent"

@@ -17,7 +17,7 @@ from twisted_fcgi.routing.explain import Explanation
 from twisted_fcgi.routing.hosts import nameThatFits
 from twisted_fcgi.settings import Settings
 
-__all__ = ["Hint", "answerHints", "bodyHints", "hostHints", "listeningPorts"]
+__all__ = ["Hint", "answerHints", "bodyHints", "hostHints", "listeningPorts", "toText"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Hint:
 
     text: str
     place: str = ""
+
+
+def toText(value: bytes) -> str:
+    """Bytes as a text for people."""
+    return value.decode("utf-8", "backslashreplace")
 
 
 def listeningPorts(settings: Settings) -> list[int]:
@@ -88,7 +93,7 @@ def answerHints(explanation: Explanation) -> Iterator[Hint]:
         return
     mapping = explanation.mapping
     if route.status == 500 and mapping is not None and "slash missing" in route.reason:
-        target = (mapping.target or b"").decode("utf-8", "backslashreplace")
+        target = toText(mapping.target or b"")
         yield Hint(f"A slash is missing behind host and port in {target}.", mapping.place)
     elif route.status == 404 and mapping is None and root is None:
         yield Hint("No ProxyPass claims the path, and no DocumentRoot is set.", host.place)

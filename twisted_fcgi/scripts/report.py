@@ -20,7 +20,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Request, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.routing.explain import HostReason, explain
-from twisted_fcgi.scripts.hints import Hint, answerHints, bodyHints, hostHints
+from twisted_fcgi.scripts.hints import Hint, answerHints, bodyHints, hostHints, toText
 from twisted_fcgi.scripts.scriptfile import Asked, ScriptFile, findScript, hints, readByFpm
 from twisted_fcgi.settings import CheckMethod, CheckSettings, MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
@@ -196,9 +196,9 @@ class _Reporter:
         self._route = route = explained.route
         server = request.server
         self.report = report = Report(
-            f"{_text(request.method)} {url}",
-            _text(request.client.host),
-            f"{_text(server.host)}:{server.port}",
+            f"{toText(request.method)} {url}",
+            toText(request.client.host),
+            f"{toText(server.host)}:{server.port}",
             Answer(route.kind, route.status),
         )
         report.host = self._host(bool(settings.hosts))
@@ -238,9 +238,9 @@ class _Reporter:
         explained, route, answer = self._explained, self._route, self.report.answer
         if route.kind == RouteKind.REFUSE:
             self._refuse(route.status, route.reason)
-        answer.location = _text(route.location)
+        answer.location = toText(route.location)
         if route.kind == RouteKind.STATIC:
-            answer.file = _text(route.filename)
+            answer.file = toText(route.filename)
         if answer.line is not None:
             return
         mapping = explained.mapping
@@ -273,7 +273,7 @@ class _Reporter:
         if page.kind == RouteKind.FASTCGI:
             return f"{page.balancer or page.members[0].address} is asked for it"
         if page.kind == RouteKind.STATIC:
-            return f"the file {_text(page.filename)}"
+            return f"the file {toText(page.filename)}"
         return f"which fails itself, with {page.status}: {page.reason}"
 
     # What an application is asked.
@@ -348,19 +348,21 @@ class _Reporter:
         for name, at in self._explained.fields.items():
             if name not in self._request.headers:
                 why = f"removed by {self._lines.directive(at)}"
-                report.untold.append(Told(_text(name).title(), "", why, at))
+                report.untold.append(Told(toText(name).title(), "", why, at))
         for name, reason in told.untold:
             value = self._request.headers.get(name.lower()) or b""
             report.untold.append(
-                Told(_text(name), _text(value), f"not passed: {reason}" if reason else "not passed")
+                Told(
+                    toText(name), toText(value), f"not passed: {reason}" if reason else "not passed"
+                )
             )
 
     def _told(self, variable: Variable, place: str) -> Told:
-        name, value = _text(variable.name), _text(variable.value)
+        name, value = toText(variable.name), toText(variable.value)
         if variable.place:
             return Told(name, value, self._lines.directive(variable.place), variable.place)
         if variable.origin == Origin.FIELD:
-            return Told(name, value, f"request header {_text(variable.field)}")
+            return Told(name, value, f"request header {toText(variable.field)}")
         if name == "SCRIPT_FILENAME":
             return Told(name, value, self._lines.directive(place), place)
         own = self._route.host.places.get(_SETTINGS.get(name, ""), "")
@@ -387,7 +389,3 @@ def _pathOf(url: bytes) -> bytes:
     """The path of an application's URL in the configuration."""
     slash = url.find(b"/", url.find(b"://") + 3)
     return url[slash:] if slash >= 0 else b""
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")

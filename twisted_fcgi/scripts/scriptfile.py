@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from twisted_fcgi.scripts.hints import Hint
+from twisted_fcgi.scripts.hints import Hint, toText
 from twisted_fcgi.settings import BackendType, MemberSettings
 
 __all__ = ["Asked", "ScriptFile", "findScript", "hints", "readByFpm"]
@@ -164,7 +164,7 @@ def _addressHints(member: MemberSettings) -> Iterator[Hint]:
 
 
 def _fileHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
-    name = _text(script.path)
+    name = toText(script.path)
     if not asked.local:
         yield Hint(
             f"{name} is on this machine; {asked.member.address} has to have it under the same name."
@@ -180,7 +180,7 @@ def _fileHints(asked: Asked, script: ScriptFile) -> Iterator[Hint]:
 
 def _whyMissing(asked: Asked, script: ScriptFile) -> Hint:
     """The likeliest reason for which there is no file."""
-    name = _text(script.path)
+    name = toText(script.path)
     if script.kind == "directory":
         return Hint(
             f"{name} is a directory, and no DirectoryIndex is looked at for what a ProxyPass "
@@ -190,7 +190,7 @@ def _whyMissing(asked: Asked, script: ScriptFile) -> Hint:
     decoded = unquote_to_bytes(script.path)
     if decoded != script.path and os.path.isfile(decoded):
         return Hint(
-            f"The file is {_text(decoded)}, but most PHP-FPM do not decode what a ProxyPass "
+            f"The file is {toText(decoded)}, but most PHP-FPM do not decode what a ProxyPass "
             "encodes: SetHandler passes a name as it is.",
             asked.place,
         )
@@ -199,12 +199,12 @@ def _whyMissing(asked: Asked, script: ScriptFile) -> Hint:
         if rest != script.path and (os.path.isfile(rest) or rest.startswith(asked.root)):
             return Hint(
                 f"The file's whole path comes behind that of the handler's URL: take "
-                f"{_text(asked.written)} off, so that it ends behind host and port.",
+                f"{toText(asked.written)} off, so that it ends behind host and port.",
                 asked.place,
             )
     if asked.root and script.path.startswith(asked.root * 2):
         return Hint(
-            f"DocumentRoot stands twice in it: {_text(asked.root)} is in the line and in what "
+            f"DocumentRoot stands twice in it: {toText(asked.root)} is in the line and in what "
             "is put behind it.",
             asked.place,
         )
@@ -220,13 +220,13 @@ def _whyMissing(asked: Asked, script: ScriptFile) -> Hint:
 
 def _whereElse(asked: Asked, script: ScriptFile) -> Hint:
     """The same, where the configuration's line looks right by itself."""
-    name = _text(script.path)
+    name = toText(script.path)
     own = findScript(asked.below(asked.uri))
     if asked.root and asked.mapped and own.kind == "file" and own.path != script.path:
         there = asked.root.rstrip(b"/") + b"/"
-        text = f"The file of this URL is {_text(own.path)} here"
+        text = f"The file of this URL is {toText(own.path)} here"
         if asked.local:
-            text += f", but the line says {name}: end its path with {_text(there)}"
+            text += f", but the line says {name}: end its path with {toText(there)}"
             text += "$1." if asked.expression else "."
         else:
             text += (
@@ -246,7 +246,7 @@ def _whereElse(asked: Asked, script: ScriptFile) -> Hint:
             )
         return Hint(text, asked.place)
     return Hint(
-        f'{_text(script.missing)} does not exist, so PHP-FPM says "Primary script unknown" '
+        f'{toText(script.missing)} does not exist, so PHP-FPM says "Primary script unknown" '
         '("File not found."). Where it runs in a container, the name has to be right in there.',
         asked.place if asked.mapped else asked.rootPlace,
     )
@@ -291,12 +291,12 @@ def _unreadable(path: bytes, uid: int | None) -> Hint | None:
         try:
             status = os.stat(name)
         except OSError as error:
-            return Hint(f"{_text(name)}: {error.strerror}.")
+            return Hint(f"{toText(name)}: {error.strerror}.")
         needed = 4 if at < 0 else 1
         if not _allowed(status, uid, groups) & needed:
             what = "read" if at < 0 else "enter"
             return Hint(
-                f"If the pool runs as {_user(uid)}, it may not {what} {_text(name)} "
+                f"If the pool runs as {_user(uid)}, it may not {what} {toText(name)} "
                 f'({_mode(status)}), and PHP-FPM says "Primary script unknown".'
             )
     return None
@@ -327,7 +327,3 @@ def _group(gid: int) -> str:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
-
-
-def _text(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")

@@ -24,7 +24,7 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange
 from twisted_fcgi.message import Request
 from twisted_fcgi.settings import MemberSettings
-from twisted_fcgi.web.attempts import LOOK_AGAIN
+from twisted_fcgi.web.attempts import LOOK_AGAIN, SENT_AGAIN
 from twisted_fcgi.web.gateway import Gateway
 
 __all__ = ["CookieTests", "FailoverTests", "MethodTests", "RecoveryTests",
@@ -142,6 +142,13 @@ class FailoverTests(BalancerTestCase):
             self.clock.advance(seconds)
             self.live[-1].receiver.streamFailed(DIED)
             self.assertEqual(expected, self.told(response))
+
+    def test_sentAgain(self) -> None:
+        """A request that members die with is sent again three times, to however many there are."""
+        died = {f"m{n}": (DIED,) for n in range(1, 9)}
+        gateway = self.balanced("timeout=60", ("",) * 8, **died)
+        self.assertEqual("503", self.ask(gateway))
+        self.assertEqual(1 + SENT_AGAIN, sum(member.opened for member in self.live))
 
     def test_connectHasNoTime(self) -> None:
         """A member that can't be reached is passed over, however long that took."""
@@ -288,8 +295,8 @@ class WaitingTests(BalancerTestCase):
         """A balancer's only member is asked again and again, without being probed."""
         gateway = self.balanced("timeout=5", ("retry=60",), m1=(DIED,))
         response, _ = self.begin(gateway)
-        self.clock.pump([LOOK_AGAIN] * 3)
-        self.assertEqual(("nothing", 4), (self.told(response), self.live[0].opened))
+        self.clock.pump([LOOK_AGAIN] * 2)
+        self.assertEqual(("nothing", 3), (self.told(response), self.live[0].opened))
         self.script("m1", HEAD + b"fcgi://m1", END)
         self.clock.advance(LOOK_AGAIN)
         self.assertEqual(("m1", 0), (self.told(response), self.endpoint.tried))

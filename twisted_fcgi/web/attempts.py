@@ -6,8 +6,9 @@ and each is given the route that leads to it.
 
 - A request goes on to another member when the last one did not begin with it.  When it
   may have begun, only if sending it twice does no harm (RFC 9110, 9.2.2, or
-  ``nonidempotent=on``), for ``failovertime`` seconds, and while nothing of an answer was
-  passed on.  There are ``maxattempts`` failovers at most, and each member is asked once.
+  ``nonidempotent=on``), for ``failovertime`` seconds, :data:`SENT_AGAIN` times, and while
+  nothing of an answer was passed on.  There are ``maxattempts`` failovers at most, and
+  each member is asked once.
 - Who has too much to do (a full queue, FCGI_OVERLOADED) is passed over for this request
   only; who can't be reached, or dies with a request, is in error state.
 - When nobody is left, ``timeout`` lets requests wait, ``maxqueue`` of them at most.  All
@@ -48,12 +49,15 @@ from twisted_fcgi.errors import (
 from twisted_fcgi.message import Request, Route
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
-__all__ = ["LOOK_AGAIN", "BalancedAttempts", "LiveBalancer"]
+__all__ = ["LOOK_AGAIN", "SENT_AGAIN", "BalancedAttempts", "LiveBalancer"]
 
 log = Logger()
 
 #: Seconds after which requests that wait look for a member again, as in httpd.
 LOOK_AGAIN = 0.1
+
+#: How often a request is sent again that members died with: it may be what ends them.
+SENT_AGAIN = 3
 
 #: Routes to members that are remembered, for each balancer.
 MAX_ROUTES = 16384
@@ -190,6 +194,7 @@ class BalancedAttempts:
         self._left = inf if settings.maxAttempts is None else settings.maxAttempts + 1
         self._tried: list[MemberState] = []
         self._state: MemberState | None = None
+        self._deaths = 0
         self._beganAt = live.reactor.seconds()
         self._waitsUntil = 0.0
 
@@ -270,6 +275,8 @@ class BalancedAttempts:
             return True
         if not isinstance(error, ConnectionDied | RemoteProtocolError):
             return False
+        if self._deaths == SENT_AGAIN:
+            return False
         settings = self._live.balancer.settings
         return (self._request.method in IDEMPOTENT or settings.nonIdempotent) and (
             self._live.reactor.seconds() - self._beganAt <= settings.failoverTime
@@ -284,6 +291,7 @@ class BalancedAttempts:
         state = self._state
         if state is None or error.fault is not Fault.APPLICATION:
             return
+        self._deaths += not error.retryable
         if isinstance(error, ConnectFailed | ConnectionDied):
             self._live.lost(state, error.reason, probed=True)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -182,6 +183,27 @@ ProxyPass "/" "balancer://app{world.fpm.application.parent}/"
 """)
     for _ in range(4):
         assert status(proxy) == 200
+
+
+def test_checks(world: World, proxyOf: Callable[..., Proxy]) -> None:
+    """Health checks ask over TLS, and find out about a certificate before any request does."""
+    right = world.front(Stunnel, world.ours.issue("localhost"))
+    wrong = world.front(Stunnel, world.ours.issue("other.example"))
+    proxy = proxyOf(f"""\
+<Proxy "balancer://app">
+    SSLProxyCACertificateFile "{world.ours.file}"
+    BalancerMember "fcgis://localhost:{wrong.address.port}" hcmethod=TCP hcinterval=200ms
+    BalancerMember "fcgis://localhost:{right.address.port}{world.fpm.application.parent}" \\
+        hcmethod=GET hcuri=/peer.php?do=env hcinterval=200ms status=+C
+</Proxy>
+ProxyPass "/" "balancer://app/"
+""")
+    deadline = time.monotonic() + 15
+    while proxy.log().count("health check ") < 2:
+        assert time.monotonic() < deadline, proxy.log()
+        time.sleep(0.02)
+    assert f"DISABLING localhost:{wrong.address.port}: " in proxy.log()
+    assert f"ENABLING localhost:{right.address.port}" in proxy.log()
 
 
 def test_renewed(world: World, proxyOf: Callable[..., Proxy]) -> None:

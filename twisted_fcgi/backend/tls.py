@@ -25,9 +25,10 @@ import os
 import re
 from typing import Any
 
+from cryptography import x509
 from OpenSSL import SSL
 from service_identity import CertificateError, VerificationError
-from service_identity.pyopenssl import extract_patterns, verify_hostname, verify_ip_address
+from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -46,7 +47,7 @@ from zope.interface import implementer
 from twisted_fcgi.errors import PeerRefused
 from twisted_fcgi.settings import PROTOCOLS, MemberSettings, TLSSettings, VerifyPeer
 
-__all__ = ["SESSION_LIFE", "TLSEndpoint", "TLSContext", "expectedName"]
+__all__ = ["SESSION_LIFE", "TLSContext", "TLSEndpoint", "contextOf", "expectedName"]
 
 log = Logger()
 
@@ -143,11 +144,13 @@ class TLSContext:
                 context.set_default_verify_paths()
             if settings.certificate:
                 at = settings.certificate
-                context.set_passwd_cb(lambda *_: b"")  # else OpenSSL asks at the terminal
+                with open(at, "rb") as file:
+                    if b"ENCRYPTED" in file.read():  # OpenSSL would ask at the terminal
+                        raise PeerRefused(f"{at}: its key has a pass phrase")
                 context.use_certificate_chain_file(at)
                 context.use_privatekey_file(at)
                 context.check_privatekey()
-        except (SSL.Error, UnicodeError) as error:
+        except (SSL.Error, OSError, UnicodeError) as error:
             raise PeerRefused(f"{at}: {_told(error)}") from None
         context.set_session_cache_mode(SSL.SESS_CACHE_CLIENT)
         if settings.verify is VerifyPeer.NONE:
@@ -189,9 +192,11 @@ class TLSTransport(TLSMemoryBIOProtocol):
     A connection's encryption, as its protocol's transport.
 
     :ivar greeting: what waits for the handshake.
+    :ivar until: when its session is not to be resumed any more.
     """
 
     greeting: _Greeting
+    until = 0.0
 
     @property
     def bufferSize(self) -> int:
@@ -217,7 +222,7 @@ class TLSTransport(TLSMemoryBIOProtocol):
         """The transport is gone; the words of OpenSSL are no help to anybody."""
         endpoint = self.greeting.endpoint
         if self._handshakeDone:
-            endpoint.keepSession(self.getHandle())
+            endpoint.keepSession(self)
         ended: Any = self._reason or reason
         if ended.check(SSL.Error):
             self._reason = Failure(endpoint.refused(_told(ended.value)))
@@ -296,6 +301,7 @@ class TLSEndpoint:
         self._name = expectedName(settings)
         self._address = settings.address
         self._numeric = isIPAddress(self._name) or isIPv6Address(self._name)
+        self._greetedAs = b"" if self._numeric else _hostName(self._name)
         self._context: SSL.Context | None = None
         self._session: Any = None
         self._sessionUntil = 0.0
@@ -317,15 +323,18 @@ class TLSEndpoint:
         connecting: Deferred[Any] = self._endpoint.connect(wrapper)
         return connecting.addCallback(lambda tls: tls.greeting.done)
 
-    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """See ``IOpenSSLClientConnectionCreator``."""
         assert self._context is not None
         connection = SSL.Connection(self._context, None)
         connection.set_app_data(tlsProtocol)
-        if not self._numeric:
-            connection.set_tlsext_host_name(self._name.encode("idna"))
+        if self._greetedAs:
+            connection.set_tlsext_host_name(self._greetedAs)
+        tlsProtocol.until = self._sessionUntil
         if self._session is not None:
             connection.set_session(self._session)
+        else:
+            tlsProtocol.until = self.reactor.seconds() + SESSION_LIFE
         return connection
 
     def _current(self) -> SSL.Context:
@@ -341,7 +350,7 @@ class TLSEndpoint:
             return None
         try:
             (verify_ip_address if self._numeric else verify_hostname)(connection, self._name)
-        except (VerificationError, CertificateError):
+        except (VerificationError, CertificateError, ValueError):
             return self.refused(f"its certificate is for {_namesOf(connection)}")
         return None
 
@@ -349,11 +358,20 @@ class TLSEndpoint:
         """The error of a connection."""
         return PeerRefused(f"no TLS with {self._address}, expected to be {self._name}: {why}")
 
-    def keepSession(self, connection: SSL.Connection) -> None:
-        """A connection ends: its session may be resumed."""
-        if self._session is None and connection.get_context() is self._context:
-            self._session = connection.get_session()
-            self._sessionUntil = self.reactor.seconds() + SESSION_LIFE
+    def keepSession(self, transport: TLSTransport) -> None:
+        """A connection ends: its session may be resumed, as long as the one that it resumed."""
+        connection = transport.getHandle()
+        if connection.get_context() is self._context and transport.until >= self._sessionUntil:
+            self._session = connection.get_session()  # that of TLS 1.3 is for one use
+            self._sessionUntil = transport.until
+
+
+def _hostName(name: str) -> bytes:
+    """A name as SNI takes it (RFC 6066, 3); empty when it can't."""
+    try:
+        return name.encode("idna")
+    except UnicodeError:
+        return b""
 
 
 class _Greetings(Factory):
@@ -371,24 +389,26 @@ class _Greetings(Factory):
 
 def _namesOf(connection: SSL.Connection) -> str:
     """The names in the peer's certificate, for people."""
-    certificate = connection.get_peer_certificate()
-    if certificate is None:
+    shown = connection.get_peer_certificate()
+    if shown is None:
         return "nobody"
+    certificate = shown.to_cryptography()
     try:
-        patterns = extract_patterns(certificate)
-    except CertificateError:
-        patterns = []
-    names = [_shown(pattern) for pattern in patterns]
+        known = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        known = x509.SubjectAlternativeName([])
+    names = [
+        _printable(str(name.value))
+        for name in known
+        if isinstance(name, x509.DNSName | x509.IPAddress)
+    ]
     if not names:
-        subject = certificate.get_subject()
-        return f"no name of a host (subject {str(subject.CN)[:TOLD_LENGTH]!r})"
+        return f"no name of a host ({_printable(certificate.subject.rfc4514_string())})"
     more = "" if len(names) <= TOLD_NAMES else ", ..."
     return ", ".join(names[:TOLD_NAMES]) + more
 
 
-def _shown(pattern: Any) -> str:
-    value = getattr(pattern, "pattern", pattern)
-    text = value.decode("ascii", "backslashreplace") if isinstance(value, bytes) else str(value)
+def _printable(text: str) -> str:
     return repr(text[:TOLD_LENGTH])[1:-1]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -166,6 +167,17 @@ class InquiryTests(SynchronousTestCase):
             say(self.connect(CheckMethod.GET))
             self.failureResultOf(self.answer, error)
         self.over()
+
+    def test_stderr(self) -> None:
+        """What the application complains about is nothing that every check is to log."""
+        events: list[Any] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.connect(CheckMethod.GET).say(PONG, stderr=b"Primary script unknown\n")
+        self.assertEqual([b"pong"], [self.successResultOf(self.answer).body])
+        self.over()
+        found = [(event["line"], event["log_level"]) for event in events if "line" in event]
+        self.assertEqual([("Primary script unknown", LogLevel.debug)], found)
 
     def test_cancel(self) -> None:
         """To cancel it ends it wherever it is; what comes later is not heard."""

@@ -19,6 +19,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -107,6 +108,8 @@ class Inquiry:
         """See :meth:`twisted_fcgi.backend.attempt.AttemptOwner.connected`."""
         self._attempt = None
         self._connection = connection
+        # What it complains about each time is told once, by what becomes of the answer.
+        connection.stderrLog.level = LogLevel.debug
         method = self._method
         if method is CheckMethod.TCP:
             self._end(None)

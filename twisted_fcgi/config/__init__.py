@@ -10,7 +10,8 @@ Storeys, each of which only knows the ones before it::
     drafts      what is being built: servers, sections; members: who shares what;
                 access: requirements; oldaccess: what they replaced
     scope       the place of one directive: what its function reads and writes
-    directives_*  the rows, by httpd's modules; parameters: of members and balancers
+    directives_*  the rows, by httpd's modules; parameters: of members and balancers;
+                checking: what health checks are named by
     walk        tree -> drafts
     build       text -> drafts -> Settings; serving: who serves which URL
     htaccess    .htaccess text -> a section; overriding: what it may say

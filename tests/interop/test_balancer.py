@@ -168,6 +168,47 @@ def test_killed(peerOf: Callable[..., Pool], proxyOf: Callable[..., Proxy]) -> N
     assert set(counts) == {"a", "b"}, counts
 
 
+def test_postsOnce(peerOf: Callable[..., Pool], proxyOf: Callable[..., Proxy]) -> None:
+    """While members are killed no POST is done twice, and each that was answered was done."""
+    pools = [peerOf(Pool, unix=False) for _ in range(2)]
+    done = pools[0].directory / "done"
+    script = pools[0].application.with_name("post.php")
+    script.write_text(
+        f"<?php file_put_contents('{done}', $_GET['id'] . \"\\n\", FILE_APPEND | LOCK_EX);\n"
+        "usleep(2000);"
+    )
+    proxy = proxyOf(balanced(pools, member="enablereuse=on"))
+    answered: list[str] = []
+    asked = 0
+    enough = Event()
+
+    def client(number: int) -> None:
+        nonlocal asked
+        while not enough.is_set():
+            asked += 1
+            name = f"{number}-{asked}"
+            if ask(proxy.address, "/post.php", {"id": name}, body=b"x").status == 200:
+                answered.append(name)
+
+    threads = [Thread(target=client, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for restart in range(RESTARTS):
+            pool = pools[restart % 2]
+            time.sleep(0.1)
+            pool.kill()
+            pool.start()
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+    names = done.read_text().split()
+    assert len(names) == len(set(names)), Counter(names).most_common(3)
+    assert set(answered) <= set(names)
+    assert len(answered) > RESTARTS
+
+
 def test_waiting(peerOf: Callable[..., Pool], proxyOf: Callable[..., Proxy]) -> None:
     """With timeout, requests wait for a member when all are down."""
     pool = peerOf(Pool, unix=False)

@@ -139,6 +139,11 @@ class BoundTests(TestCase):
         self.assertEqual(500, route.status)
         self.assertIn("too long a path", route.reason)
 
+    def test_braces(self) -> None:
+        """A text is read in one pass, however many braces it has: else it would be hours."""
+        for text in ("${" * 50000, "%{" * 50000, "${" * 30000 + "}" * 30000):
+            self.assertIn("too long a path", rewritten(f"RewriteRule ^ /{text}").reason)
+
     def test_variable(self) -> None:
         """Nor can a variable that is made of itself."""
         route = rewritten("RewriteRule ^ - [N,E=A:x%{ENV:A}%{ENV:A}]")

@@ -273,7 +273,8 @@ class TreeReader:
         pieces: list[str] = []
         marks: list[Mark] = []
         at = length = 0
-        for match in _VARIABLE.finditer(text):
+        # Behind the last brace each "${" would be looked through to the end of the line.
+        for match in _VARIABLE.finditer(text, 0, text.rfind("}") + 1):
             name = match[1]
             value = self.variables.get(name, self.environment.get(name))
             if value is None:

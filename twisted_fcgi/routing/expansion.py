@@ -65,12 +65,23 @@ class Expansion:
 
     :param text: as written.
     :param maps: RewriteMap, by name.
+    :param start: where it begins in a text of which it is a part.
+    :param end: where it ends there.
+    :param insides: the braces of that text.
     """
 
     __slots__ = ("_constant", "_pieces")
 
-    def __init__(self, text: bytes, maps: Mapping[bytes, RewriteMap]) -> None:
-        self._pieces = _pieces(text, maps)
+    def __init__(
+        self,
+        text: bytes,
+        maps: Mapping[bytes, RewriteMap],
+        start: int = 0,
+        end: int | None = None,
+        insides: Mapping[int, _Inside] | None = None,
+    ) -> None:
+        end = len(text) if end is None else end
+        self._pieces = _pieces(text, maps, start, end, insides or _insides(text))
         self._constant: bytes | None = None
         if all(piece.make is None for piece in self._pieces):
             self._constant = b"".join(piece.text for piece in self._pieces)
@@ -120,23 +131,30 @@ def _joined(parts: list[bytes]) -> bytes:
 # Taking texts apart.
 
 _PLAIN = re.compile(rb"[^\\$%]+", re.S)
+_SIGN = re.compile(rb"[{}:|]")
 
 
-def _pieces(text: bytes, maps: Mapping[bytes, RewriteMap]) -> list[_Piece]:
+def _pieces(
+    text: bytes,
+    maps: Mapping[bytes, RewriteMap],
+    start: int,
+    end: int,
+    inside: Mapping[int, _Inside],
+) -> list[_Piece]:
     pieces: list[_Piece] = []
-    at = 0
-    while at < len(text):
-        plain = _PLAIN.match(text, at)
+    at = start
+    while at < end:
+        plain = _PLAIN.match(text, at, end)
         if plain is not None:
             pieces.append(_Piece(plain[0]))
             at = plain.end()
             continue
-        sign, following = text[at : at + 1], text[at + 1 : at + 2]
+        sign, following = text[at : at + 1], text[at + 1 : min(at + 2, end)]
         if sign == b"\\":
             pieces.append(_Piece(following or sign, quoted=True))
             at += 2
         elif following == b"{":
-            piece, at = _braces(text, at, maps)
+            piece, at = _braces(text, at, maps, inside)
             pieces.append(piece)
         elif following.isdigit():
             pieces.append(_Piece(b"", _reference(sign == b"$", int(following))))
@@ -147,18 +165,55 @@ def _pieces(text: bytes, maps: Mapping[bytes, RewriteMap]) -> list[_Piece]:
     return pieces
 
 
-def _braces(text: bytes, at: int, maps: Mapping[bytes, RewriteMap]) -> tuple[_Piece, int]:
+class _Inside:
+    """
+    Where the signs are that belong to a pair of braces, and to none inside of it.
+
+    :ivar end: its end; -1 when there is none.
+    :ivar colon: the first colon, likewise.
+    :ivar bar: the first bar behind that, likewise.
+    """
+
+    __slots__ = ("bar", "colon", "end")
+
+    def __init__(self) -> None:
+        self.end = self.colon = self.bar = -1
+
+
+def _insides(text: bytes) -> dict[int, _Inside]:
+    """All braces of a text, by where they open; in one pass, however deep they are."""
+    found: dict[int, _Inside] = {}
+    around: list[_Inside] = []
+    for match in _SIGN.finditer(text):
+        at, sign = match.start(), match[0]
+        if sign == b"{":
+            inside = found[at] = _Inside()
+            around.append(inside)
+        elif not around:
+            continue
+        elif sign == b"}":
+            around.pop().end = at
+        elif sign == b":":
+            if around[-1].colon < 0:
+                around[-1].colon = at
+        elif around[-1].bar < 0 <= around[-1].colon:
+            around[-1].bar = at
+    return found
+
+
+def _braces(
+    text: bytes, at: int, maps: Mapping[bytes, RewriteMap], insides: Mapping[int, _Inside]
+) -> tuple[_Piece, int]:
     """The piece that begins with ``%{`` or ``${``, and where the next one begins."""
-    end = _find(text, at + 2, b"}")
+    inside = insides[at + 1]
+    end, colon, bar = inside.end, inside.colon, inside.bar
     if end >= 0 and text[at : at + 1] == b"%":
         name = text[at + 2 : end]
         return _Piece(b"", lambda seen, escape: seen.variable(name)), end + 1
-    colon = _find(text, at + 2, b":")
     if end < 0 or colon < 0:
         return _Piece(text[at : at + 2], quoted=True), at + 2
-    bar = _find(text[:end], colon + 1, b"|")
-    key = Expansion(text[colon + 1 : end if bar < 0 else bar], maps)
-    default = Expansion(b"" if bar < 0 else text[bar + 1 : end], maps)
+    key = Expansion(text, maps, colon + 1, end if bar < 0 else bar, insides)
+    default = Expansion(text, maps, end if bar < 0 else bar + 1, end, insides)
     found = maps.get(text[at + 2 : colon])
 
     def lookUp(seen: Seen, escape: Escape | None) -> bytes:
@@ -166,22 +221,6 @@ def _braces(text: bytes, at: int, maps: Mapping[bytes, RewriteMap]) -> tuple[_Pi
         return default.make(seen, escape) if value is None else value
 
     return _Piece(b"", lookUp), end + 1
-
-
-def _find(text: bytes, at: int, sign: bytes) -> int:
-    """Where a sign stands that is not inside of inner braces; -1 when it does not."""
-    depth = 1
-    for place in range(at, len(text)):
-        character = text[place : place + 1]
-        if character == sign and depth == 1:
-            return place
-        if character == b"}":
-            depth -= 1
-            if not depth:
-                return -1
-        elif character == b"{":
-            depth += 1
-    return -1
 
 
 def _reference(ofRule: bool, number: int) -> Callable[[Seen, Escape | None], bytes]:

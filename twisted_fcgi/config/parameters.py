@@ -396,7 +396,7 @@ BALANCER = _table(
               "Extension: signs routecookie; several proxies need the same one."),
     Parameter("nonce", "nonce", _nonce, "text, None", "random", "Guards the balancer's page."),
     Parameter("growth", "growth", _number(1, 100), "1 to 100", "5",
-              "Members that may be added while it runs."),
+              "No effect: members come from the configuration and from DNS, as many as there are."),
 )  # fmt: skip
 
 

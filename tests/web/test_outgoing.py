@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.web.doubles import RecordingResponse
@@ -13,7 +15,7 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IResponse
 from twisted_fcgi.message import Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, VirtualHost
-from twisted_fcgi.web.outgoing import ChangedResponse
+from twisted_fcgi.web.outgoing import GATHER_LIMIT, ChangedResponse, GatheringResponse
 
 URL = "fcgi://127.0.0.1:9001/"
 PROXY = f'ProxyPass "/a/" "{URL}"\n'
@@ -140,3 +142,38 @@ class ChangedResponseTests(GatewayTestCase):
         """A RequestHeader's condition that reads a field makes an application's answer vary."""
         gateway = self.gateway(PROXY + "RequestHeader set X-A 1 \"expr=%{HTTP:X-B} == '1'\"\n")
         self.assertEqual([(b"Vary", b"X-B")], fieldsOf(self.serve(gateway, b"/a/x")))
+
+
+class GatheringResponseTests(SynchronousTestCase):
+    """Tests for :class:`GatheringResponse`."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.response = RecordingResponse()
+        self.gathering = GatheringResponse(self.response, 0.01, self.clock)
+        self.gathering.writeHead(ResponseHead(200, b"OK", Headers()))
+
+    def test_interface(self) -> None:
+        """It is a response itself."""
+        verifyObject(IResponse, self.gathering)
+
+    def test_limit(self) -> None:
+        """No more than the limit is held, whatever the wait is."""
+        self.gathering.write(b"x" * (GATHER_LIMIT - 1))
+        self.assertEqual(self.response.body, b"")
+        self.gathering.write(b"y")
+        self.assertEqual(len(self.response.body), GATHER_LIMIT)
+
+    def test_finish(self) -> None:
+        """The end does not wait."""
+        self.gathering.write(b"abc")
+        self.gathering.finish()
+        self.assertEqual(self.response.calls, ["head", "write", "finish"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_abort(self) -> None:
+        """An abort drops what was gathered."""
+        self.gathering.write(b"abc")
+        self.gathering.abort()
+        self.assertEqual(self.response.calls, ["head", "abort"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -18,10 +18,10 @@ from twisted_fcgi.errors import (
 )
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IResponse, IStreamReceiver
-from twisted_fcgi.message import Address, Authority, Request, ResponseHead, Route, RouteKind
+from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, Flush, Limits, MemberSettings, VirtualHost
 from twisted_fcgi.web.errorpage import Refusal, writeErrorPage
-from twisted_fcgi.web.relay import GATHER_LIMIT, Exchange, GatheringResponse
+from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.wire import EndRequest
 
 HEAD = b"Content-Type: text/plain\r\n\r\n"
@@ -341,38 +341,3 @@ class ExchangeTests(SynchronousTestCase):
         self.exchange.clientGone()
         body.consumer.fail(BrokenResponse("gone"))
         self.assertEqual((member.opened, response.calls), (0, []))
-
-
-class GatheringResponseTests(SynchronousTestCase):
-    """Tests for :class:`GatheringResponse`."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.response = RecordingResponse()
-        self.gathering = GatheringResponse(self.response, 0.01, self.clock)
-        self.gathering.writeHead(ResponseHead(200, b"OK", Headers()))
-
-    def test_interface(self) -> None:
-        """It is a response itself."""
-        verifyObject(IResponse, self.gathering)
-
-    def test_limit(self) -> None:
-        """No more than the limit is held, whatever the wait is."""
-        self.gathering.write(b"x" * (GATHER_LIMIT - 1))
-        self.assertEqual(self.response.body, b"")
-        self.gathering.write(b"y")
-        self.assertEqual(len(self.response.body), GATHER_LIMIT)
-
-    def test_finish(self) -> None:
-        """The end does not wait."""
-        self.gathering.write(b"abc")
-        self.gathering.finish()
-        self.assertEqual(self.response.calls, ["head", "write", "finish"])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_abort(self) -> None:
-        """An abort drops what was gathered."""
-        self.gathering.write(b"abc")
-        self.gathering.abort()
-        self.assertEqual(self.response.calls, ["head", "abort"])
-        self.assertEqual(self.clock.getDelayedCalls(), [])

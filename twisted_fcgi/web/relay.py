@@ -6,7 +6,7 @@ request.  To the front it is the :class:`~twisted_fcgi.interfaces.IExchange`, to
 the stream the :class:`~twisted_fcgi.interfaces.IStreamReceiver`.  It holds no
 part of a body: what comes is written on in the same turn, and a side that can't
 take more pauses the other.  Only ``flushpackets=auto`` gathers, in a
-:class:`GatheringResponse`, up to :data:`GATHER_LIMIT` bytes for ``flushwait``.
+:class:`~twisted_fcgi.web.outgoing.GatheringResponse`, up to a limit and for ``flushwait``.
 
 The head is written with the first byte of the body, unless ``flushpackets`` says
 otherwise.  Until then a failure is an error page, or goes on to another member when its
@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -46,15 +46,13 @@ from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHea
 from twisted_fcgi.settings import Flush, MemberSettings
 from twisted_fcgi.web.attempts import BalancedAttempts
 from twisted_fcgi.web.errorpage import Refusal
+from twisted_fcgi.web.outgoing import GatheringResponse
 from twisted_fcgi.web.spool import spool
 from twisted_fcgi.wire import EndRequest
 
-__all__ = ["GATHER_LIMIT", "OVERRIDDEN_LIMIT", "Exchange", "GatheringResponse", "Refuse"]
+__all__ = ["OVERRIDDEN_LIMIT", "Exchange", "Refuse"]
 
 log = Logger()
-
-#: httpd's ProxyIOBufferSize: what ``flushpackets=auto`` holds at most.
-GATHER_LIMIT = 8192
 
 #: Most bytes that are read of a response in whose place another page is sent.
 OVERRIDDEN_LIMIT = 1048576
@@ -405,67 +403,3 @@ class Exchange:
             member=self._member.address if self._member is not None else "no member",
             reason=reason,
         )
-
-
-@implementer(IResponse)
-class GatheringResponse:
-    """
-    ``flushpackets=auto``: what comes within ``flushwait`` leaves together.
-
-    :param response: the front's response.
-    :param wait: seconds without further data after which all is sent on.
-    """
-
-    def __init__(self, response: IResponse, wait: float, reactor: IReactorTime) -> None:
-        self._response = response
-        self._wait = wait
-        self._reactor = reactor
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._timer: IDelayedCall | None = None
-
-    def writeHead(self, head: ResponseHead) -> None:
-        self._response.writeHead(head)
-        self._timer = self._reactor.callLater(self._wait, self._waited)
-
-    def write(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size >= GATHER_LIMIT:
-            self._release()
-        elif self._timer is None:
-            self._timer = self._reactor.callLater(self._wait, self._waited)
-        else:
-            self._timer.reset(self._wait)
-
-    def _waited(self) -> None:
-        self._timer = None
-        self.flush()
-
-    def _release(self) -> None:
-        """Write what was gathered."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._parts:
-            data = b"".join(self._parts)
-            self._parts.clear()
-            self._size = 0
-            self._response.write(data)
-
-    def flush(self) -> None:
-        self._release()
-        self._response.flush()
-
-    def finish(self) -> None:
-        self._release()
-        self._response.finish()
-
-    def forget(self) -> None:
-        """The client left: drop what was gathered, and write nothing more."""
-        self._parts.clear()
-        self._release()
-
-    def abort(self) -> None:
-        self.forget()
-        self._response.abort()

@@ -9,11 +9,10 @@ every response, also for pages about errors.
 
 from __future__ import annotations
 
-from zope.interface import implementer
-
 from twisted_fcgi.interfaces import IResponse
 from twisted_fcgi.message import ResponseHead
 from twisted_fcgi.routing.environment import Environment
+from twisted_fcgi.web.outgoing import OutgoingResponse
 
 __all__ = ["KeptResponse", "SteeredResponse", "isSteered"]
 
@@ -28,48 +27,36 @@ def isSteered(environment: Environment) -> bool:
     return not _STEERING.isdisjoint(environment)
 
 
-@implementer(IResponse)
-class SteeredResponse:
+class SteeredResponse(OutgoingResponse):
     """
     A response that ends its connection.
 
-    :param response: the front's.
     :param environment: the variables of the request.
     """
 
-    def __init__(self, response: IResponse, environment: Environment) -> None:
+    def __init__(self, original: IResponse, environment: Environment) -> None:
+        super().__init__(original)
         self._environment = environment
-        self._response = response
-        self.write = response.write
-        self.flush = response.flush
-        self.finish = response.finish
-        self.abort = response.abort
 
     def writeHead(self, head: ResponseHead) -> None:
         head.close = True
         head.unchunked = not _DOWNGRADING.isdisjoint(self._environment)
         if b"force-no-vary" in self._environment:
             head.headers.remove(b"Vary")
-        self._response.writeHead(head)
+        self.original.writeHead(head)
 
 
-@implementer(IResponse)
-class KeptResponse:
+class KeptResponse(OutgoingResponse):
     """
     A response of a virtual host that has a say in how long connections are kept.
 
-    :param response: the front's.
     :param keepAlive: as in :class:`~twisted_fcgi.message.ResponseHead`.
     """
 
-    def __init__(self, response: IResponse, keepAlive: tuple[float, int]) -> None:
+    def __init__(self, original: IResponse, keepAlive: tuple[float, int]) -> None:
+        super().__init__(original)
         self._keepAlive = keepAlive
-        self._response = response
-        self.write = response.write
-        self.flush = response.flush
-        self.finish = response.finish
-        self.abort = response.abort
 
     def writeHead(self, head: ResponseHead) -> None:
         head.keepAlive = self._keepAlive
-        self._response.writeHead(head)
+        self.original.writeHead(head)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import dedent
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,6 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.peers.process import Address, Server
 
 __all__ = ["Authority", "HAProxy", "Stunnel", "TLSFront"]
+
+MANUAL = Path(__file__).resolve().parent.parent.parent / "doc" / "tls.rst"
 
 _DAY = datetime.timedelta(days=1)
 
@@ -98,12 +102,19 @@ def _general(name: str) -> x509.GeneralName:
 
 class TLSFront(Server):
     """
-    Takes TLS connections and passes what is in them to a FastCGI server.
+    Takes TLS connections and passes what is in them to a FastCGI server, as doc/tls.rst says.
 
-    :param peer: the address of that.
+    :cvar program: the file of the program.
+    :cvar options: its own, before its configuration's file.
+    :cvar wanted: what in the configuration asks for clients' certificates.
+    :param peer: the address of that server.
     :param certificate: its own.
     :param clients: whose certificates it wants from clients; it wants none without.
     """
+
+    program = ""
+    options: tuple[str, ...] = ()
+    wanted = ""
 
     def __init__(
         self,
@@ -118,49 +129,49 @@ class TLSFront(Server):
         self.certificate = certificate
         self.clients = clients
 
+    def command(self) -> Sequence[str | Path]:
+        text = documented(self.name)
+        if self.clients is None:
+            text = _replaced(text, self.wanted, "")
+        else:
+            text = _replaced(text, r"/etc/\w+/ca\.pem", self.clients)
+        text = _replaced(text, r"/etc/\w+/php\.example\.org\.pem", self.certificate)
+        text = _replaced(text, r"(?<== )9001|:9001", self.address)
+        text = _replaced(text, r"(unix@)?/run/php/[\w.-]+", self.peer)
+        file = self.directory / "configuration"
+        file.write_text(text)
+        return [self.program, *self.options, file]
+
 
 class Stunnel(TLSFront):
-    """The configuration is the one in doc/tls.rst."""
+    """stunnel."""
 
     name = "stunnel"
-
-    def command(self) -> Sequence[str | Path]:
-        verify = f"verifyChain = yes\nCAfile = {self.clients}" if self.clients else ""
-        file = self.directory / "stunnel.conf"
-        file.write_text(f"""\
-foreground = yes
-pid =
-[php-fpm]
-accept = {self.address}
-connect = {self.peer}
-cert = {self.certificate}
-{verify}
-""")
-        return ["/usr/bin/stunnel4", file]
+    program = "/usr/bin/stunnel4"
+    wanted = "verifyChain = yes\nCAfile = .*\n"
 
 
 class HAProxy(TLSFront):
-    """The configuration is the one in doc/tls.rst."""
+    """HAProxy."""
 
     name = "haproxy"
+    program = "/usr/sbin/haproxy"
+    options = ("-db", "-f")
+    wanted = " ca-file .* verify required"
 
-    def command(self) -> Sequence[str | Path]:
-        verify = f"ca-file {self.clients} verify required" if self.clients else ""
-        peer = self.peer if self.peer.path is None else f"unix@{self.peer}"
-        file = self.directory / "haproxy.cfg"
-        file.write_text(f"""\
-global
-    log stdout format raw local0
-defaults
-    mode tcp
-    log global
-    timeout connect 5s
-    timeout client 1h
-    timeout server 1h
-frontend fcgis
-    bind {self.address} ssl crt {self.certificate} {verify}
-    default_backend php-fpm
-backend php-fpm
-    server php-fpm {peer}
-""")
-        return ["/usr/sbin/haproxy", "-db", "-f", file]
+
+def documented(program: str) -> str:
+    """The configuration of a program that the manual shows."""
+    block = re.search(
+        rf"(?im)^{program}\n-+\n(?:.*\n)*?\.\. code-block:: .*\n\n((?:(?:   .*)?\n)+)",
+        MANUAL.read_text(),
+    )
+    assert block is not None
+    return dedent(block[1])
+
+
+def _replaced(text: str, pattern: str, new: object) -> str:
+    """A text with something else in one place, which is there once."""
+    made, number = re.subn(pattern, lambda _: str(new), text)
+    assert number == 1, (pattern, text)
+    return made

@@ -132,6 +132,19 @@ class ServiceTests(SynchronousTestCase):
         with patch("sys.__stderr__", io.StringIO()):
             self.assertRaises(CannotStart, service.privilegedStartService)
 
+    def test_certificates(self) -> None:
+        """Certificates for members that can't be used keep the service from starting."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "ca.pem")
+            path.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n")
+            service = self.service(
+                f"Listen 80\nSSLProxyCACertificateFile {path}\nProxyPass / fcgis://app.example:9001/"
+            )
+            with patch("sys.__stderr__", io.StringIO()) as said:
+                self.assertRaises(CannotStart, service.privilegedStartService)
+            self.assertIn(str(path), said.getvalue())
+            self.assertEqual([], self.reactor.tcpServers)
+
     def test_errorLog(self) -> None:
         """With an ErrorLog, an application's log goes there and not to twistd's own."""
         with TemporaryDirectory() as folder:

@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 
 from twisted_fcgi.backend.transports import acceptEagerly
 from twisted_fcgi.config import hazards
+from twisted_fcgi.errors import PeerRefused
 from twisted_fcgi.service.errorlog import ErrorLog
 from twisted_fcgi.service.heartbeats import HeartbeatService
 from twisted_fcgi.settings import Settings
@@ -207,11 +208,30 @@ class FastCGIService(MultiService):
         if any(host.errorLog or host.logLevel for host in self._settings.hosts):
             log.warn("ErrorLog and LogLevel of a <VirtualHost> are not heeded: there is one log")
         allowManyConnections()
+        self._checkTLS()
         super().privilegedStartService()
 
     def startService(self) -> None:
         super().startService()
         self.gateway.start()
+
+    def _checkTLS(self) -> None:
+        """
+        Read the certificates that members are spoken to with.
+
+        :raises CannotStart: when they can't be used.
+        """
+        secured = dict.fromkeys(member.tls for member in self._settings.members if member.tls)
+        if secured:
+            from twisted_fcgi.backend.tls import contextOf  # needs pyOpenSSL
+        for settings in secured:
+            try:
+                contextOf(settings)
+            except PeerRefused as error:
+                reason = f"TLS to members: {error.reason}"
+                log.critical("{reason}", reason=reason)
+                print(f"twistd fcgiproxy: {reason}", file=sys.__stderr__)
+                raise CannotStart(reason) from None
 
     def stopService(self) -> Deferred[None]:
         """Stop gracefully."""

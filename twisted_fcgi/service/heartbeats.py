@@ -191,4 +191,4 @@ class _Listener(DatagramProtocol):
             joining.addErrback(lambda failure: self._service.complain(failure.getErrorMessage()))
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self._service.received(datagram, addr[0])
+        self._service.received(datagram, addr[0].partition("%")[0])  # without its zone

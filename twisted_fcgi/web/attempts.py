@@ -148,7 +148,7 @@ class LiveBalancer:
 
         :raises AcquireTimedOut: when too many do already.
         """
-        if attempts not in self._waiting and self.waiting >= self.balancer.settings.maxQueue:
+        if self.waiting >= self.balancer.settings.maxQueue:
             name, most = self.balancer.settings.name, self.waiting
             raise AcquireTimedOut(f"{name}: {most} requests (maxqueue) already wait for a member")
         self._waiting[attempts] = again
@@ -163,13 +163,15 @@ class LiveBalancer:
 
     def _look(self) -> None:
         self._timer = None
-        for attempts in tuple(self._waiting):
-            again = self._waiting.get(attempts)
-            if again is not None:
-                attempts.waited()
-                again()
-        if self._waiting and self._timer is None:
-            self._timer = self.reactor.callLater(LOOK_AGAIN, self._look)
+        try:
+            for attempts in tuple(self._waiting):
+                again = self._waiting.pop(attempts, None)
+                if again is not None:
+                    attempts.waited()
+                    again()
+        finally:
+            if self._waiting and self._timer is None:
+                self._timer = self.reactor.callLater(LOOK_AGAIN, self._look)
 
     def stop(self) -> None:
         """Look after members in error state no more."""

@@ -191,3 +191,25 @@ class BranchTests(TestCase):
         router = Router(read(text))
         self.assertEqual(403, router.route(makeRequest("/")).status)
         self.assertEqual(RouteKind.STATIC, router.route(makeRequest("/a.txt")).kind)
+
+    def test_beforeThePathIsMapped(self) -> None:
+        """It is evaluated before anything is known of a file, too: for redirects and refusals."""
+        router = Router(
+            read(
+                "<If \"%{HTTP_USER_AGENT} == ''\">\nErrorDocument 403 here\n</If>\n"
+                "Redirect /r http://r.test/\nRewriteEngine On\nRewriteRule ^/f - [F]\n"
+            )
+        )
+        for target, status in (("/r", 302), ("/f", 403)):
+            request = makeRequest(target)
+            route = router.route(request)
+            self.assertEqual(status, route.status)
+            self.assertEqual([403], list(route.directory.errorDocuments or ()))
+            self.assertEqual([b"User-Agent"], list(request.vary))
+
+    def test_evaluatedTwice(self) -> None:
+        """A redirect in it is held against what is known before the path is mapped, and after."""
+        for known in ("-z", "-n"):
+            text = f'<If "{known} %{{REQUEST_FILENAME}}">\nRedirect 303 http://b.test/\n</If>\n'
+            self.assertEqual(303, Router(read(text)).route(makeRequest("/x")).status)
+        self.assertEqual(RouteKind.FASTCGI, self.route(text.replace("-n", "-z")).kind)

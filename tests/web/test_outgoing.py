@@ -61,6 +61,25 @@ class ChangedResponseTests(GatewayTestCase):
             self.assertEqual(status, response.status)
             self.assertEqual([(b"X-A", b"1")], fieldsOf(response))
 
+    def test_filename(self) -> None:
+        """Expressions know the file's name and PATH_INFO, also where no file is sent."""
+        root = self.directory()
+        os.mkdir(os.path.join(root, "dir"))
+        gateway = self.gateway(
+            f'DocumentRoot "{root}"\n<Location /denied>\nRequire all denied\n</Location>\n'
+            'Header always set X-F "expr=%{REQUEST_FILENAME}|%{PATH_INFO}"\n' + PROXY
+        )
+        for target, told in (
+            (b"/none/x", f"{root}/none|/x"),
+            (b"/denied/x", f"{root}/denied|/x"),
+            (b"/dir", f"{root}/dir|"),
+            (b"/a/x", "proxy:fcgi://127.0.0.1:9001/x|"),
+            (b"/%zz", "|"),
+        ):
+            head = self.serve(gateway, target).head
+            assert head is not None
+            self.assertEqual(told.encode(), head.headers.get(b"x-f"))
+
     def test_file(self) -> None:
         """With a file both work, and Server stays the server's own."""
         root = self.directory()

@@ -267,7 +267,9 @@ class Look:
         try:
             held = condition(context)
         except EvaluationError as error:
-            self.account.complaints.append(f"{place}: {error}")
+            complaint = f"{place}: {error}"
+            if complaint not in self.account.complaints:
+                self.account.complaints.append(complaint)
             held = False
         self.varies(context.vary)
         return context if held else None

@@ -91,16 +91,20 @@ class Rewrites:
         if self._rewriter is None or look.ended:
             return False
         _tellUrl(look)
-        if look.mapped is not None:
-            return False  # a ProxyPass has claimed it as it was sent
-        look.filename = look.uri
+        before, claimed = look.uri, look.mapped
+        # A ProxyPass may have claimed it as it was sent; rules see what it made of it.
+        look.filename = before if claimed is None else b"proxy:" + claimed.url
         made = self._rewriter.rewriteTarget(look)
-        before = look.uri
+        if claimed is not None and made.url == look.filename:
+            made = Rewritten(made.run, Outcome.NOTHING)
         self._take(look, made)
         if made.outcome == Outcome.NOTHING:
             return False
         if look.notes is not None:
             look.notes.moved(made.run.place, before, made.url, "RewriteRule")
+        if claimed is not None and look.mapped is claimed and look.location is None:
+            status = 404 if made.outcome == Outcome.PASS else 403
+            raise RequestError(f"a rule makes {made.url!r} of an application's URL", status)
         if made.outcome == Outcome.PASS:
             if not made.url.startswith(b"/"):
                 raise RequestError(f"a rule passes {made.url!r} on, which is no path", 400)
@@ -175,7 +179,8 @@ class Rewrites:
         elif made.outcome == Outcome.PROXY:
             destination, path = self.destination(made.url, run.destination)
             line = ProxyMapping(None, None, made.url, place=run.place)
-            look.mapped = Mapped(destination, path, made.raw, line, look.uri)
+            raw = made.raw or (look.mapped is not None and look.mapped.raw)
+            look.mapped = Mapped(destination, path, raw, line, look.uri)
 
     def force(self, look: Look, forced: Forced) -> None:
         """Make what rules say of a file hold."""

@@ -216,6 +216,8 @@ class Router:
                     route.complaints = tuple(look.complaints)
                 route.uri = look.uri
                 route.query = look.query
+                route.filename = look.filename
+                route.pathInfo = look.pathInfo
                 if look.early is not None or look.directory.requestFields is not None:
                     route.request = look.request
                     route.authority = look.authority

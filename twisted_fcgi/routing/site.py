@@ -3,10 +3,11 @@ One virtual host, prepared: from a decoded path to what serves it.
 
 :meth:`Site.look` is httpd's ``ap_process_request_internal``, and like it serves for a
 request, for the look-ups of DirectoryIndex, FallbackResource and conditions, and for
-PATH_TRANSLATED.  In its order: ``<Location>``, the server's RewriteRule, ProxyPass, else
-Redirect, Alias or DocumentRoot with ``<Directory>`` and ``<Files>``, ``<Location>`` again
-over all of it, ``<If>``, SetEnvIf, Require, types, RewriteRule and Redirect of sections, the
-application's URL in its final form, SetEnv, and for directories and what is missing mod_dir.
+PATH_TRANSLATED.  In its order: ``<Location>`` and ``<If>``, the server's RewriteRule,
+ProxyPass, else Redirect, Alias or DocumentRoot with ``<Directory>`` and ``<Files>``,
+``<Location>`` and ``<If>`` again over all of it, SetEnvIf, Require, types, RewriteRule and
+Redirect of sections, the application's URL in its final form, SetEnv, and for directories
+and what is missing mod_dir.
 """
 
 from __future__ import annotations
@@ -190,6 +191,8 @@ class Site:
         """
         if self._sections.hasLocations:
             self._walkLocations(look)
+        if look.rules.branches is not None:
+            _choose(look)
         located = look.rules.rewrites and self._rewrite(look)
         if look.location is not None:
             return look
@@ -348,11 +351,8 @@ class Site:
         """
         if look.mapped is not None:
             look.filename = b"proxy:" + look.mapped.url
-        level = look.rules.branches
-        while level and (taken := chosen(level, look.holds)):
-            look.branches += taken
-            look.rules = look.rules.choosing(taken)
-            level = tuple(inner for branch in taken for inner in branch.settings.branches or ())
+        if look.rules.branches is not None:
+            _choose(look)
         rules = look.rules
         if rules.conditions is not None and not look.depth:
             rules.conditions.apply(
@@ -388,6 +388,19 @@ class Site:
         if extension is not None and not look.handler and look.mapped is None:
             look.handler = extension.handler or b""
             look.destination = look.rules.destinationOf(extension)
+
+
+def _choose(look: Look) -> None:
+    """
+    ``<If>`` and its like: for what is known before the path is mapped, for redirects and
+    refusals, and again when all sections are known.
+    """
+    look.branches = ()
+    level = look.rules.branches
+    while level and (taken := chosen(level, look.holds)):
+        look.branches += taken
+        look.rules = look.rules.choosing(taken)
+        level = tuple(inner for branch in taken for inner in branch.settings.branches or ())
 
 
 def _setVariables(look: Look) -> None:

@@ -187,11 +187,10 @@ class BalancedAttempts:
         self._live = live
         self._request = request
         self._route = route
-        cookies = request.headers.get(b"cookie") or b""
-        self._session = findSession(settings, request.target, cookies)
-        self._wanted = None if self._session is None else self._session.route
-        if live.cookie is not None and not self._wanted:
-            self._wanted = live.cookie.check(cookies)
+        self._session: Session | None = None
+        self._wanted: bytes | None = None
+        if settings.stickySession or live.cookie is not None:
+            self._findRoute(request)
         self._key = hashKey(settings, request) if settings.method == "hash" else None
         self._left = inf if settings.maxAttempts is None else settings.maxAttempts + 1
         self._tried: list[MemberState] = []
@@ -199,6 +198,16 @@ class BalancedAttempts:
         self._deaths = 0
         self._beganAt = live.reactor.seconds()
         self._waitsUntil = 0.0
+
+    def _findRoute(self, request: Request) -> None:
+        """Find out whom the request's session belongs to, if it has one."""
+        cookies = request.headers.get(b"cookie") or b""
+        session = findSession(self._live.balancer.settings, request.target, cookies)
+        if session is not None:
+            self._session = session
+            self._wanted = session.route
+        if self._live.cookie is not None and not self._wanted:
+            self._wanted = self._live.cookie.check(cookies)
 
     @property
     def keepsBody(self) -> bool:

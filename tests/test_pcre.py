@@ -186,6 +186,17 @@ class EffortTests(SynchronousTestCase):
         for name in ("pattern", "flags", "groups", "groupindex"):
             self.assertEqual(getattr(bounded, name), getattr(free, name))
 
+    def test_copies(self) -> None:
+        """Groups that are repeated often, or one in another, are refused."""
+        for text in (
+            rb"^(\d{1,3}\.){3}\d{1,3}$",
+            rb"^([0-9a-f]{4}:){7}",
+            rb"a{1,200}(b){0}(c){2,}",
+        ):
+            self.assertTrue(compilePattern(text, restricted=True))
+        for text in (rb"(a{1,200}){1,200}", rb"(a(b){0,20}){20}", rb"(a){9999}"):
+            self.assertRaises(PatternError, compilePattern, text, restricted=True)
+
     def test_over(self) -> None:
         """Once the time is over they fail, until something new begins; others do not."""
         with mock.patch.object(pcre, "MAX_SECONDS", 0.0):

@@ -13,6 +13,7 @@ Wildcards become expressions that do not backtrack.  Everything works on bytes.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ import pcre2
 
 __all__ = [
     "BOUND",
+    "MAX_COPIED",
     "MAX_SECONDS",
     "Match",
     "MatchFailed",
@@ -46,6 +48,10 @@ BOUND = b"(*LIMIT_MATCH=1000000)"
 #: Seconds of computing that the expressions of ``.htaccess`` files may take for a request, and
 #: for the head of a response.
 MAX_SECONDS = 0.25
+
+#: Bytes that repeated groups may add to an expression of a ``.htaccess``: it is compiled to a
+#: copy for each time, and there may be thousands of them.
+MAX_COPIED = 1024
 
 #: PCRE2_ERROR_MATCHLIMIT.
 _MATCH_LIMIT = -47
@@ -152,17 +158,29 @@ def compilePattern(text: bytes, *, ignoreCase: bool = False, restricted: bool = 
     """
     Compile an expression as httpd's ``ap_pregcomp`` does; equal ones are the same object.
 
-    :param restricted: whether :data:`effort` bounds it.
+    :param restricted: whether :data:`effort` and :data:`MAX_COPIED` bound it.
     :raises PatternError: when it is wrong.
     """
     options = _OPTIONS | pcre2.IGNORECASE if ignoreCase else _OPTIONS
+    copies = _copies(text) if restricted else 1
+    if len(text) * copies > 4 * len(text) + MAX_COPIED:
+        raise PatternError("what it repeats is too much for a .htaccess", 0)
     try:
-        compiled: Pattern = pcre2.compile(BOUND + text, options)
+        compiled: Pattern = pcre2.compile(BOUND + text, options, jit=copies == 1)
     except pcre2.PatternError as error:
         # "compilation failed at position 3; missing closing parenthesis"
         at = max(error.pos - len(BOUND), 0)
         raise PatternError(error.msg.rpartition("; ")[2], at) from None
     return _Watched(compiled) if restricted else compiled
+
+
+_REPEATED = re.compile(rb"\)\{([0-9]+)(?:,([0-9]*))?\}")
+
+
+def _copies(text: bytes) -> int:
+    """How often the inner ones of repeated groups are compiled at most."""
+    counts = [max(int(least), int(most or 0)) for least, most in _REPEATED.findall(text)]
+    return math.prod(count or 1 for count in counts)
 
 
 _SET = re.compile(rb"\[([!^]?)(\]?(?:\\.|[^\]\\])*)\]", re.DOTALL)

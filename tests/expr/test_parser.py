@@ -268,6 +268,11 @@ class ConditionTests(SynchronousTestCase):
         context = FakeContext()
         compileCondition(b"false && -n req('A') || -n %{req:B} || -n req_novary('C')")(context)
         self.assertEqual(context.vary, [b"B"])
+        # A comparison looks at its right side first, as httpd is compiled.
+        for operator in (b"==", b"-eq", b"-strmatch"):
+            context = FakeContext()
+            compileCondition(b"%{req:A} " + operator + b" %{req:B}")(context)
+            self.assertEqual(context.vary, [b"B", b"A"])
 
     @given(st.text(alphabet="!'\"(){}%$:.,-=~/mtrueand Rin\\0", max_size=40))
     def test_junk(self, text: str) -> None:

@@ -159,9 +159,16 @@ class _Parser:
 
     def ordering(self, token: Token, left: Word, right: Word) -> Condition:
         order = _ORDERS[token.text.lstrip(b"-")]
-        if token.text.strip(b"-").isalpha():
-            return lambda context: order(integer(left(context)), integer(right(context)))
-        return lambda context: order(left(context), right(context))
+        isNumeric = token.text.strip(b"-").isalpha()
+
+        def isOrdered(context: Context) -> bool:
+            # httpd's compilers begin with the right side, and Vary shows it.
+            upper, lower = right(context), left(context)
+            if isNumeric:
+                return bool(order(integer(lower), integer(upper)))
+            return bool(order(lower, upper))
+
+        return isOrdered
 
     def membership(self, left: Word) -> Condition:
         if self.current.kind == "name":

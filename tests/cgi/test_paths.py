@@ -70,6 +70,14 @@ class ScriptFilenameTests(SynchronousTestCase):
                 b"proxy:fcgi://h:9/srv/a.php", self.spelled(b"proxy:fcgi://h:9/srv/a.php", kind)
             )
 
+    def test_secure(self) -> None:
+        """That there is TLS on the way is nothing that an application knows of."""
+        for kind, expected in (
+            (BackendType.FPM, b"proxy:fcgi://h:9/srv/a.php"),
+            (BackendType.GENERIC, b"/srv/a.php"),
+        ):
+            self.assertEqual(expected, self.spelled(b"proxy:fcgis://h:9/srv/a.php", kind))
+
     def test_generic(self) -> None:
         """Any other application gets the path, without the query that was sent with it."""
         for filename, query, expected in [

@@ -124,6 +124,7 @@ class MappingsTests(SynchronousTestCase):
             ("fcgi://host:8000/", b"fcgi://host"),
             ("fcgi://host", b"fcgi://host"),
             ("fcgi://[::1]:8000/", b"fcgi://[::1]"),
+            ("FCGIS://host:8000/", b"fcgis://host"),
         ]:
             mapped = self.find(f"ProxyPass / {target}", b"/")
             assert mapped is not None

@@ -17,6 +17,8 @@ from twisted_fcgi.routing import Router
 from twisted_fcgi.routing import rewrites as rewritesModule
 from twisted_fcgi.routing import router as routerModule
 from twisted_fcgi.routing import site as siteModule
+from twisted_fcgi.routing.router import MAX_DESTINATIONS
+from twisted_fcgi.settings import MemberSettings
 
 FASTCGI, STATIC, REDIRECT, REFUSE, ANSWER = (
     RouteKind.FASTCGI,
@@ -266,6 +268,29 @@ class BalancerTests(SynchronousTestCase):
             [(b"/srv/x", b"/srv/x"), (b"/x", b"/x")],
             [(route.pathInfo, route.pathTranslated) for route in self.elected(text, "/a/x")],
         )
+
+    def test_found(self) -> None:
+        """A member that DNS named has its own URL, and is blocked by its host's name."""
+        for blocked, status in (("app.example", 403), ("192.0.2.1", 0)):
+            router = Router(read(f"ProxyBlock {blocked}\n{self.TEXT}"))
+            request = makeRequest("/a/x")
+            route = router.route(request)
+            member = MemberSettings("fcgi://192.0.2.1/srv", "192.0.2.1", origin="app.example")
+            if status:
+                self.assertRaises(RequestError, router.elected, request, route, member)
+            else:
+                elected = router.elected(request, route, member)
+                self.assertEqual(b"proxy:fcgi://192.0.2.1/srv/x", elected.filename)
+
+    def test_manyFound(self) -> None:
+        """However many members DNS names one after the other, few are remembered."""
+        router, request = Router(read(self.TEXT)), makeRequest("/a/x")
+        route = router.route(request)
+        for number in range(MAX_DESTINATIONS + 10):
+            member = MemberSettings(f"fcgi://h:{number}", "h", number, origin="h")
+            elected = router.elected(request, route, member)
+            self.assertEqual(b"proxy:fcgi://h:%d/x" % number, elected.filename)
+        self.assertLessEqual(len(router._destinations), MAX_DESTINATIONS)
 
     def test_handler(self) -> None:
         """A handler's file is passed as it is named."""

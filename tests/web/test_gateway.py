@@ -6,11 +6,13 @@ import os
 from typing import Any
 from unittest.mock import patch
 
+from twisted.internet.defer import Deferred, succeed
 from zope.interface.verify import verifyObject
 
 from tests.backend.doubles import MemoryEndpoint
 from tests.web.doubles import ScriptedBody
 from tests.web.gateways import END, HEAD, GatewayTestCase, StoppableMember
+from twisted_fcgi.backend.resolver import Answer, Found
 from twisted_fcgi.errors import ConnectFailed, ConnectionDied, ResponseTimedOut
 from twisted_fcgi.interfaces import IGateway
 
@@ -21,6 +23,15 @@ BALANCED = """
 </Proxy>
 ProxyPass "/" "balancer://two/"
 """
+
+
+class Names:
+    """Knows one answer."""
+
+    answer: Answer
+
+    def service(self, name: str) -> Deferred[Answer]:
+        return succeed(self.answer)
 
 
 class BodyLimitTests(GatewayTestCase):
@@ -147,6 +158,25 @@ class GatewayTests(GatewayTestCase):
         bodies = [self.serve(gateway, b"/x").body for _ in range(3)]
         self.assertEqual(bodies, [b"fcgi://127.0.0.1:9002"] * 3)
         self.assertEqual([member.opened for member in self.live], [1, 3])
+
+    def test_discovered(self) -> None:
+        """A service's members come from DNS; without any, and before it was asked, it is a 503."""
+        gateway = self.gateway('ProxyPass "/" "srv+fcgi://_php._tcp.app.example/srv/"\n')
+        self.assertEqual(self.serve(gateway, b"/x").status, 503)
+        names = Names()
+        self.patch(gateway._discovery, "_resolver", lambda servers, reactor: names)
+        bodies = []
+        for hosts in (["192.0.2.1", "192.0.2.2"], ["192.0.2.2"], ["192.0.2.2", "192.0.2.3"]):
+            names.answer = Answer(tuple(Found(host, 9000, 0, 1) for host in hosts), 10.0)
+            gateway.start()
+            self.clock.advance(15)
+            bodies.append({self.serve(gateway, b"/x").body for _ in range(4)})
+        one, two, three = (b"fcgi://192.0.2.%d:9000" % n for n in (1, 2, 3))
+        self.assertEqual(bodies, [{one, two}, {two}, {two, three}])
+        self.assertEqual([m.stopped is not None for m in self.live], [True, False, False])
+        filename = self.live[0].params[b"SCRIPT_FILENAME"]
+        self.assertEqual(filename, b"proxy:fcgi://192.0.2.1:9000/srv/x")
+        gateway.stop()
 
     def test_session(self) -> None:
         """A session stays with the member that its route names, and the application is told."""

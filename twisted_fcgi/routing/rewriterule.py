@@ -29,7 +29,7 @@ __all__ = ["ESCAPED", "UNCHANGED", "UNESCAPED", "Rule", "Run", "absolute"]
 
 #: Schemes that make a URL of a text, and whether they have a query.
 _ABSOLUTE = re.compile(
-    rb"(?:(ajp|balancer|fcgi|https?|h2c?|scgi|wss?)://|(mailto:|unix:(?://)?)"
+    rb"(?:(ajp|balancer|fcgis?|https?|h2c?|scgi|wss?)://|(mailto:|unix:(?://)?)"
     rb"|(?:ftp|gopher|ldap|nntp)://|news:)",
     re.I,
 )

@@ -1,9 +1,8 @@
 """
 What travels through the gateway: request, route, response head.
 
-These are plain records without behaviour of their own.  Bytes stay bytes as
-they came; nothing here decodes text.  A :class:`Request` is filled by a front
-and then only read; what the configuration decides for it goes into its
+Bytes stay bytes as they came; nothing here decodes text.  A :class:`Request` is filled
+by a front and then only read; what the configuration decides for it goes into its
 :class:`Route`.
 """
 

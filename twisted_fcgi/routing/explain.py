@@ -52,7 +52,6 @@ class Explanation:
     :ivar steps: what happened on the way.
     :ivar mapping: the ProxyPass that claims the path, or takes it out by ``!``.
     :ivar handled: the place of the handler that serves it.
-    :ivar uri: the path in the end.
     :ivar file: what that is below DocumentRoot: its name, and one of
         :mod:`~twisted_fcgi.routing.files`; empty where nobody looked.
     :ivar places: of the lines that set variables, by name.

@@ -97,8 +97,6 @@ class ProxyMapping:
     :ivar pattern: the expression (ProxyPassMatch), or ``None``.
     :ivar target: ``fcgi://...``, without the socket, or ``balancer://...``, as
         written; ``None`` for ``!``.
-    :ivar handlerMade: the same, compiled, where it holds variables
-        (:data:`twisted_fcgi.expr.Word`); ``handler`` is empty then.
     :ivar member: who serves it; ``None`` for an exclusion, a balancer, or a
         scheme that nobody here speaks.
     :ivar nocanon: the path is passed as it was sent.
@@ -129,6 +127,8 @@ class DirectorySettings:
     What sections can set; ``None`` is "not said".
 
     :ivar handler: SetHandler's word: ``proxy:...`` or another name; empty for ``None``.
+    :ivar handlerMade: the same, compiled, where it holds variables
+        (:data:`twisted_fcgi.expr.Word`); ``handler`` is empty then.
     :ivar member: who serves ``handler``, when it names a FastCGI server.
     :ivar backendType: ProxyFCGIBackendType.
     :ivar directoryIndex: DirectoryIndex's names; empty for ``disabled``.

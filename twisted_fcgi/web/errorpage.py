@@ -1,8 +1,8 @@
 """
-Our own small pages for the statuses that no application answers.
+What a request ends with that fails: its ErrorDocument, or a small page of our own.
 
-Nothing of a request is ever echoed, so that there is nothing to escape and each
-page can be kept.
+Nothing of a request is ever echoed in our pages, so that there is nothing to escape and
+each can be kept.
 """
 
 from __future__ import annotations

@@ -39,6 +39,9 @@ class TargetTests(SynchronousTestCase):
             ("unix:/s|fcgi://Name/x", "fcgi://name/x"),
             ("unix:/s|fcgi:", "fcgi://localhost"),
             ("unix:/s|fcgi://", "fcgi://localhost"),
+            ("FCGIS://Host:8000/", "fcgis://host/"),
+            ("fcgis://h:9000/", "fcgis://h:9000/"),
+            ("srv+FCGI://_PHP._tcp.H/Srv", "srv+fcgi://_php._tcp.h/Srv"),
         ):
             self.assertEqual(name, targetOf(text).name, text)
 

@@ -151,7 +151,7 @@ class Scope:
             if overriding is not None:
                 overriding.checkProxy(url, target, balancer)
         except ConfigurationError as error:
-            if overriding is not None:
+            if overriding is not None or error.hint == TLS_HINT:
                 raise
             # httpd reads it when a request comes, and answers with an error
             self.warn(url, f"{error.message}, {_REFUSED}")

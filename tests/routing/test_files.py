@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.routing.making import makeTree
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, Place, concealed, locate
+from twisted_fcgi.routing.files import DIRECTORY, FILE, MISSING, Located, concealed, locate
 
 
 class LocateTests(SynchronousTestCase):
@@ -35,7 +35,7 @@ class LocateTests(SynchronousTestCase):
             (b"/php/none.php/x", b"/php/none.php", b"/x", MISSING),
             (b"/none/app.php", b"/none", b"/app.php", MISSING),
         ]:
-            expected = Place(self.root + filename, pathInfo, kind)
+            expected = Located(self.root + filename, pathInfo, kind)
             self.assertEqual(expected, locate(self.root, path), path)
 
     def test_refused(self) -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
 
-__all__ = ["DIRECTORY", "FILE", "MISSING", "Place", "checkLinks", "concealed", "locate"]
+__all__ = ["DIRECTORY", "FILE", "MISSING", "Located", "checkLinks", "concealed", "locate"]
 
 #: The longest path of a file (APR_PATH_MAX).
 MAX_PATH = 4096
@@ -30,7 +30,7 @@ DIRECTORY = "directory"
 MISSING = "missing"
 
 
-class Place(NamedTuple):
+class Located(NamedTuple):
     """
     What a path leads to.
 
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     kind: str
 
 
-def locate(root: bytes, path: bytes) -> Place:
+def locate(root: bytes, path: bytes) -> Located:
     """
     Find what a path leads to.
 
@@ -64,7 +64,7 @@ def locate(root: bytes, path: bytes) -> Place:
         kind = _kind(os.stat(root + path).st_mode)
     except OSError:
         return _walk(root, path)
-    return Place(root + path, None, kind)
+    return Located(root + path, None, kind)
 
 
 def checkLinks(filename: bytes, policy: Callable[[bytes], tuple[bool, bool]]) -> None:
@@ -94,7 +94,7 @@ def checkLinks(filename: bytes, policy: Callable[[bytes], tuple[bool, bool]]) ->
             return  # nothing there
 
 
-def _walk(root: bytes, path: bytes) -> Place:
+def _walk(root: bytes, path: bytes) -> Located:
     at = 0
     while at < len(path):
         slash = path.find(b"/", at + 1)
@@ -107,9 +107,9 @@ def _walk(root: bytes, path: bytes) -> Place:
         except OSError as error:
             raise RequestError(f"{os.fsdecode(filename)}: {error.strerror}", 403) from None
         if kind != DIRECTORY:
-            return Place(filename, path[end:] or None, kind)
+            return Located(filename, path[end:] or None, kind)
         at = end
-    return Place(root + path, None, DIRECTORY)
+    return Located(root + path, None, DIRECTORY)
 
 
 def _kind(mode: int) -> str:

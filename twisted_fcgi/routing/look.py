@@ -27,7 +27,7 @@ from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.rewrite import Rewriter
 from twisted_fcgi.routing.rewrites import Forced, Rewrites
-from twisted_fcgi.routing.sections import Place
+from twisted_fcgi.routing.sections import SectionKey
 from twisted_fcgi.settings import Branch, DirectorySettings, ExtensionSettings
 from twisted_fcgi.uri import partitionSocket
 
@@ -38,6 +38,9 @@ __all__ = ["Look", "Rules"]
 
 #: Choices of ``<If>`` of which the rules are remembered, for each set of sections.
 MAX_CHOICES = 64
+
+#: Complaints of one request that are logged.
+MAX_COMPLAINTS = 20
 
 
 class Rules:
@@ -144,7 +147,7 @@ class Look:
         (``ap_internal_redirect``).
     :ivar ended: no rule may rewrite it any more.
     :ivar forced: what rules say of the file.
-    :ivar places: the numbers of the sections that apply, in the order of their merging.
+    :ivar sectionKeys: of the sections that apply, in the order of their merging.
     :ivar main: of a look-up, on whose behalf it is.
     :ivar settled: of an internal redirect or a look-up, the settings of what it comes from:
         when they are its own as well, access was decided already.
@@ -173,12 +176,12 @@ class Look:
         "mapped",
         "notes",
         "pathInfo",
-        "places",
         "previous",
         "query",
         "request",
         "rules",
         "script",
+        "sectionKeys",
         "sent",
         "settled",
         "site",
@@ -220,7 +223,7 @@ class Look:
         self.internal: bytes | None = None
         self.ended = False
         self.forced: Forced | None = None
-        self.places: tuple[Place, ...] = ()
+        self.sectionKeys: tuple[SectionKey, ...] = ()
         self.branches: tuple[Branch, ...] = ()
         self.notes: Notes | None = None
         self.main: Look | None = None
@@ -268,8 +271,9 @@ class Look:
             held = condition(context)
         except EvaluationError as error:
             complaint = f"{place}: {error}"
-            if complaint not in self.account.complaints:
-                self.account.complaints.append(complaint)
+            complaints = self.account.complaints
+            if complaint not in complaints and len(complaints) < MAX_COMPLAINTS:
+                complaints.append(complaint)
             held = False
         self.varies(context.vary)
         return context if held else None

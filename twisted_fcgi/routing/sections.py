@@ -32,7 +32,7 @@ __all__ = [
     "AccessFiles",
     "AccessSection",
     "FindAccessFile",
-    "Place",
+    "SectionKey",
     "Prefixes",
     "Sections",
     "anyJudgesLinks",
@@ -55,44 +55,44 @@ class Prefixes:
     """
 
     def __init__(self) -> None:
-        self._places: dict[bytes, list[int]] = {}
+        self._keys: dict[bytes, list[int]] = {}
         self._longest = 0
         #: While there are so few that trying each is faster: prefix, whether it ends with
-        #: a slash, place.
+        #: a slash, key.
         self._few: list[tuple[bytes, bool, int]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._places)
+        return bool(self._keys)
 
-    def add(self, prefix: bytes, place: int) -> None:
-        """Remember a place for a prefix."""
-        self._places.setdefault(prefix, []).append(place)
+    def add(self, prefix: bytes, key: int) -> None:
+        """Remember a key for a prefix."""
+        self._keys.setdefault(prefix, []).append(key)
         self._longest = max(self._longest, len(prefix))
-        self._few.append((prefix, prefix[-1:] == b"/", place))
+        self._few.append((prefix, prefix[-1:] == b"/", key))
 
     def find(self, path: bytes) -> list[int]:
-        """The places of all prefixes of a path, in no order."""
+        """The keys of all prefixes of a path, in no order."""
         found: list[int] = []
         if len(self._few) <= FEW:
-            for prefix, closed, place in self._few:
+            for prefix, closed, key in self._few:
                 if path.startswith(prefix) and (
                     closed or path[len(prefix) : len(prefix) + 1] in (b"/", b"")
                 ):
-                    found.append(place)
+                    found.append(key)
             return found
-        get = self._places.get
+        get = self._keys.get
         longest = self._longest
         at = 0
         while True:
             at = path.find(b"/", at) + 1
             if not at or at > longest + 1:
                 break
-            if places := get(path[:at]):
-                found += places
-            if places := get(path[: at - 1]):
-                found += places
-        if len(path) <= longest and not path.endswith(b"/") and (places := get(path)):
-            found += places
+            if keys := get(path[:at]):
+                found += keys
+            if keys := get(path[: at - 1]):
+                found += keys
+        if len(path) <= longest and not path.endswith(b"/") and (keys := get(path)):
+            found += keys
         return found
 
 
@@ -105,27 +105,27 @@ class _Expressions(Generic[_P]):
     def __bool__(self) -> bool:
         return bool(self._rows)
 
-    def add(self, place: _P, pattern: Pattern) -> None:
+    def add(self, key: _P, pattern: Pattern) -> None:
         # httpd's name for a named group's variable (ap_regname).
         groups = [(b"MATCH_" + name.upper().encode("ascii"), name) for name in pattern.groupindex]
-        self._rows.append((place, pattern, groups))
+        self._rows.append((key, pattern, groups))
 
     def find(self, text: bytes, environment: Environment) -> Iterator[_P]:
-        """The places of those that match; named groups become variables."""
-        for place, pattern, groups in self._rows:
+        """The keys of those that match; named groups become variables."""
+        for key, pattern, groups in self._rows:
             match = pattern.search(text)
             if match is not None:
                 for variable, name in groups:
                     if match[name] is not None:
                         environment[variable] = match[name]
-                yield place
+                yield key
 
 
 class AccessSection:
     """
     A ``.htaccess``, or a ``<Files>`` in it: a section that comes and goes.
 
-    Among the places of the others it stands for itself.
+    Among the keys of the others it stands for itself.
 
     :param section: what was read.
     """
@@ -139,10 +139,10 @@ class AccessSection:
 
 
 #: The number of a section in the configuration's order, or what stands for itself.
-Place = int | AccessSection
+SectionKey = int | AccessSection
 
-#: A ``<Files>``: its place, and the file's name or an expression.
-_FileRow = tuple[Place, bytes | None, _Expressions[Place]]
+#: A ``<Files>``: its key, and the file's name or an expression.
+_FileRow = tuple[SectionKey, bytes | None, _Expressions[SectionKey]]
 
 #: :meth:`AccessFiles.find` for one virtual host.
 FindAccessFile = Callable[[bytes, AllowOverride, frozenset[str]], AccessSection | None]
@@ -213,33 +213,33 @@ class Sections:
         return len(self._all) - 1
 
     def _add(self, section: Section) -> None:
-        place = self._number(section)
+        key = self._number(section)
         kind, path, pattern = section.kind, section.path, section.pattern
         if kind in (SectionKind.LOCATION, SectionKind.LOCATION_MATCH):
             mapping = section.settings.mapping
             self.hasEncoded = self.hasEncoded or (mapping is not None and bool(mapping.mapping))
             if pattern is not None:
-                self._locationPatterns.add(place, pattern)
+                self._locationPatterns.add(key, pattern)
             elif path is not None:
-                self._locations.add(path, place)
+                self._locations.add(path, key)
         elif kind is SectionKind.DIRECTORY_MATCH:
             if pattern is not None:
-                self._directoryPatterns.add(place, pattern)
+                self._directoryPatterns.add(key, pattern)
         elif kind is SectionKind.DIRECTORY:
             said = section.settings
             self.hasAccessFiles |= bool(said.allowOverride or said.allowOverrideList)
             if pattern is not None:
-                self._directoryWildcards.append((place, pattern))
+                self._directoryWildcards.append((key, pattern))
             elif path is not None:
-                self._directories.setdefault(path.rstrip(b"/"), []).append(place)
+                self._directories.setdefault(path.rstrip(b"/"), []).append(key)
         elif kind in (SectionKind.FILES, SectionKind.FILES_MATCH):
-            self._files.append(_fileRow(place, section))
+            self._files.append(_fileRow(key, section))
         elif pattern is not None:
-            self._proxyPatterns.add(place, pattern)
+            self._proxyPatterns.add(key, pattern)
         else:
-            self._proxies.append((place, section))
+            self._proxies.append((key, section))
         if section.sections:
-            self._filesIn[place] = [_fileRow(self._number(i), i) for i in section.sections]
+            self._filesIn[key] = [_fileRow(self._number(i), i) for i in section.sections]
 
     def locations(self, uri: bytes, environment: Environment) -> tuple[int, ...]:
         """The ``<Location>`` sections for a decoded path."""
@@ -257,8 +257,8 @@ class Sections:
         :param url: as a ProxyPass made it, not yet encoded.
         """
         found = [
-            place
-            for place, section in self._proxies
+            key
+            for key, section in self._proxies
             if section.path is not None and url.startswith(section.path)
         ]
         if self._proxyPatterns:
@@ -272,7 +272,7 @@ class Sections:
         kind: str,
         environment: Environment,
         accessFile: FindAccessFile | None = None,
-    ) -> tuple[Place, ...]:
+    ) -> tuple[SectionKey, ...]:
         """
         The ``<Directory>`` and ``<Files>`` sections for a file.
 
@@ -281,22 +281,22 @@ class Sections:
         :param accessFile: finds ``.htaccess`` files.
         :raises RequestError: when one of them is broken.
         """
-        found: list[Place] = []
+        found: list[SectionKey] = []
         allow, directives = _NOTHING, _NONE
         directory, _, name = filename.rpartition(b"/")
         if self._directories or self._directoryWildcards:
             # A file that is there counts as a level, but has no .htaccess.
             for level in _levels(directory if kind == MISSING or not name else filename):
-                places = list(self._directories.get(level, ()))
-                for place, pattern in self._directoryWildcards:
+                keys = list(self._directories.get(level, ()))
+                for key, pattern in self._directoryWildcards:
                     if pattern.match(level):
-                        places.append(place)
-                places.sort()
-                found += places
+                        keys.append(key)
+                keys.sort()
+                found += keys
                 if accessFile is None or (kind == FILE and level == filename):
                     continue
-                for place in places:
-                    said = self._all[place].settings
+                for key in keys:
+                    said = self._all[key].settings
                     allow = allow if said.allowOverride is None else said.allowOverride
                     listed = said.allowOverrideList
                     directives = directives if listed is None else listed
@@ -319,35 +319,34 @@ class Sections:
                 found.append(inner)
         return tuple(found)
 
-    def merged(self, places: Iterable[Place]) -> DirectorySettings:
-        """What the sections at some places say together, the later over the earlier."""
+    def merged(self, keys: Iterable[SectionKey]) -> DirectorySettings:
+        """What the sections at some keys say together, the later over the earlier."""
         settings = self._base
-        for section in self.at(places):
+        for section in self.at(keys):
             settings = settings.merged(section.settings)
         return settings
 
-    def at(self, places: Iterable[Place]) -> tuple[Section, ...]:
+    def at(self, keys: Iterable[SectionKey]) -> tuple[Section, ...]:
         """The sections themselves."""
         return tuple(
-            place.section if isinstance(place, AccessSection) else self._all[place]
-            for place in places
+            key.section if isinstance(key, AccessSection) else self._all[key] for key in keys
         )
 
 
-def anyJudgesLinks(places: Iterable[Place]) -> bool:
+def anyJudgesLinks(keys: Iterable[SectionKey]) -> bool:
     """Whether a ``.htaccess`` among some sections says that not all links are followed."""
-    return any(isinstance(place, AccessSection) and place.judgesLinks for place in places)
+    return any(isinstance(key, AccessSection) and key.judgesLinks for key in keys)
 
 
 def _judgesLinks(section: Section) -> bool:
     return section.settings.followsLinks is False or bool(section.settings.followsOwnLinks)
 
 
-def _fileRow(place: Place, section: Section) -> _FileRow:
-    expression: _Expressions[Place] = _Expressions()
+def _fileRow(key: SectionKey, section: Section) -> _FileRow:
+    expression: _Expressions[SectionKey] = _Expressions()
     if section.pattern is not None:
-        expression.add(place, section.pattern)
-    return place, section.path if section.pattern is None else None, expression
+        expression.add(key, section.pattern)
+    return key, section.path if section.pattern is None else None, expression
 
 
 def _levels(directory: bytes) -> Iterator[bytes]:

@@ -34,7 +34,7 @@ from twisted_fcgi.routing.sections import (
     AccessFiles,
     AccessSection,
     FindAccessFile,
-    Place,
+    SectionKey,
     Sections,
     anyJudgesLinks,
 )
@@ -83,7 +83,7 @@ class Site:
         if self._accessFiles is not None:
             self._findAccessFile = partial(self._accessFiles.find, host)
         self._judgesLinks = self._sections.judgesLinks
-        self._rules: dict[tuple[Place, ...], Rules] = {}
+        self._rules: dict[tuple[SectionKey, ...], Rules] = {}
         self._lines = 0
         self.rules = self._rulesFor(())
 
@@ -93,8 +93,8 @@ class Site:
             return path
         return decodePath(path, self.encodedSlashes, self.host.mergeSlashes)
 
-    def _rulesFor(self, places: tuple[Place, ...]) -> Rules:
-        rules = self._rules.get(places)
+    def _rulesFor(self, keys: tuple[SectionKey, ...]) -> Rules:
+        rules = self._rules.get(keys)
         if rules is None:
             files, names = self._accessFiles, self._names
             if files is not None:
@@ -103,19 +103,19 @@ class Site:
                     self._generation = files.generation
                     self._rules.clear()
                     self._lines = 0
-                if any(isinstance(place, AccessSection) for place in places):
+                if any(isinstance(key, AccessSection) for key in keys):
                     names = names.copy()
-            rules = Rules(self._sections.merged(places), names, self.rewrites)
+            rules = Rules(self._sections.merged(keys), names, self.rewrites)
             self._lines += rules.lines
             if len(self._rules) >= MAX_RULES or self._lines > MAX_LINES:
                 self._rules.clear()
                 self._lines = rules.lines
-            self._rules[places] = rules
+            self._rules[keys] = rules
         return rules
 
     def sections(self, look: Look) -> tuple[Section, ...]:
         """The sections that apply to a look, in the order of their merging."""
-        return self._sections.at(look.places)
+        return self._sections.at(look.sectionKeys)
 
     def claims(self, look: Look) -> ProxyMapping | None:
         """The ProxyPass line that a look goes by: also one that takes its path out by ``!``."""
@@ -237,12 +237,12 @@ class Site:
 
         :raises RequestError: when it is refused.
         """
-        look.places = self._sections.directories(
+        look.sectionKeys = self._sections.directories(
             look.filename, look.kind, look.environment, self._findAccessFile
         )
         if self._sections.hasLocations:
-            look.places += self._sections.locations(look.uri, look.environment)
-        look.rules = self._rulesFor(look.places)
+            look.sectionKeys += self._sections.locations(look.uri, look.environment)
+        look.rules = self._rulesFor(look.sectionKeys)
         if look.rules.inspects:
             self._inspect(look)
 
@@ -284,8 +284,8 @@ class Site:
 
     def _walkLocations(self, look: Look) -> None:
         """``<Location>``, before anything else is known."""
-        look.places = self._sections.locations(look.uri, look.environment)
-        look.rules = self._rulesFor(look.places)
+        look.sectionKeys = self._sections.locations(look.uri, look.environment)
+        look.rules = self._rulesFor(look.sectionKeys)
 
     def _rewrite(self, look: Look) -> bool:
         """
@@ -296,7 +296,7 @@ class Site:
         before = look.uri
         located = self.rewrites.target(look)
         if look.uri is not before and look.location is None and self._sections.hasLocations:
-            look.places = self._sections.locations(look.uri, look.environment)
+            look.sectionKeys = self._sections.locations(look.uri, look.environment)
         return located
 
     def _map(self, look: Look) -> None:
@@ -324,23 +324,23 @@ class Site:
 
     def _walk(self, look: Look) -> None:
         """``<Directory>`` and ``<Files>``, or ``<Proxy>``; and over these ``<Location>``."""
-        sections, locations, environment = self._sections, look.places, look.environment
+        sections, locations, environment = self._sections, look.sectionKeys, look.environment
         if look.mapped is None:
             find = self._findAccessFile
             if self._judgesLinks:
                 checkLinks(look.filename, self._linksIn)
-            places = sections.directories(look.filename, look.kind, environment, find)
-            if find is not None and not self._judgesLinks and anyJudgesLinks(places):
+            keys = sections.directories(look.filename, look.kind, environment, find)
+            if find is not None and not self._judgesLinks and anyJudgesLinks(keys):
                 checkLinks(look.filename, self._linksIn)
-            look.places = places + locations
+            look.sectionKeys = keys + locations
         elif sections.hasProxies:
-            look.places = sections.proxies(look.mapped.url, environment) + locations
-        look.rules = self._rulesFor(look.places)
+            look.sectionKeys = sections.proxies(look.mapped.url, environment) + locations
+        look.rules = self._rulesFor(look.sectionKeys)
 
     def _linksIn(self, directory: bytes) -> tuple[bool, bool]:
         """Whether symbolic links in a directory are followed: all, and their owner's own."""
-        places = self._sections.directories(directory, DIRECTORY, {}, self._findAccessFile)
-        settings = self._rulesFor(places).settings
+        keys = self._sections.directories(directory, DIRECTORY, {}, self._findAccessFile)
+        settings = self._rulesFor(keys).settings
         return settings.followsLinks is not False, bool(settings.followsOwnLinks)
 
     def _inspect(self, look: Look) -> None:

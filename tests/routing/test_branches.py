@@ -8,6 +8,7 @@ from tests.routing.making import makeFiles, makeRequest, read
 from twisted_fcgi.message import Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.routing.branches import chosen
+from twisted_fcgi.routing.look import MAX_COMPLAINTS
 from twisted_fcgi.settings import Branch, DirectorySettings
 
 __all__ = ["BranchTests", "ChosenTests"]
@@ -127,6 +128,11 @@ class BranchTests(TestCase):
         self.assertEqual("B", self.marks(text))
         (complaint,) = self.route(text).complaints
         self.assertIn("<text>:4: file(): ", complaint)
+
+    def test_complaints(self) -> None:
+        """Only some complaints of a request are kept."""
+        text = "<If \"file('/none') == ''\">\n</If>\n" * (MAX_COMPLAINTS + 5)
+        self.assertEqual(MAX_COMPLAINTS, len(self.route(text).complaints))
 
     def test_vary(self) -> None:
         """The answer varies with the fields that conditions read, each once, but not Host."""

@@ -140,6 +140,20 @@ class SubstituteTests(SynchronousTestCase):
         self.assertEqual(500, caught.exception.status)
 
 
+class SizeTests(SynchronousTestCase):
+    """Tests for how large all variables may become."""
+
+    def test_bounded(self) -> None:
+        """A request whose variables are too large is refused, and keeps none of them."""
+        line = f"SetEnvIf Request_URI .* %s={'x' * 20000}\n"
+        for many, status in ((50, 0), (60, 500)):
+            lines = "".join(line % f"A{number}" for number in range(many))
+            few = "".join(f"SetEnvIf Request_URI .* B{number}=1\n" for number in range(20))
+            route = routeOf(f"ProxyPass /a fcgi://h/\n{lines}{few}", makeRequest("/a"))
+            self.assertEqual(status, route.status)
+            self.assertEqual(bool(status), not route.environment)
+
+
 class ExpressionTests(SynchronousTestCase):
     """SetEnvIfExpr."""
 

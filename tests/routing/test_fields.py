@@ -67,7 +67,10 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(makeHeaders(("X-A", "a")), headers)
 
     def test_tooLong(self) -> None:
-        """An edit that makes too long a field fails the request."""
+        """A value or an edit that makes too long a field fails the request."""
+        value = "expr=" + "%{reqenv:A}" * 70
+        text = f"SetEnvIf Request_URI .* A={'x' * 1000}\nRequestHeader set X {value}\n"
+        self.assertEqual(500, routeOf(f"ProxyPass / fcgi://h/\n{text}", makeRequest("/")).status)
         with self.assertRaises(RequestError) as caught:
             self.changed("RequestHeader edit* X-A . $0$0$0$0$0$0$0$0", ("X-A", "a" * 9000))
         self.assertEqual(500, caught.exception.status)

@@ -30,6 +30,7 @@ __all__ = [
     "Interpolation",
     "Names",
     "changed",
+    "isTooLarge",
     "prepared",
     "substitute",
 ]
@@ -39,6 +40,11 @@ Environment = dict[bytes, bytes]
 
 #: httpd's bound on what a substitution makes (AP_PREGSUB_MAXLEN).
 MAX_SUBSTITUTED = 65536
+
+#: Bytes of the variables of a request, where there are more than some: a request that waits
+#: for its application keeps them.
+MAX_ENVIRONMENT = 1048576
+_SOME = 64
 
 _VARIABLE = re.compile(rb"\$\{([^}]*)\}")
 
@@ -194,6 +200,11 @@ class Interpolation:
         pieces = list(self._pieces)
         pieces[1::2] = [environment.get(name, b"") for name in pieces[1::2]]
         return b"".join(pieces)
+
+
+def isTooLarge(environment: Environment) -> bool:
+    """Whether variables are more than a request may keep."""
+    return len(environment) > _SOME and sum(map(len, environment.values())) > MAX_ENVIRONMENT
 
 
 def prepared(

@@ -183,7 +183,10 @@ def _value(change: FieldChange, context: FieldsContext) -> bytes:
     context.match = None
     read = list(context.vary)
     try:
-        return change.value(context)
+        made = change.value(context)
+        if len(made) > MAX_SUBSTITUTED:
+            raise RequestError("a value makes too long a field", 500)
+        return made
     except EvaluationError:
         return b""
     finally:

@@ -19,7 +19,7 @@ from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
 from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.pcre import MatchFailed, effort
 from twisted_fcgi.routing.canon import nameUrl
-from twisted_fcgi.routing.environment import Environment
+from twisted_fcgi.routing.environment import Environment, isTooLarge
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.hosts import Hosts
 from twisted_fcgi.routing.look import Look
@@ -208,6 +208,9 @@ class Router:
                 look.notes.looks.append(look)
             try:
                 look.site.look(look)
+                if isTooLarge(look.environment):
+                    look.environment = {}
+                    raise RequestError("the variables are too large", 500)
             finally:
                 # Also of what is refused, for its ErrorDocument.
                 route.directory = look.directory

@@ -10,7 +10,7 @@ in httpd.
 from __future__ import annotations
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.expr import EvaluationError, RequestContext, spelled
+from twisted_fcgi.expr import EvaluationError, RequestContext, spelled, valueOf
 from twisted_fcgi.message import Request, Route
 from twisted_fcgi.settings import VariableOverride
 
@@ -33,8 +33,7 @@ class VariablesContext(RequestContext):
         return self._table.get(name) if known is None else known
 
     def environment(self, name: bytes) -> bytes | None:
-        found = spelled(self._table, name)
-        return None if found is None else self._table[found]
+        return valueOf(self._table, name)
 
 
 def override(

@@ -16,7 +16,7 @@ from twisted_fcgi.expr.context import (
 from twisted_fcgi.expr.formats import compileFormat
 from twisted_fcgi.expr.lexer import ExpressionError
 from twisted_fcgi.expr.parser import compileCondition, compileString
-from twisted_fcgi.expr.request import RequestContext, RequestState, spelled
+from twisted_fcgi.expr.request import RequestContext, RequestState, evaluate, spelled, valueOf
 
 __all__ = [
     "Condition",
@@ -31,6 +31,8 @@ __all__ = [
     "compileCondition",
     "compileFormat",
     "compileString",
+    "evaluate",
     "fileStatus",
     "spelled",
+    "valueOf",
 ]

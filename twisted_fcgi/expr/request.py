@@ -15,12 +15,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted_fcgi import __version__
-from twisted_fcgi.expr.context import fileStatus
+from twisted_fcgi.errors import RequestError
+from twisted_fcgi.expr.context import EvaluationError, Word, fileStatus
 from twisted_fcgi.message import Authority, Request, ResponseHead, Route
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.settings import DirectorySettings
 
-__all__ = ["RequestContext", "RequestState", "spelled"]
+__all__ = ["RequestContext", "RequestState", "evaluate", "spelled", "valueOf"]
 
 
 class RequestState(Protocol):
@@ -167,8 +168,7 @@ class RequestContext:
         return None if self.head is None else self.head.headers.get(name.lower())
 
     def environment(self, name: bytes) -> bytes | None:
-        found = spelled(self.state.environment, name)
-        return None if found is None else self.state.environment[found]
+        return valueOf(self.state.environment, name)
 
     def note(self, name: bytes) -> bytes | None:
         return None
@@ -215,3 +215,21 @@ def spelled(table: dict[bytes, bytes], name: bytes) -> bytes | None:
         return name
     lower = name.lower()
     return next((known for known in table if known.lower() == lower), None)
+
+
+def valueOf(table: dict[bytes, bytes], name: bytes) -> bytes | None:
+    """The value of a variable, whatever the case it is asked in."""
+    found = spelled(table, name)
+    return None if found is None else table[found]
+
+
+def evaluate(word: Word, request: Request, state: RequestState) -> bytes:
+    """
+    What a word is for a request.
+
+    :raises RequestError: 500 when that can't be said.
+    """
+    try:
+        return word(RequestContext(request, state))
+    except EvaluationError as error:
+        raise RequestError(str(error), 500) from None

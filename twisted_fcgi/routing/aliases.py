@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, Word
+from twisted_fcgi.expr import RequestState, Word, evaluate
 from twisted_fcgi.message import Request
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.routing.environment import substitute
@@ -139,7 +139,7 @@ class Aliases:
 
 def _aliasedInside(alias: Alias, made: Word, request: Request, state: RequestState) -> Aliased:
     """By the Alias of a ``<Location>``: the whole of it is one file, or keeps its paths."""
-    filename = _evaluated(made, request, state)
+    filename = evaluate(made, request, state)
     if state.directory.aliasPreservesPath and alias.path:
         size = matchPrefix(state.uri, mergeSlashes(alias.path))
         if size:
@@ -174,7 +174,7 @@ class Redirects:
         if whole is not None:
             if whole.made is None:
                 return Redirected(whole.status, None, whole.place)
-            return _finished(whole, _encodeUrl(_evaluated(whole.made, request, state)), state)
+            return _finished(whole, _encodeUrl(evaluate(whole.made, request, state)), state)
         found = self._lines.find(state.uri)
         if found is None:
             return None
@@ -201,13 +201,6 @@ def redirect(look: Look, redirects: Redirects) -> bool:
     if look.location is None:
         raise RequestError("by a Redirect without a URL", look.status)
     return True
-
-
-def _evaluated(made: Word, request: Request, state: RequestState) -> bytes:
-    try:
-        return made(RequestContext(request, state))
-    except EvaluationError as error:
-        raise RequestError(str(error), 500) from None
 
 
 def _encodeUrl(url: bytes) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.expr import RequestContext, spelled
+from twisted_fcgi.expr import RequestContext, valueOf
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.settings import RewriteMap
 from twisted_fcgi.uri import encodePath
@@ -306,9 +306,8 @@ def variable(name: bytes, context: RequestContext) -> bytes:
         if not rest:
             return b""
         if kind == b"ENV":
-            environment = context.state.environment
-            found = spelled(environment, rest)
-            return os.environb.get(rest, b"") if found is None else environment[found]
+            value = valueOf(context.state.environment, rest)
+            return os.environb.get(rest, b"") if value is None else value
         return _field(rest, context) if kind == b"HTTP" else b""
     name = name.upper()
     if name in _OF_EXPRESSIONS:

@@ -16,7 +16,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.expr import EvaluationError, MatchGivenUp, RequestContext, RequestState, spelled
+from twisted_fcgi.expr import (
+    EvaluationError,
+    MatchGivenUp,
+    RequestContext,
+    RequestState,
+    spelled,
+    valueOf,
+)
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Request, ResponseHead
 from twisted_fcgi.pcre import Match, MatchFailed, Pattern
@@ -161,12 +168,10 @@ class FieldsContext(RequestContext):
             if self._told is not None:
                 table = {**table, **self._told()}
             self._variables = table
-        found = spelled(table, name)
-        return None if found is None else table[found]
+        return valueOf(table, name)
 
     def note(self, name: bytes) -> bytes | None:
-        found = spelled(self._notes, name)
-        return None if found is None else self._notes[found]
+        return valueOf(self._notes, name)
 
     def noted(self, name: bytes, value: bytes | None) -> None:
         """Keep a note, or forget it."""

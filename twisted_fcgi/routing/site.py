@@ -15,7 +15,7 @@ from __future__ import annotations
 from functools import partial
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.expr import EvaluationError, RequestContext, RequestState, Word
+from twisted_fcgi.expr import RequestState, Word, evaluate
 from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.routing.access import admit, holdToMethods
 from twisted_fcgi.routing.aliases import Aliases, Redirects, redirect
@@ -371,10 +371,7 @@ class Site:
 
         :raises RequestError: when that can't be said, or it is none of them.
         """
-        try:
-            name = made(RequestContext(look.request, look))
-        except EvaluationError as error:
-            raise RequestError(str(error), 500) from None
+        name = evaluate(made, look.request, look)
         if b"proxy:unix" not in name:
             name = name.lower()
         look.handler = b"" if name == b"none" else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from json import loads
 from pathlib import Path
@@ -123,6 +124,31 @@ def test_changes(
     until(proxy, {name(two), name(three)}, {name(one)})
     server.tell(NODE, srv(three))
     until(proxy, {name(three)}, {name(two)})
+
+
+def test_draining(
+    peers: tuple[Own, ...],
+    dns: Callable[..., Nsd],
+    proxyOf: Callable[..., Proxy],
+    tmp_path: Path,
+) -> None:
+    """A request of a member that goes is answered all the same."""
+    one, two, _ = peers
+    server = dns(NODE, srv(one))
+    proxy = proxyOf(balanced(server))
+    until(proxy, {name(one)}, {503})
+    do = {"do": "meet", "count": 2, "place": tmp_path, "name": 0}
+    with ThreadPoolExecutor(1) as client:
+        waiting = client.submit(ask, proxy.address, "/peer", do)
+        try:
+            while not (tmp_path / "0").exists():
+                time.sleep(0.01)
+            server.tell(NODE, srv(two))
+            until(proxy, {name(two)}, {name(one)})
+            assert not waiting.done()
+        finally:
+            (tmp_path / "1").touch()
+        assert waiting.result().status == 200
 
 
 def test_weights(

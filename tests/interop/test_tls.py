@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from tests.peers.client import ask
 from tests.peers.php import PhpFpm
 from tests.peers.process import Address, Server, freePort
 from tests.peers.proxy import Proxy
+from tests.peers.python import Own
 from tests.peers.tls import Authority, HAProxy, Stunnel, TLSFront
 
 pytestmark = [pytest.mark.servers("php-fpm", "stunnel4", "haproxy"), pytest.mark.processes]
@@ -47,10 +49,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
         fpm = started(PhpFpm(tmp_path_factory.mktemp("php-fpm"), Address(None, freePort())))
 
-        def front(kind: type[TLSFront], certificate: Path, clients: Path | None = None) -> TLSFront:
+        def front(
+            kind: type[TLSFront],
+            certificate: Path,
+            clients: Path | None = None,
+            peer: Server = fpm,
+        ) -> TLSFront:
             address = Address(None, freePort())
             directory = tmp_path_factory.mktemp(kind.name)
-            made = kind(directory, address, fpm.address, certificate, clients)
+            made = kind(directory, address, peer.address, certificate, clients)
             started(made)
             return made
 
@@ -183,6 +190,32 @@ ProxyPass "/" "balancer://app{world.fpm.application.parent}/"
 """)
     for _ in range(4):
         assert status(proxy) == 200
+
+
+def test_multiplexed(
+    world: World,
+    peerOf: Callable[..., Server],
+    proxyOf: Callable[..., Proxy],
+    tmp_path: Path,
+) -> None:
+    """Requests share a connection over TLS as they do without: each waits for all others."""
+    own = peerOf(Own, unix=False)
+    front = world.front(Stunnel, world.ours.issue("localhost"), peer=own)
+    proxy = proxyOf(f"""\
+ProxyFCGIBackendType GENERIC
+SSLProxyCACertificateFile "{world.ours.file}"
+ProxyPass "/" "fcgis://localhost:{front.address.port}/" enablereuse=on multiplex=on max=1
+""")
+    assert ask(proxy.address, "/peer", {"do": "env"}).status == 200
+
+    def meet(number: int) -> int:
+        do = {"do": "meet", "count": 8, "place": tmp_path, "name": number}
+        return ask(proxy.address, "/peer", do).status
+
+    with ThreadPoolExecutor(8) as clients:
+        assert list(clients.map(meet, range(8))) == [200] * 8
+    # One to see that it starts, one to ask what it can, one for all requests.
+    assert front.log().lower().count("accepted connection") <= 3
 
 
 def test_checks(world: World, proxyOf: Callable[..., Proxy]) -> None:

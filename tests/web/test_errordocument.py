@@ -64,6 +64,13 @@ class ErrorDocumentTests(GatewayTestCase):
         )
         self.assertIn(b"<h1>503 ", self.serve(gateway, b"/down/x").body)
 
+    def test_controlCharacters(self) -> None:
+        """None gets into a URL, and so into a field of the response."""
+        document = "503 http://other.example/%{unescape:%{QUERY_STRING}}"
+        self.assertEqual(self.ask(document, b"/down/x?a").status, 302)
+        for sign in (b"%01", b"%09", b"%7f"):
+            self.assertEqual(self.ask(document, b"/down/x?a" + sign).status, 503)
+
     def test_anotherPlace(self) -> None:
         """A URL redirects the client there; a connection that a 503 ends, ends all the same."""
         response = self.ask("503 http://other.example/down")

@@ -25,6 +25,7 @@ from twisted_fcgi.message import (
     Route,
     Source,
 )
+from twisted_fcgi.routing.aliases import CONTROL
 
 __all__ = ["ANSWERED", "Document", "Refusal", "errorDocument", "errorPage", "writeErrorPage"]
 
@@ -150,7 +151,12 @@ def errorDocument(request: Request, route: Route, status: int) -> Document | Non
     except EvaluationError as error:
         log.error("ErrorDocument {status}: {error}", status=status, error=error)
         return None
-    return Document(text=made) if document.isText else Document(url=made)
+    if document.isText:
+        return Document(text=made)
+    if CONTROL.search(made):
+        log.error("ErrorDocument {status}: control character in {made!r}", status=status, made=made)
+        return None
+    return Document(url=made)
 
 
 def writeErrorPage(response: IResponse, refusal: Refusal, text: bytes | None = None) -> None:
@@ -170,8 +176,6 @@ def writeErrorPage(response: IResponse, refusal: Refusal, text: bytes | None = N
         return
     fields.add(b"Content-Type", b"text/html; charset=iso-8859-1")  # httpd's
     length, close = len(page), refusal.close
-    response.writeHead(
-        ResponseHead(status, phrase, fields, length, close, source=Source.ERROR)
-    )
+    response.writeHead(ResponseHead(status, phrase, fields, length, close, source=Source.ERROR))
     response.write(page)
     response.finish()

@@ -282,6 +282,16 @@ class BalancerTests(SynchronousTestCase):
                 elected = router.elected(request, route, member)
                 self.assertEqual(b"proxy:fcgi://192.0.2.1/srv/x", elected.filename)
 
+    def test_service(self) -> None:
+        """Where nobody has asked DNS, as in what is explained, a service is like a member."""
+        text = "ProxyPass /a/ srv+fcgi://_php._tcp.h/srv/"
+        router, request = Router(read(text)), makeRequest("/a/x")
+        route = router.route(request)
+        (member,) = route.members
+        self.assertEqual("_php._tcp.h", member.address)
+        elected = router.elected(request, route, member)
+        self.assertEqual(b"proxy:fcgi://_php._tcp.h/srv/x", elected.filename)
+
     def test_manyFound(self) -> None:
         """However many members DNS names one after the other, few are remembered."""
         router, request = Router(read(self.TEXT)), makeRequest("/a/x")

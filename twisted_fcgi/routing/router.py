@@ -311,7 +311,9 @@ class Router:
         rest = route.filename[len(b"proxy:balancer://") :]
         destination = self._destinations.get(id(member))
         if destination is None:
-            destination = Destination(member.url.encode("utf-8", "surrogateescape"), member)
+            # Where nobody asks DNS, a service stands for its members.
+            url = member.url.removeprefix("srv+")
+            destination = Destination(url.encode("utf-8", "surrogateescape"), member)
             if len(self._destinations) >= MAX_DESTINATIONS:
                 self._destinations.clear()  # of members that DNS has long replaced
             self._destinations[id(member)] = destination

@@ -151,7 +151,9 @@ class MemberSettings:
 
     @property
     def address(self) -> str:
-        """Where it listens, for logs: ``host:port`` or the socket's path."""
+        """Where it listens, for logs: ``host:port``, the socket's path, or a service's name."""
+        if self.isService:
+            return self.host
         return self.socket if self.socket is not None else f"{self.host}:{self.port}"
 
     @property

@@ -16,7 +16,7 @@ from tests.routing.making import (
 from twisted_fcgi.message import Request, ResponseHead, Route, Source
 from twisted_fcgi.routing.environment import Environment
 from twisted_fcgi.routing.fields import MAX_MATCHES, Early
-from twisted_fcgi.routing.heads import MAX_HEADS, changedHead
+from twisted_fcgi.routing.heads import MAX_HEADS, MAX_KEPT, changedHead
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -335,6 +335,19 @@ class RememberedTests(SynchronousTestCase):
         self.assertEqual([["2"]], self.answers("Header set X-A %{N}e", head, N="2"))
         self.assertEqual([["v"]], self.answers("Header set X-A v env=N", head, N="2"))
         self.assertEqual([[]], self.answers("Header set X-A v env=N", head))
+
+    def test_long(self) -> None:
+        """A head that is long is made each time."""
+        head = makeHead()
+        head.headers.lines()
+        for size, kept in ((100, True), (MAX_KEPT, False)):
+            changes = settingsOf(f"Header set X-A {'v' * size}").responseFields or ()
+            once, again = (
+                changedHead(changes, head, makeRequest("/"), makeRoute(), proxied=True)
+                for _ in range(2)
+            )
+            self.assertEqual(once.headers, again.headers)
+            self.assertIs(kept, once.headers.pairs is again.headers.pairs)
 
     def test_bounded(self) -> None:
         """As many heads as there may be come and go."""

@@ -40,6 +40,9 @@ __all__ = ["changedHead"]
 #: Heads of which it is remembered what plain lines make of them.
 MAX_HEADS = 256
 
+#: The longest of them; a ``.htaccess`` may make fields without end.
+MAX_KEPT = 16384
+
 #: What a refusal says itself, whatever was said before.
 _OF_ERRORS = frozenset((b"allow", b"location"))
 
@@ -127,8 +130,11 @@ def changedHead(
         except RequestError:
             pass  # httpd does not go on with this table, either
     changed = _joined(head, fields, proxied)
-    if usual and all(_isPlain(change) for change in changes):
-        changed.headers.lines()  # made for all its copies
+    if (
+        usual
+        and all(_isPlain(change) for change in changes)
+        and len(changed.headers.lines()) <= MAX_KEPT  # they are made for all its copies
+    ):
         if len(_kept) >= MAX_HEADS:
             _kept.clear()
         _kept[key] = _Kept(changes, pairs, changed.headers.copy(), changed.close)

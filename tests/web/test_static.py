@@ -166,7 +166,6 @@ class ServeFileTests(SynchronousTestCase):
         name: bytes,
         *fields: tuple[bytes, bytes],
         method: bytes = b"GET",
-        pathInfo: bytes | None = None,
         response: RecordingResponse | None = None,
     ) -> RecordingResponse:
         """Begin to serve; sets ``self.exchange``."""
@@ -177,7 +176,6 @@ class ServeFileTests(SynchronousTestCase):
             DirectorySettings(),
             uri=b"/" + name,
             filename=self.root + b"/" + name,
-            pathInfo=pathInfo,
         )
         request = Request(method, b"/" + name, Headers(fields))
 
@@ -188,9 +186,9 @@ class ServeFileTests(SynchronousTestCase):
         self.exchange = serveFile(request, route, response, self.clock, refuse)
         return response
 
-    def assertStatus(self, name: bytes, status: int, **options: bytes) -> None:
+    def assertStatus(self, name: bytes, status: int) -> None:
         """It is answered with this error and a page."""
-        response = self.serve(name, **options)  # type: ignore[arg-type]
+        response = self.serve(name)
         self.assertEqual(response.status, status)
         self.assertIn(b"<h1>%d " % status, response.body)
         self.assertEqual(response.calls[-1], "finish")
@@ -338,10 +336,6 @@ class ServeFileTests(SynchronousTestCase):
         for name in (b"none.txt", b"none/file.txt", b"file.txt/", b"file.txt/x.php"):
             self.assertStatus(name, 404)
 
-    def test_pathInfo(self) -> None:
-        """A path behind a file's name is a 404 (httpd: AcceptPathInfo)."""
-        self.assertStatus(b"file.txt", 404, pathInfo=b"/x")
-
     def test_directory(self) -> None:
         """A directory is never listed."""
         self.write(b"sub/file.txt", b"")
@@ -365,36 +359,6 @@ class ServeFileTests(SynchronousTestCase):
         """A link to itself is a 403, as in httpd."""
         os.symlink("loop.txt", self.root + b"/loop.txt")
         self.assertStatus(b"loop.txt", 403)
-
-    def test_hidden(self) -> None:
-        """Names that begin with a dot are not served, nor is anything outside of the tree."""
-        self.write(b".env", b"secret")
-        self.write(b".git/config", b"secret")
-        self.write(b"sub/.htaccess", b"secret")
-        for name in (b".env", b".git/config", b"sub/.htaccess", b"sub/../file.txt", b"./file.txt"):
-            self.assertStatus(name, 404)
-
-    def test_wellKnown(self) -> None:
-        """The names of RFC 8615 are served."""
-        self.write(b".well-known/security.txt", b"Contact: x")
-        self.assertEqual(self.serve(b".well-known/security.txt").body, b"Contact: x")
-        self.write(b".well-known/.hidden", b"secret")
-        self.assertStatus(b".well-known/.hidden", 404)
-
-    def test_options(self) -> None:
-        """OPTIONS is answered with the methods that there are."""
-        response = self.serve(b"file.txt", method=b"OPTIONS")
-        assert response.head is not None
-        self.assertEqual(response.head.headers.pairs, [(b"Allow", b"GET, HEAD, OPTIONS, POST")])
-        self.assertEqual((response.status, response.head.contentLength), (200, 0))
-
-    def test_otherMethods(self) -> None:
-        """Other methods are a 405 that says which there are."""
-        for method in (b"PUT", b"DELETE", b"get"):
-            response = self.serve(b"file.txt", method=method)
-            assert response.head is not None
-            self.assertEqual(response.status, 405)
-            self.assertEqual(response.head.headers.get(b"allow"), b"GET, HEAD, OPTIONS, POST")
 
     def test_post(self) -> None:
         """POST gets the file, as from httpd: forms that lead to a page keep working."""

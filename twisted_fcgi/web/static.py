@@ -1,5 +1,5 @@
 """
-Files of DocumentRoot, for what no mapping claims.
+Files, for what no application is asked for.
 
 Whole files and single byte ranges, with the validators and conditions of httpd's
 default handler; of several ranges none is evaluated, as RFC 9110, 14.2 allows, so
@@ -7,8 +7,8 @@ that no request asks for more than the file.  ``twisted.web.static.File`` is not
 it knows neither If-Range nor If-None-Match before If-Modified-Since, fails on a
 suffix range longer than the file, and can't end a response whose file was cut short.
 
-Never served: anything but a regular file, paths below a file, and names that begin
-with a dot other than ``.well-known``.
+What may be had, and by which methods, was decided by :mod:`twisted_fcgi.routing.serving`;
+here nothing but a regular file is opened.
 
 Limits: one piece of :data:`PIECE` bytes is read per turn of the reactor, and none
 while the client does not take more.
@@ -40,7 +40,6 @@ __all__ = ["PIECE", "Answer", "answerFor", "serveFile"]
 #: How much of a file is read and written at a time.
 PIECE = 65536
 
-_ALLOWED = b"GET, HEAD, OPTIONS, POST"
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 # A FIFO must not block the one thread that opens it; on Windows there is no such flag.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -76,19 +75,13 @@ def serveFile(
     """
     Answer with the file that a route found.
 
-    :param route: its ``filename`` is the file, its ``uri`` decides what is hidden; with a
-        status it is the page about an error, which no condition and no range is for.
+    :param request: a GET, HEAD or POST.
+    :param route: its ``filename`` is the file; with a status it is the page about an error,
+        which no condition and no range is for.
     :param refuse: answers with an error.
     """
     transfer = _Transfer(response, reactor)
-    if request.method == b"OPTIONS":
-        allow = Headers([(b"Allow", _ALLOWED)])
-        response.writeHead(ResponseHead(200, REASONS[200], allow, 0))
-        response.finish()
-        return transfer
-    if request.method not in (b"GET", b"HEAD", b"POST"):
-        return refuse(Refusal(405, Headers([(b"Allow", _ALLOWED)])))
-    file = _open(route)
+    file = _open(route.filename)
     if isinstance(file, int):
         return refuse(Refusal(file))
     about = os.fstat(file.fileno())
@@ -123,15 +116,10 @@ def serveFile(
     return transfer
 
 
-def _open(route: Route) -> FileIO | int:
+def _open(filename: bytes) -> FileIO | int:
     """The open file, or the status of an error."""
-    segments = route.uri.split(b"/")
-    if any(name.startswith(b".") and name != b".well-known" for name in segments):
-        return 404
-    if route.pathInfo and not route.directory.acceptsPathInfo:
-        return 404
     try:
-        descriptor = os.open(route.filename, _OPEN_FLAGS)
+        descriptor = os.open(filename, _OPEN_FLAGS)
     except ValueError:  # a NUL
         return 404
     except OSError as error:

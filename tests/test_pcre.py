@@ -155,6 +155,10 @@ class WildcardTests(SynchronousTestCase):
         pattern = compileWildcards(b"*a" * 20 + b"*b")
         self.assertIsNone(pattern.search(b"a" * 250))
 
+    def test_tooLarge(self) -> None:
+        """A pattern that is too large to be compiled matches nothing."""
+        self.assertIsNone(compileWildcards(b"*a" * 50000).search(b"a" * 50000))
+
     @given(st.binary())
     def test_escaped(self, text: bytes) -> None:
         """A text with a backslash before each byte matches itself alone."""

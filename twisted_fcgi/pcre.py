@@ -237,7 +237,10 @@ def compileWildcards(
         written += [b"(?>%b*?%b)" % (anything, piece) for piece in between if piece]
         written += [anything, b"*", last]
     options = pcre2.DOTALL | pcre2.IGNORECASE if ignoreCase else pcre2.DOTALL
-    compiled: Pattern = pcre2.compile(b"".join((*written, rb"\z")), options)
+    try:
+        compiled: Pattern = pcre2.compile(b"".join((*written, rb"\z")), options)
+    except pcre2.PatternError:  # too large, with some thousands of wildcards
+        compiled = pcre2.compile(b"(?!)")
     return compiled
 
 

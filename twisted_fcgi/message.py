@@ -391,6 +391,11 @@ class Route:
         return False
 
     @property
+    def changesFields(self) -> bool:
+        """Whether Header, or a rule's cookie, has something to say of its response."""
+        return self.directory.responseFields is not None or self.early is not None
+
+    @property
     def bodyLimit(self) -> int:
         """Most bytes of the request's body (LimitRequestBody); 0 for no limit."""
         own = self.directory.limitBody

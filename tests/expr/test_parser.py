@@ -273,6 +273,9 @@ class ConditionTests(SynchronousTestCase):
             context = FakeContext()
             compileCondition(b"%{req:A} " + operator + b" %{req:B}")(context)
             self.assertEqual(context.vary, [b"B", b"A"])
+        context = FakeContext()
+        compileCondition(b"'x' in { %{req:A}, 'x', %{req:B} }")(context)
+        self.assertEqual(context.vary, [b"B"])
 
     @given(st.text(alphabet="!'\"(){}%$:.,-=~/mtrueand Rin\\0", max_size=40))
     def test_junk(self, text: str) -> None:

@@ -162,6 +162,20 @@ class ChangedResponseTests(GatewayTestCase):
         gateway = self.gateway(PROXY + "RequestHeader set X-A 1 \"expr=%{HTTP:X-B} == '1'\"\n")
         self.assertEqual([(b"Vary", b"X-B")], fieldsOf(self.serve(gateway, b"/a/x")))
 
+    def test_varyOfTwo(self) -> None:
+        """What expressions read is no field of the application's: lines without always see it."""
+        self.scripts[URL] = (b"Vary: X-A\r\n" + HEAD, END)
+        override = "ProxyFCGISetEnvIf \"-n %{req:X-B}\" A 1\n"
+        for line, vary in (
+            ("Header set X-C 1", b"X-A,X-B"),
+            ("Header unset Vary", b"X-A"),
+            ("Header always unset Vary", b"X-B"),
+            ("Header edit Vary X Z", b"X-A,Z-B"),
+        ):
+            head = self.serve(self.gateway(PROXY + override + line + "\n"), b"/a/x").head
+            assert head is not None
+            self.assertEqual(vary, head.headers.get(b"vary"), line)
+
 
 class GatheringResponseTests(SynchronousTestCase):
     """Tests for :class:`GatheringResponse`."""

@@ -178,6 +178,7 @@ class _Parser:
         while self.take(","):
             words.append(self.word().evaluate)
         self.expect("}", "',' or '}'")
+        words.reverse()  # httpd begins with the last, and Vary shows it
 
         def isIn(context: Context) -> bool:
             needle = left(context)

@@ -3,8 +3,8 @@ Header: what lines make of a response's head.
 
 A response of httpd has two tables of fields, ``err_headers_out`` and ``headers_out``; here
 :class:`~twisted_fcgi.routing.fields.Fields` has both.  In the first are an application's, in
-the second a file's and those of :data:`~twisted_fcgi.headers.SUCCESS_FIELDS`; the type of the
-content is in neither.  When an error's page is made the first takes the place of the second,
+the second a file's, those of :data:`~twisted_fcgi.headers.SUCCESS_FIELDS`, and Vary with what
+expressions read; the type of the content is in neither.  When an error's page is made the first takes the place of the second,
 and is empty for the lines that follow.  At last one comes after the other, so that a name may
 be there twice.  Framing is never changed.
 
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr import RequestState
-from twisted_fcgi.headers import FRAMING_FIELDS, SUCCESS_FIELDS, Headers
+from twisted_fcgi.headers import FRAMING_FIELDS, SUCCESS_FIELDS, Headers, joinedNames
 from twisted_fcgi.message import Request, ResponseHead, Source
 from twisted_fcgi.pcre import effort
 from twisted_fcgi.routing.environment import Environment
@@ -107,7 +107,7 @@ def changedHead(
     """
     pairs = head.headers.pairs
     key = (id(changes), id(pairs), head.status, head.close, proxied)
-    usual = head.headers.prepared and early is None and not carried
+    usual = head.headers.prepared and early is None and not carried and not request.vary
     if usual and (kept := _kept.get(key)) is not None:
         changed = head.copy()
         changed.headers = kept.headers.copy()
@@ -115,6 +115,8 @@ def changedHead(
         return changed
     effort.begin()
     fields = _fieldsOf(head, early, carried)
+    if request.vary and head.source is Source.APPLICATION:
+        fields.success.append((b"Vary", joinedNames(request.vary)))
     context = FieldsContext(request, state, head, None, fields, told)
     echoes = any(change.action is FieldAction.ECHO for change in changes)
     incoming = incomingOf(request) if echoes else []

@@ -95,7 +95,7 @@ class Rewrites:
         # A ProxyPass may have claimed it as it was sent; rules see what it made of it.
         look.filename = before if claimed is None else b"proxy:" + claimed.url
         made = self._rewriter.rewriteTarget(look)
-        if claimed is not None and made.url == look.filename:
+        if made.outcome == Outcome.PROXY and look.filename == b"proxy:" + made.url:
             made = Rewritten(made.run, Outcome.NOTHING)
         self._take(look, made)
         if made.outcome == Outcome.NOTHING:
@@ -157,15 +157,7 @@ class Rewrites:
             if look.notes is not None and run.handler:
                 look.notes.handled = run.place
         if run.cookies:
-            early = look.early or Early()
-            # One of a name is enough for a request, whatever rules are applied to it.
-            names = {value.partition(b"=")[0] for _, value in early.always}
-            cookies = [
-                (b"Set-Cookie", cookie)
-                for cookie in run.cookies
-                if cookie.partition(b"=")[0] not in names
-            ]
-            look.early = Early((*early.always, *cookies), early.success)
+            _setCookies(look, run.cookies)
         look.varies(run.vary)
         if made.outcome == Outcome.REFUSE:
             if look.notes is not None:
@@ -233,3 +225,19 @@ def _tellUrl(look: Look) -> None:
         environment[b"SCRIPT_URL"] = environment.get(b"REDIRECT_SCRIPT_URL", look.uri)
     asked = environment.get(b"SCRIPT_URL", b"")
     environment[b"SCRIPT_URI"] = look.authority.url(asked, look.directory)
+
+
+def _setCookies(look: Look, cookies: list[bytes]) -> None:
+    """Set cookies, also for who is looked up for: what comes of a look-up is no matter."""
+    main: Look | None = look
+    while main is not None:
+        early = main.early or Early()
+        # One of a name is enough for a request, whatever rules are applied to it.
+        names = {_nameOf(value) for _, value in early.always}
+        new = [(b"Set-Cookie", cookie) for cookie in cookies if _nameOf(cookie) not in names]
+        main.early = Early((*early.always, *new), early.success)
+        main = main.main
+
+
+def _nameOf(cookie: bytes) -> bytes:
+    return cookie.partition(b"=")[0]

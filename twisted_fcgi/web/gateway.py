@@ -128,7 +128,7 @@ class Gateway:
     ) -> IExchange:
         """Do what a route says."""
         changed = None
-        if route.directory.responseFields is not None or route.early is not None:
+        if route.changesFields:
             response = changed = ChangedResponse(request, route, response)
         if route.kind == RouteKind.FASTCGI:
             exchange = Exchange(

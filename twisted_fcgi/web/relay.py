@@ -262,7 +262,7 @@ class Exchange:
             self._bodyless = True
         if not self._bodyless:
             self._remaining = head.contentLength
-        if self._request.vary:
+        if self._request.vary and not route.changesFields:
             head.headers.vary(self._request.vary)
         flush = member.flush
         if flush is not _OFF:

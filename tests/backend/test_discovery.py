@@ -20,6 +20,7 @@ from twisted_fcgi.backend.discovery import (
     FOREVER,
     LONGEST,
     MOST_FACTOR,
+    PATIENCE,
     SHORTEST,
     Discovery,
     Source,
@@ -350,6 +351,15 @@ class DiscoveryTests(SynchronousTestCase):
         self.names.tell(ZeroDivisionError())
         self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
         self.clock.advance(LONGEST)
+        self.assertEqual(1, len(self.names.asked))
+
+    def test_silence(self) -> None:
+        """A question that is never answered is asked again."""
+        self.watch(SERVICE)
+        self.names.asked.clear()
+        self.clock.advance(PATIENCE)
+        self.assertEqual([], self.names.asked)
+        self.clock.advance(SHORTEST)
         self.assertEqual(1, len(self.names.asked))
 
     def test_servers(self) -> None:

@@ -142,6 +142,15 @@ class ResolverTests(SynchronousTestCase):
             self.client.records[NAME, "SRV"] = told
             self.assertEqual((), self.service().found)
 
+    def test_noHost(self) -> None:
+        """A target that can't be a host's name is left out, and nobody is asked for it."""
+        bad = dns.Record_SRV(0, 0, 1)
+        bad.target.name = b"a\n[error] \x1b[2J"
+        self.client.records[NAME, "SRV"] = [record(NAME, bad), srv("a.example.org", 9001)]
+        self.client.additional = [a("a.example.org", "192.0.2.1")]
+        self.assertEqual((Found("192.0.2.1", 9001),), self.service().found)
+        self.assertEqual([(NAME, "SRV")], self.client.asked)
+
     def test_noAnswer(self) -> None:
         """A server that fails, refuses or is silent says nothing about a name."""
         for error in (DNSServerError(None), DNSQueryRefusedError(None), TimeoutError(), OSError()):

@@ -31,7 +31,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import (
     IDelayedCall,
     IProtocol,
@@ -62,6 +62,9 @@ DOUBT = 30.0
 FOREVER = 86400.0
 
 _LATER = "it is looked up again when it is needed"
+
+#: Seconds that an answer is waited for, whoever is asked.
+PATIENCE = 60.0
 
 #: A service's weights are made factors of at most so much (in hundredths).
 MOST_FACTOR = 10000
@@ -323,9 +326,11 @@ class Discovery:
         answer: Answer | None = None
         reason = "there is nobody behind it"
         try:
-            answer = await ask(template.host)
+            answer = await ask(template.host).addTimeout(PATIENCE, self._reactor)
         except LookupFailed as error:
             reason = str(error)
+        except TimeoutError:
+            reason = f"no answer within {PATIENCE:g} s"
         except Exception as error:
             log.failure("while {name} was looked up", name=template.host)
             reason = repr(error)

@@ -15,6 +15,7 @@ still have to prove who they are (:mod:`~twisted_fcgi.backend.tls`).
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from math import inf
@@ -46,6 +47,9 @@ AT_A_TIME = 8
 
 #: Seconds that the servers are waited for: in the first round, and in the next ones.
 PATIENCE = (1, 2, 4)
+
+#: A host's name, as DNS has it.
+_HOST = re.compile(rb"[A-Za-z0-9_.-]+")
 
 RESOLV_CONF = "/etc/resolv.conf"
 
@@ -143,7 +147,7 @@ class Resolver:
         answers, additional = answer
         records = [record for record in answers if record.type == dns.SRV]
         services = sorted((r.payload for r in records), key=_order)
-        services = [s for s in services if s.target.name]  # "." is for none
+        services = [s for s in services if _isHost(name, s.target.name)]
         if len(services) > MAX_FOUND:
             _limited(name, len(services))
             services = services[:MAX_FOUND]
@@ -219,8 +223,15 @@ class _Quiet:
         return getattr(self._reactor, name)
 
 
+def _isHost(service: str, target: bytes) -> bool:
+    """Whether a service's target can be a host; "." says that there is none (RFC 2782)."""
+    if target and not _HOST.fullmatch(target):
+        log.warn("{name} names {target!r}, which is no host", name=service, target=target[:255])
+    return _HOST.fullmatch(target) is not None
+
+
 def _text(name: bytes) -> str:
-    return name.decode("ascii", "backslashreplace").lower()
+    return name.decode("ascii", "replace").lower()
 
 
 def _order(service: Any) -> Any:

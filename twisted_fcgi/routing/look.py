@@ -47,6 +47,18 @@ class Rules:
     """
     The settings of the sections that apply, and what follows from them.
 
+    Each is ``None`` where nothing is said, so that a phase costs a request one look.
+
+    :ivar environment: what SetEnv lines leave.
+    :ivar conditions: SetEnvIf and its like.
+    :ivar access: Require.
+    :ivar branches: ``<If>`` and its like.
+    :ivar inspects: whether one of these, or AllowMethods, has to look at the request itself.
+    :ivar handler: SetHandler's; empty for none.
+    :ivar destination: the application that it names.
+    :ivar redirects: Redirect.
+    :ivar isRewriting: whether RewriteEngine is on.
+    :ivar rewriter: the sections' RewriteRule lines.
     :ivar lines: how many lines of the configuration they are made of, roughly.
     """
 
@@ -62,42 +74,39 @@ class Rules:
         "environment",
         "handler",
         "inspects",
+        "isRewriting",
         "lines",
         "redirects",
         "rewriter",
-        "rewrites",
         "settings",
     )
 
-    def __init__(
-        self, settings: DirectorySettings, names: Names, rewrites: Rewrites | None = None
-    ) -> None:
+    def __init__(self, settings: DirectorySettings, names: Names, rewrites: Rewrites) -> None:
         self.settings = settings
-        self.lines = _linesOf(settings)
         self.environment = changed(settings.environment or (), names)
         self.conditions = prepared(settings.conditions, names)
         self.access = effective(settings.access)
         self.branches = settings.branches
-        #: Whether something about the request itself decides.
         self.inspects = (
             self.branches is not None
             or self.conditions is not None
             or self.access is not None
             or bool(settings.methods)
         )
-        self._names = names
-        self._rewrites = rewrites
-        self._choices: dict[tuple[int, ...], Rules] = {}
         self.handler = settings.handler or b""
+        self.destination = _destination(self.handler, settings)
         self.redirects: Redirects | None = None
         if settings.redirect is not None or settings.redirects is not None:
             self.redirects = Redirects(settings.redirects or ())
         rewriting = settings.rewriting
-        self.rewrites = rewriting is not None and bool(rewriting.enabled)
+        self.isRewriting = rewriting is not None and bool(rewriting.enabled)
         self.rewriter: Rewriter | None = None
-        if rewrites is not None and rewriting is not None and self.rewrites and rewriting.rules:
+        if rewriting is not None and self.isRewriting and rewriting.rules:
             self.rewriter = rewrites.prepared(rewriting)
-        self.destination = _destination(self.handler, settings)
+        self.lines = _linesOf(settings)
+        self._names = names
+        self._rewrites = rewrites
+        self._choices: dict[tuple[int, ...], Rules] = {}
         self._byExtension: dict[int, Destination | None] = {}
 
     def destinationOf(self, extension: ExtensionSettings) -> Destination | None:

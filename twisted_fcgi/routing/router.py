@@ -198,7 +198,7 @@ class Router:
             and not look.rules.inspects
             and look.directory.requestFields is None
             and look.early is None
-            and not (look.rules.rewrites or site.rules.rewrites)
+            and not (look.rules.isRewriting or site.rules.isRewriting)
         )
 
     def _follow(self, look: Look, route: Route) -> Look:

@@ -193,7 +193,7 @@ class Site:
             self._walkLocations(look)
         if look.rules.branches is not None:
             _choose(look)
-        located = look.rules.rewrites and self._rewrite(look)
+        located = look.rules.isRewriting and self._rewrite(look)
         if look.location is not None:
             return look
         if look.mapped is None and not located:

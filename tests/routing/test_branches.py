@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from unittest import TestCase
+from unittest import TestCase, mock
 
 from tests.routing.making import makeFiles, makeRequest, read
 from twisted_fcgi.message import Route, RouteKind
-from twisted_fcgi.routing import Router
+from twisted_fcgi.routing import Router, lookups
 from twisted_fcgi.routing.branches import chosen
 from twisted_fcgi.routing.look import MAX_COMPLAINTS
 from twisted_fcgi.settings import Branch, DirectorySettings
@@ -128,6 +128,13 @@ class BranchTests(TestCase):
         self.assertEqual("B", self.marks(text))
         (complaint,) = self.route(text).complaints
         self.assertIn("<text>:4: file(): ", complaint)
+
+    def test_time(self) -> None:
+        """All conditions of a request may take only so long."""
+        for many, status in ((15, 0), (40, 500)):
+            with mock.patch.object(lookups, "MAX_SECONDS", -1):
+                route = self.route('<If "true">\n</If>\n' * many)
+            self.assertEqual(status, route.status)
 
     def test_complaints(self) -> None:
         """Only some complaints of a request are kept."""

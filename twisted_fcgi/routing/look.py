@@ -274,7 +274,9 @@ class Look:
 
         :param place: of its line.
         :returns: what it was evaluated in, with its match; ``None`` when it does not hold.
+        :raises RequestError: 500 when all conditions of the request take too long.
         """
+        self.account.step()
         context = RequestContext(self.request, self)
         try:
             held = condition(context)

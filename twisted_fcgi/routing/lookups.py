@@ -28,7 +28,7 @@ MAX_LOOKUPS = 100
 #: How deep they may lead.
 MAX_DEPTH = 10
 
-#: Seconds of computing that the rules of one request may take: all others wait for them.
+#: Seconds of computing that the rules and conditions of one request may take: all others wait.
 MAX_SECONDS = 0.5
 
 #: Rules and conditions after which one looks at the clock.
@@ -60,7 +60,7 @@ class Account:
 
     def step(self) -> None:
         """
-        Account for one rule or condition of rewriting.
+        Account for one rule or condition of rewriting, or an ``<If>``.
 
         :raises RequestError: 500 when they take too long.
         """
@@ -71,7 +71,7 @@ class Account:
         if self._steps == _STEPS:
             self._ends = now + MAX_SECONDS
         elif now > self._ends:
-            raise RequestError(f"rewrite rules take more than {MAX_SECONDS} s", 500)
+            raise RequestError(f"rules and conditions take more than {MAX_SECONDS} s", 500)
 
 
 def isUrlServed(look: Look, target: bytes) -> bool:

@@ -364,6 +364,17 @@ class PathInfoTests(SynchronousTestCase):
                 missing = routeOf(settings + line, target)
                 self.assertEqual((None, None), (missing.script, missing.pathInfo))
 
+    def test_fullOfHandler(self) -> None:
+        """With ``full`` what stands behind a file that SetHandler is for is lost, as in httpd."""
+        root = makeTree(self)
+        route = routeOf(
+            f"DocumentRoot {root}\nSetEnvIf Request_URI . proxy-fcgi-pathinfo=full\n"
+            "<Files app.php>\nSetHandler proxy:fcgi://h\n</Files>",
+            "/php/app.php/i",
+        )
+        self.assertEqual(os.fsencode(root) + b"/php/app.php", route.script)
+        self.assertEqual((None, None), (route.pathInfo, route.pathTranslated))
+
     def test_translated(self) -> None:
         """PATH_TRANSLATED is what PATH_INFO would be as a path, an index or a URL included."""
         root = makeTree(self)

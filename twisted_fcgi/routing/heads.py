@@ -4,9 +4,9 @@ Header: what lines make of a response's head.
 A response of httpd has two tables of fields, ``err_headers_out`` and ``headers_out``; here
 :class:`~twisted_fcgi.routing.fields.Fields` has both.  In the first are an application's, in
 the second a file's, those of :data:`~twisted_fcgi.headers.SUCCESS_FIELDS`, and Vary with what
-expressions read; the type of the content is in neither.  When an error's page is made the first takes the place of the second,
-and is empty for the lines that follow.  At last one comes after the other, so that a name may
-be there twice.  Framing is never changed.
+expressions read; the type of the content is in neither.  When an error's page is made the
+first takes the place of the second, and is empty for the lines that follow.  At last one
+comes after the other, so that a name may be there twice.  Framing is never changed.
 
 An application repeats its heads, and most lines are plain: what those make of such a head
 is remembered, up to a bound.

@@ -88,9 +88,9 @@ def _ask(destination: Destination, raw: bool, look: Look, route: Route) -> None:
     route.filename = look.filename
     route.script = look.script
     route.raw = raw
-    if look.pathInfo:
-        route.pathInfo = look.pathInfo
-        route.pathTranslated = look.site.pathTranslated(look.pathInfo, look)
+    route.pathInfo = look.pathInfo or None
+    if route.pathInfo is not None:
+        route.pathTranslated = look.site.pathTranslated(route.pathInfo, look)
 
 
 def holdToBlocks(member: MemberSettings, host: VirtualHost) -> None:

@@ -29,7 +29,13 @@ from twisted.internet.defer import (
     TimeoutError,
     gatherResults,
 )
-from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostResolution,
+    IReactorFDSet,
+    IReadDescriptor,
+    IResolutionReceiver,
+)
 from twisted.logger import Logger
 from twisted.names import client, dns
 from twisted.names.error import DNSNameError, DomainError
@@ -47,6 +53,9 @@ AT_A_TIME = 8
 
 #: Seconds that the servers are waited for: in the first round, and in the next ones.
 PATIENCE = (1, 2, 4)
+
+#: Bytes of an answer over UDP; a longer one is asked for over TCP.
+MAX_DATAGRAM = 4096
 
 #: A host's name, as DNS has it.
 _HOST = re.compile(rb"[A-Za-z0-9_.-]+")
@@ -205,22 +214,83 @@ class Resolver:
                 host, _, port = server.rpartition(":")
                 servers.append((host.strip("[]"), int(port)))
             resolv = None if servers else RESOLV_CONF
-            self._names = client.Resolver(resolv, servers, PATIENCE, _Quiet(self._reactor))
+            self._names = client.Resolver(resolv, servers, PATIENCE, _Ports(self._reactor))
         return self._names
 
 
-class _Quiet:
-    """A reactor whose UDP ports are not worth a line of the log each; there is one a question."""
+class _Ports:
+    """A reactor to :mod:`twisted.names`, which opens a port for each question."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
 
     def listenUDP(self, port: int, protocol: Any, *rest: Any, **more: Any) -> Any:
         protocol.noisy = False
+        if IReactorFDSet.providedBy(self._reactor):
+            protocol.makeConnection(_Question(self._reactor, protocol))
+            return protocol.transport
         return self._reactor.listenUDP(port, protocol, *rest, **more)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+
+@implementer(IReadDescriptor)
+class _Question:
+    """
+    A datagram's socket that is connected: the kernel lets nobody answer but who was asked.
+
+    Twisted's ports take answers from anybody, and write two lines to the log for each question.
+    """
+
+    _socket: socket.socket | None = None
+
+    def __init__(self, reactor: Any, protocol: Any) -> None:
+        self._reactor = reactor
+        self._protocol = protocol
+
+    def write(self, data: bytes, address: tuple[str, int]) -> None:
+        """Ask; that it can't be sent is the same to us as that nobody answers."""
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        try:
+            self._socket = asked = socket.socket(family, socket.SOCK_DGRAM)
+            asked.setblocking(False)
+            asked.connect(address)
+            asked.send(data)
+        except OSError as error:
+            log.debug("{address}: {error}", address=address, error=error)
+        else:
+            self._address = address
+            self._reactor.addReader(self)
+
+    def doRead(self) -> None:
+        """See :meth:`twisted.internet.interfaces.IReadDescriptor.doRead`."""
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(MAX_DATAGRAM)
+        except OSError:
+            return  # nobody is there; another server may be
+        self._protocol.datagramReceived(data, self._address)
+
+    def stopListening(self) -> None:
+        """See :meth:`twisted.internet.interfaces.IListeningPort.stopListening`."""
+        self._reactor.removeReader(self)
+        self.connectionLost(None)
+        self._protocol.doStop()
+
+    def connectionLost(self, reason: object) -> None:
+        """Nobody is there, or the reactor ends."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def fileno(self) -> int:
+        """See :meth:`twisted.internet.interfaces.IFileDescriptor.fileno`."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """See :meth:`twisted.internet.interfaces.ILoggingContext.logPrefix`."""
+        return "DNS"
 
 
 def _isHost(service: str, target: bytes) -> bool:

@@ -197,6 +197,15 @@ class IMember(Interface):
         :returns: an :class:`IStream`.  The receiver may be called before this returns.
         """
 
+    def askWhetherItLeaves(told):
+        """
+        Find out whether the application ends, after it closed a request's connection.
+
+        :param told: called once, with ``True`` when it does and is waited for (``patience``),
+            so that a request that may be sent twice can be.  May be called before this
+            returns.
+        """
+
     def stop():
         """
         Use it no more: idle connections are closed, requests go on to their end.

@@ -125,9 +125,8 @@ def waitFor(proxy: Proxy, route: str) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    ("members", "reuse"), [(2, "on"), (2, "off"), (1, "on")], ids=["two", "noreuse", "one"]
-)
+@pytest.mark.parametrize("reuse", ["on", "off"])
+@pytest.mark.parametrize("members", [2, 1])
 def test_restarts(
     peerOf: Callable[..., Pool], proxyOf: Callable[..., Proxy], members: int, reuse: str
 ) -> None:
@@ -149,6 +148,23 @@ def test_restarts(
             time.sleep(0.1)
     assert set(counts) == set("ab"[:members]), counts
     assert counts.total() > 10 * RESTARTS
+
+
+@pytest.mark.parametrize("reuse", ["on", "off"])
+def test_restartsAlone(
+    peerOf: Callable[..., Pool], proxyOf: Callable[..., Proxy], reuse: str
+) -> None:
+    """Nor does it without a balancer."""
+    pool = peerOf(Pool, unix=False)
+    where = f"fcgi://{pool.address}{pool.application.parent}/"
+    proxy = proxyOf(f'ProxyPass "/" "{where}" enablereuse={reuse}\n')
+    waitFor(proxy, "")
+    with load(proxy) as counts:
+        for _ in range(RESTARTS):
+            pool.stop()
+            pool.start()
+            time.sleep(0.1)
+    assert set(counts) == {""}, counts
 
 
 def test_killed(peerOf: Callable[..., Pool], proxyOf: Callable[..., Proxy]) -> None:

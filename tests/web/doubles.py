@@ -71,12 +71,16 @@ class ScriptedMember:
     """
 
     endpoint: Any = None
+    leaves = False
 
     def __init__(self, settings: MemberSettings, *script: Any) -> None:
         self.settings = settings
         self.script = script
         self.stream = ScriptedStream()
         self.opened = 0
+
+    def askWhetherItLeaves(self, told: Any) -> None:
+        told(self.leaves)
 
     def open(
         self, params: Any, body: Any, receiver: Any, role: int = 1, timeout: float | None = None

@@ -14,12 +14,14 @@ from twisted_fcgi.errors import (
     BrokenResponse,
     CannotMultiplex,
     ConnectFailed,
+    ConnectionDied,
     ResponseTimedOut,
 )
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IResponse, IStreamReceiver
 from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, Flush, Limits, MemberSettings, VirtualHost
+from twisted_fcgi.web.attempts import SENT_AGAIN
 from twisted_fcgi.web.errorpage import Refusal, writeErrorPage
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.wire import EndRequest
@@ -230,6 +232,48 @@ class ExchangeTests(SynchronousTestCase):
         response = self.begin(first, second)
         first.receiver.streamFailed(ConnectFailed("refused"))
         self.assertEqual(response.body, b"two")
+
+    def test_restarted(self) -> None:
+        """A GET that an application took with it when it left is sent to it again, not for ever."""
+        member = self.member(ConnectionDied("closed"))
+        member.leaves = True
+        self.assertEqual(503, self.begin(member).status)
+        self.assertEqual(1 + SENT_AGAIN, member.opened)
+        member.script = ()
+        response = self.begin(member, method=b"POST")
+        member.script = (HEAD + b"whole", END)
+        member.receiver.streamFailed(ConnectionDied("nothing was sent", retryable=True))
+        self.assertEqual(b"whole", response.body)
+        member.script = ()
+        response = self.begin(member)
+        member.receiver.stdoutReceived(b"Status: 2")
+        member.script = (HEAD + b"whole", END)
+        member.receiver.streamFailed(ConnectionDied("closed"))
+        self.assertEqual(b"whole", response.body)
+
+    def test_notRestarted(self) -> None:
+        """What ended the request's process only, is a POST, or has a head, is not sent again."""
+        died = ConnectionDied("closed")
+        for leaves, method, script in (
+            (False, b"GET", (died,)),
+            (True, b"POST", (died,)),
+            (True, b"GET", (HEAD, died)),
+            (False, b"POST", (ConnectionDied("closed", retryable=True),)),
+        ):
+            member = self.member(*script)
+            member.leaves = leaves
+            self.assertEqual(503, self.begin(member, method=method).status)
+            self.assertEqual(1, member.opened)
+
+    def test_leftMeanwhile(self) -> None:
+        """A client that leaves meanwhile is sent nothing, and nobody is asked for it."""
+        told: list[Any] = []
+        member = self.member(ConnectionDied("closed"))
+        self.patch(member, "askWhetherItLeaves", told.append)
+        response = self.begin(member)
+        self.exchange.clientGone()
+        told[0](True)
+        self.assertEqual((1, []), (member.opened, response.calls))
 
     def test_failoverKeepsTheLiveStream(self) -> None:
         """After an attempt that failed at once, back-pressure reaches the next one."""

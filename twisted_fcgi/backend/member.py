@@ -27,8 +27,7 @@ one after the other and are told apart in what is logged: ``acquire`` (a place),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from errno import ECONNREFUSED, ECONNRESET, ENOENT
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import ceil, inf
 from typing import Any
@@ -41,6 +40,7 @@ from zope.interface import implementer
 
 from twisted_fcgi.backend.attempt import Attempt
 from twisted_fcgi.backend.deadlines import Deadlines
+from twisted_fcgi.backend.departure import GONE, Departure
 from twisted_fcgi.backend.endpoints import memberEndpoint
 from twisted_fcgi.backend.pool import MAX_IDLE_IN_ALL, Decision, Pool
 from twisted_fcgi.backend.protocol import FastCGIClientProtocol
@@ -70,9 +70,6 @@ SETTLED = 0.1
 #: Seconds for which a member that did so is expected to do it again.
 CAUTION = 3600.0
 
-#: What a connect meets when nobody listens any more.
-_GONE = (ECONNREFUSED, ECONNRESET, ENOENT)
-
 #: For each reactor, the idle connections of all of its members.
 _idle: WeakKeyDictionary[Any, dict[FastCGIClientProtocol, None]] = WeakKeyDictionary()
 
@@ -99,6 +96,7 @@ class Member:
         self.address = settings.address
         self.endpoint = memberEndpoint(settings, reactor) if endpoint is None else endpoint
         self._deadlines = Deadlines(reactor)
+        self._departure = Departure(self.endpoint, reactor)
         self._stderrLog = StderrLog(self.address, reactor, self._deadlines)
         self.factory = Factory.forProtocol(
             partial(
@@ -195,6 +193,7 @@ class Member:
         :returns: fires when its last connection is gone.
         """
         self._pool.closed = True
+        self._departure.stop()
         if self._sharing is not None:
             self._sharing.stop()
         for connection in list(self._pool.idle):
@@ -204,11 +203,18 @@ class Member:
         self._rested()
         return stopped
 
+    def askWhetherItLeaves(self, told: Callable[[bool], None]) -> None:
+        """See :meth:`twisted_fcgi.interfaces.IMember.askWhetherItLeaves`."""
+        if self.settings.patience and not self._pool.closed:
+            self._departure.ask(told)
+        else:
+            told(False)
+
     # What attempts say
 
     def isPatient(self, code: int | None) -> bool:
         """See :meth:`twisted_fcgi.backend.attempt.AttemptOwner.isPatient`."""
-        if code not in _GONE or self._pool.closed:
+        if code not in GONE or self._pool.closed:
             return False
         now = self.reactor.seconds()
         if self._worked:

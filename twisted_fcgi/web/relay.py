@@ -25,12 +25,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from twisted_fcgi.backend.retries import IDEMPOTENT
 from twisted_fcgi.cgi.conditions import applyConditions
 from twisted_fcgi.cgi.params import encodedVariables, variables
 from twisted_fcgi.cgi.response import ResponseParser, fieldsForError
 from twisted_fcgi.errors import (
     BadRequest,
     BrokenResponse,
+    ConnectionDied,
     Fault,
     RequestError,
 )
@@ -44,7 +46,7 @@ from twisted_fcgi.interfaces import (
 )
 from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
 from twisted_fcgi.settings import Flush, MemberSettings
-from twisted_fcgi.web.attempts import BalancedAttempts
+from twisted_fcgi.web.attempts import SENT_AGAIN, BalancedAttempts
 from twisted_fcgi.web.errorpage import Refusal
 from twisted_fcgi.web.outgoing import GatheringResponse
 from twisted_fcgi.web.spool import spool
@@ -96,6 +98,7 @@ class Exchange:
     _gathering: GatheringResponse | None = None
     _paused = False
     _ended = False
+    _again = 0
     _sent = 0
     _received = 0
 
@@ -318,9 +321,33 @@ class Exchange:
                 attempts.failed(error)
         else:
             again = error.retryable and self._parser is not None
-        if again:
+        if self._mayAskAgain(error):
+            assert self._member is not None
+            self._again += 1
+            self._connect(self._member).askWhetherItLeaves(partial(self._askAgain, error))
+        elif again:
             self._head = self._overridden = self._remaining = None
             self._bodyless = self._request.method == b"HEAD"
+            self._attempt(error)
+        else:
+            self._fail(error)
+
+    def _mayAskAgain(self, error: RequestError) -> bool:
+        """Whether the only application there is may get a request again, if it is restarted."""
+        return (
+            isinstance(error, ConnectionDied)
+            and not isinstance(self._attempts, BalancedAttempts)
+            and (error.retryable or self._request.method in IDEMPOTENT)
+            and self._parser is not None
+            and (self._body is None or self._body.replayable)
+            and self._again < SENT_AGAIN
+        )
+
+    def _askAgain(self, error: RequestError, leaves: bool) -> None:
+        if self._ended:
+            return
+        if leaves and self._member is not None:
+            self._attempts = iter([(self._member, self._route)])
             self._attempt(error)
         else:
             self._fail(error)

@@ -1,0 +1,107 @@
+"""
+Whether an application that closed a request's connection is about to end.
+
+It may be that the request ended the process that served it; then nobody should send it
+again.  Or the whole application ends, to be restarted; then it is the same for all
+requests, and those may be sent again to whoever comes next.  A new connection tells: an
+application that ends refuses it, or takes it and closes it soon; another one leaves it
+open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from errno import ECONNREFUSED, ECONNRESET, ENOENT
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+__all__ = ["GONE", "WATCHED", "Departure"]
+
+#: Errors of a connect to an application that is not there.
+GONE = (ECONNREFUSED, ECONNRESET, ENOENT)
+
+#: Seconds after which a connection that is still open means that nobody leaves.  php-fpm's
+#: processes end within some milliseconds of each other, on a busy machine in some more.
+WATCHED = 0.25
+
+
+class Departure:
+    """
+    Watches an application; one watch serves all who ask meanwhile.
+
+    :param endpoint: connects to it.
+    """
+
+    def __init__(self, endpoint: IStreamClientEndpoint, reactor: Any) -> None:
+        self._endpoint = endpoint
+        self._reactor = reactor
+        self._askers: list[Callable[[bool], None]] = []
+        self._watch: _Watch | None = None
+        self._connecting: Deferred[Any] = Deferred()
+        self._call: IDelayedCall | None = None
+
+    def ask(self, told: Callable[[bool], None]) -> None:
+        """
+        Find out.
+
+        :param told: called later, with whether it leaves.
+        """
+        self._askers.append(told)
+        if self._call is None:
+            self._call = self._reactor.callLater(WATCHED, self._end, False)
+            watch = self._watch = _Watch(partial(self._end, True))
+            factory = Factory.forProtocol(lambda: watch)
+            factory.noisy = False
+            self._connecting = self._endpoint.connect(factory)
+            self._connecting.addErrback(self._failed)
+
+    def stop(self) -> None:
+        """It is of no interest any more."""
+        self._end(False)
+
+    def _failed(self, failure: Failure) -> None:
+        if getattr(failure.value, "osError", None) in GONE:
+            self._end(True)
+
+    def _end(self, leaves: bool) -> None:
+        call, self._call = self._call, None
+        watch, self._watch = self._watch, None
+        if call is not None and call.active():
+            call.cancel()
+        if watch is not None:
+            watch.stop()
+            self._connecting.cancel()
+        askers, self._askers = self._askers, []
+        for told in askers:
+            told(leaves)
+
+
+class _Watch(Protocol):
+    """
+    Tells that its connection was closed.
+
+    :param closed: called then, unless it was stopped.
+    """
+
+    def __init__(self, closed: Callable[[], None]) -> None:
+        self._closed: Callable[[], None] | None = closed
+
+    def connectionMade(self) -> None:
+        if self._closed is None:
+            self.stop()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
+
+    def stop(self) -> None:
+        self._closed = None
+        transport: Any = self.transport
+        if transport is not None:
+            transport.abortConnection()

@@ -11,16 +11,16 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Authority, Request, Route
 from twisted_fcgi.routing.environment import (
     MAX_SUBSTITUTED,
-    Conditions,
     Environment,
     Names,
     changed,
     substitute,
 )
+from twisted_fcgi.routing.site import Site
 
 
 class ConditionsTests(SynchronousTestCase):
-    """Tests for :class:`Conditions`."""
+    """Tests for :class:`~twisted_fcgi.routing.environment.Conditions`, as a site applies them."""
 
     def applied(
         self, text: str, request: Request | None = None, environment: Environment | None = None
@@ -30,7 +30,7 @@ class ConditionsTests(SynchronousTestCase):
         main = read(text).main
         authority = Authority(main, b"www.test", None, b"www.test", request.server, False)
         variables = {} if environment is None else environment
-        Conditions(main.conditions, Names()).apply(variables, request, authority, b"/a/b.php")
+        Site(main).start(request, authority, b"/a/b.php", variables)
         return variables
 
     def test_attributes(self) -> None:

@@ -1,19 +1,23 @@
 """
 Which ``<If>``, ``<ElseIf>`` and ``<Else>`` hold for a request (httpd: ``ap_if_walk``).
 
-They are looked at when all other sections are known, in the order in which those were
-merged, and what they say is laid over the whole.  Then come the branches inside of
-those that hold, and so on.
+They are looked at before a path is mapped, for redirects and refusals, and again when all
+other sections are known; in the order in which those were merged.  What they say is laid
+over the whole.  Then come the branches inside of those that hold, and so on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from twisted_fcgi.expr import Condition
 from twisted_fcgi.settings import Branch
 
-__all__ = ["chosen"]
+if TYPE_CHECKING:
+    from twisted_fcgi.routing.look import Look
+
+__all__ = ["choose", "chosen"]
 
 
 def chosen(
@@ -33,3 +37,13 @@ def chosen(
         if decided:
             found.append(branch)
     return tuple(found)
+
+
+def choose(look: Look) -> None:
+    """Lay what the branches that hold say over the rules of a look."""
+    look.branches = ()
+    level = look.rules.branches
+    while level and (taken := chosen(level, look.holds)):
+        look.branches += taken
+        look.rules = look.rules.choosing(taken)
+        level = tuple(inner for branch in taken for inner in branch.settings.branches or ())

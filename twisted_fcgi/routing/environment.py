@@ -16,9 +16,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from twisted_fcgi.errors import RequestError
-from twisted_fcgi.message import Authority, Request
+from twisted_fcgi.message import Request
 from twisted_fcgi.pcre import Match
-from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.settings import VariableChange, VariableCondition, VariableExpression
 
 if TYPE_CHECKING:
@@ -112,30 +111,22 @@ class Conditions:
             for condition in conditions
         ]
 
-    def apply(
-        self,
-        environment: Environment,
-        request: Request,
-        authority: Authority,
-        uri: bytes,
-        notes: Notes | None = None,
-        look: Look | None = None,
-    ) -> None:
+    def apply(self, look: Look) -> None:
         """
         Set and remove variables for a request.
 
-        :param uri: what ``Request_URI`` is: the path, decoded if the request was mapped.
-        :param look: what SetEnvIfExpr sees.
+        ``Request_URI`` is the path as it is by then: decoded if the request was mapped.
         """
+        environment, notes = look.environment, look.notes
         for condition, changes, place in self._rows:
             match: Match | None
             if isinstance(condition, _Line):
-                match = condition.search(environment, request, authority, uri)
+                match = condition.search(look)
                 if match is None:
                     continue
                 plain = condition.plain
             else:
-                held = None if look is None else look.holds(condition.condition, place)
+                held = look.holds(condition.condition, place)
                 if held is None:
                     continue
                 # Without a match there is nothing to put in: the text stays (httpd puts in
@@ -160,15 +151,13 @@ class _Line:
         self._variable = names(condition.attribute)
         self.plain = condition.plain
 
-    def search(
-        self, environment: Environment, request: Request, authority: Authority, uri: bytes
-    ) -> Match | None:
+    def search(self, look: Look) -> Match | None:
         """What the expression finds in the attribute's value."""
-        attribute = self._attribute
+        attribute, request = self._attribute, look.request
         if self._condition.names is not None:
             value = _namedField(request, self._condition)
         elif attribute == b"request_uri":
-            value = uri
+            value = look.uri
         elif attribute in (b"remote_addr", b"remote_host"):  # names are never looked up
             value = request.client.host
         elif attribute == b"server_addr":
@@ -178,8 +167,9 @@ class _Line:
         elif attribute == b"request_protocol":
             value = request.protocol
         else:
-            field = authority.field if attribute == b"host" else request.headers.get(attribute)
-            value = field if field is not None else environment.get(self._variable, b"")
+            isHost = attribute == b"host"
+            field = look.authority.field if isHost else request.headers.get(attribute)
+            value = field if field is not None else look.environment.get(self._variable, b"")
         return self._condition.pattern.search(value)
 
 

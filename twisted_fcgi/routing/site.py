@@ -19,7 +19,7 @@ from twisted_fcgi.expr import RequestState, Word, evaluate
 from twisted_fcgi.message import Authority, Request
 from twisted_fcgi.routing.access import admit, holdToMethods
 from twisted_fcgi.routing.aliases import Aliases, Redirects, redirect
-from twisted_fcgi.routing.branches import chosen
+from twisted_fcgi.routing.branches import choose
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.directories import fixDirectory
 from twisted_fcgi.routing.environment import Environment, Names, prepared
@@ -72,6 +72,7 @@ class Site:
         self.encodedSlashes = host.directory.encodedSlashes or EncodedSlashes.OFF
         self._sections = Sections(host.directory, host.sections)
         self._mappings = Mappings(host.mappings, self._names)
+        self._maps = bool(self._mappings)
         encoded = Mappings(host.mappings, self._names, encoded=True)
         self._encoded = encoded if encoded or self._sections.hasEncoded else None
         self._redirects = Redirects(host.redirects)
@@ -138,6 +139,7 @@ class Site:
 
         :param sent: the path, and with a ``?`` the query.
         :param environment: variables that are there already.
+        :param previous: of an internal redirect, what leads to it.
         :param notes: to be written, when somebody asks why.
         """
         look = Look(self, request, authority, sent, environment)
@@ -151,7 +153,7 @@ class Site:
             request, look.early = changedEarly(early, request, look, look.early)
             look.changeRequest(request)
         if self.conditions is not None:
-            self.conditions.apply(environment, request, authority, look.uri, notes, look)
+            self.conditions.apply(look)
         self.read(look)
         return look
 
@@ -192,19 +194,19 @@ class Site:
         if self._sections.hasLocations:
             self._walkLocations(look)
         if look.rules.branches is not None:
-            _choose(look)
+            choose(look)
         located = look.rules.isRewriting and self._rewrite(look)
         if look.location is not None:
             return look
         if look.mapped is None and not located:
-            self._map(look)
+            self._mapToApplication(look)
         if look.mapped is None and not located:
             if redirect(look, self._redirects):
                 return look
-            self._translate(look)
+            self._mapToFile(look)
         if look.mapped is None and look.request.method == b"TRACE":
             return look  # it is answered before files are looked at
-        self._walk(look)
+        self._walkSections(look)
         if look.rules.inspects:
             self._inspect(look)
         rules = look.rules
@@ -299,15 +301,14 @@ class Site:
             look.sectionKeys = self._sections.locations(look.uri, look.environment)
         return located
 
-    def _map(self, look: Look) -> None:
+    def _mapToApplication(self, look: Look) -> None:
         """ProxyPass."""
-        environment = look.environment
-        if b"no-proxy" not in environment:
-            settings = look.rules.settings
+        environment, settings = look.environment, look.rules.settings
+        if (self._maps or settings.mapping is not None) and b"no-proxy" not in environment:
             told = environment if settings.interpolates else None
             look.mapped = self._mappings.find(look.uri, look.sent, settings.mapping, told)
 
-    def _translate(self, look: Look) -> None:
+    def _mapToFile(self, look: Look) -> None:
         """Alias or DocumentRoot, and the walk below it."""
         root, path = self.root, mergeSlashes(look.uri)
         aliased = self._aliases.find(look.request, look)
@@ -322,7 +323,7 @@ class Site:
             look.filename = root + path
             look.filename, look.pathInfo, look.kind = locate(root, path)
 
-    def _walk(self, look: Look) -> None:
+    def _walkSections(self, look: Look) -> None:
         """``<Directory>`` and ``<Files>``, or ``<Proxy>``; and over these ``<Location>``."""
         sections, locations, environment = self._sections, look.sectionKeys, look.environment
         if look.mapped is None:
@@ -352,12 +353,10 @@ class Site:
         if look.mapped is not None:
             look.filename = b"proxy:" + look.mapped.url
         if look.rules.branches is not None:
-            _choose(look)
+            choose(look)
         rules = look.rules
         if rules.conditions is not None and not look.depth:
-            rules.conditions.apply(
-                look.environment, look.request, look.authority, look.uri, look.notes, look
-            )
+            rules.conditions.apply(look)
         if look.request.method == b"TRACE" and look.mapped is None:
             return  # it is answered before access is looked at
         if rules.settings.methods:
@@ -385,19 +384,6 @@ class Site:
         if extension is not None and not look.handler and look.mapped is None:
             look.handler = extension.handler or b""
             look.destination = look.rules.destinationOf(extension)
-
-
-def _choose(look: Look) -> None:
-    """
-    ``<If>`` and its like: for what is known before the path is mapped, for redirects and
-    refusals, and again when all sections are known.
-    """
-    look.branches = ()
-    level = look.rules.branches
-    while level and (taken := chosen(level, look.holds)):
-        look.branches += taken
-        look.rules = look.rules.choosing(taken)
-        level = tuple(inner for branch in taken for inner in branch.settings.branches or ())
 
 
 def _setVariables(look: Look) -> None:

@@ -11,7 +11,9 @@ take more pauses the other.  Only ``flushpackets=auto`` gathers, in a
 The head is written with the first byte of the body, unless ``flushpackets`` says
 otherwise.  Until then a failure is an error page, or goes on to another member when its
 error says that nothing had an effect, or a balancer's :class:`BalancedAttempts` that it
-does not matter, and when the request's body can be had from its first byte.  After it,
+does not matter, and when the request's body can be had from its first byte.  An
+application that has no other beside it gets the request again if it turns out to be
+restarted (``IMember.askWhetherItLeaves``), :data:`SENT_AGAIN` times at most.  After it,
 the client's connection is aborted: nobody shall take a cut response for a whole one
 (httpd ends it as if it were complete).
 """

@@ -300,6 +300,7 @@ class ApplicationTests(Reading):
         for url in (
             "fcgi://127.0.0.1:22",
             "fcgi://localhost:9000",
+            "fcgis://127.0.0.1:9000",
             "unix:/run/other.sock|fcgi://127.0.0.1:9000",
             "unix:/run/php.sock.|fcgi://localhost",
             "balancer://other",
@@ -307,6 +308,13 @@ class ApplicationTests(Reading):
         ):
             (mistake,) = self.mistakes(f"<Files x>\nSetHandler proxy:{url}\n</Files>\n")
             self.assertIn(f"names no application {url!r}", mistake)
+
+    def test_notInPlainText(self) -> None:
+        """An application that is spoken to over TLS is not spoken to in any other way."""
+        self.configured(f"{ASKS}SetHandler proxy:fcgis://app.example:9001\n")
+        self.read("SetHandler proxy:fcgis://app.example:9001\n")
+        (mistake,) = self.mistakes("SetHandler proxy:fcgi://app.example:9001\n")
+        self.assertIn("names no application", mistake)
 
     def test_everyWay(self) -> None:
         """In whatever way a file names it."""

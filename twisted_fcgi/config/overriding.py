@@ -86,11 +86,11 @@ class Overriding:
         """
         if self._host.allowOverrideProxy:
             return
-        known = (
-            balancer in {known.name for known in self._host.balancers}
-            if target is None
-            else (target.socket or (target.host, target.port)) in self._addresses
-        )
+        if target is None:
+            known = balancer in {known.name for known in self._host.balancers}
+        else:
+            place = target.socket or (target.host, target.port)
+            known = (place, target.scheme == "fcgis") in self._addresses
         if not known:
             raise url.error(
                 f"the configuration of {self._host.name} names no application {str(url)!r}",

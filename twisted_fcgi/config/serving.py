@@ -16,10 +16,17 @@ from twisted_fcgi.config.reaching import Reaching
 from twisted_fcgi.config.targets import SPOKEN, Target
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
-__all__ = ["Serving", "SocketAddress"]
+__all__ = ["Serving", "SocketAddress", "asked"]
 
-#: A UNIX socket's path, or a host and a port.
-SocketAddress = str | tuple[str, int]
+#: A UNIX socket's path, or a host and a port; and whether it is spoken to over TLS.
+SocketAddress = tuple[str | tuple[str, int], bool]
+
+
+def asked(target: Target | None, balancer: str | None) -> frozenset[str]:
+    """The authority or the balancer that a URL asks."""
+    if balancer is not None:
+        return frozenset({balancer})
+    return frozenset() if target is None else frozenset({target.authority.partition("$")[0]})
 
 
 class Serving:
@@ -65,7 +72,10 @@ class Serving:
         members = [*self.members, *self.made]
         for balancer in self.balancers.values():
             members += balancer.members
-        own = frozenset(member.socket or (member.host, member.port) for member in members)
+        own = frozenset(
+            (member.socket or (member.host, member.port), member.tls is not None)
+            for member in members
+        )
         return own if self.base is None else own | self.base.addresses()
 
     def changes(self, asked: frozenset[str]) -> bool:

@@ -22,7 +22,7 @@ from twisted_fcgi.config.overriding import Overriding
 from twisted_fcgi.config.reaching import Reaching, Secured
 from twisted_fcgi.config.registry import Registry
 from twisted_fcgi.config.rewriting import RewritingDraft
-from twisted_fcgi.config.serving import Serving
+from twisted_fcgi.config.serving import Serving, asked
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.words import Word
@@ -103,7 +103,7 @@ class MappingDraft:
 
     def asked(self) -> frozenset[str]:
         """The authority or the balancer that it asks."""
-        return _asked(self.target, self.balancer)
+        return asked(self.target, self.balancer)
 
     def finish(self, serving: Serving) -> ProxyMapping:
         """The settings."""
@@ -154,15 +154,15 @@ class SectionDraft:
 
     def asked(self) -> frozenset[str]:
         """The authorities and balancers that it asks, and the sections in it."""
-        asked = _asked(self.target, self.balancer)
+        names = asked(self.target, self.balancer)
         if self.mapping is not None:
-            asked |= self.mapping.asked()
+            names |= self.mapping.asked()
         if self.rewriting is not None:
-            asked |= self.rewriting.asked()
+            names |= self.rewriting.asked()
         if self.extensions is not None:
-            asked |= self.extensions.asked
+            names |= self.extensions.asked
         inner = (*self.sections, *(branch.section for branch in self.branches))
-        return asked.union(*(section.asked() for section in inner))
+        return names.union(*(section.asked() for section in inner))
 
     def directory(self, serving: Serving) -> DirectorySettings:
         """The settings of its directives."""
@@ -208,12 +208,6 @@ class BranchDraft:
         """The settings."""
         settings = self.section.directory(serving)
         return Branch(self.text, self.condition, self.otherwise, settings, self.section.place)
-
-
-def _asked(target: Target | None, balancer: str | None) -> frozenset[str]:
-    if balancer is not None:
-        return frozenset({balancer})
-    return frozenset() if target is None else frozenset({target.authority.partition("$")[0]})
 
 
 def secured(sections: list[SectionDraft]) -> list[Secured]:

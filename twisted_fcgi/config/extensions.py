@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted_fcgi.config.serving import Serving
+from twisted_fcgi.config.serving import Serving, asked
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.settings import Extensions, ExtensionSettings
 
@@ -40,10 +40,7 @@ class ExtensionsDraft:
         """
         self.add(extension, "handler", handler)
         self._proxied[extension] = target, balancer
-        if balancer is not None:
-            self.asked |= {balancer}
-        elif target is not None:
-            self.asked |= {target.authority}
+        self.asked |= asked(target, balancer)
 
     def remove(self, extension: bytes, name: str) -> None:
         """Take a meaning away that an outer section gave."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from twisted_fcgi.config.serving import Serving
+from twisted_fcgi.config.serving import Serving, asked
 from twisted_fcgi.config.source import SPACE
 from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.words import Word
@@ -79,9 +79,7 @@ class RewriteRuleDraft:
 
     def asked(self) -> frozenset[str]:
         """The authority or the balancer that it asks."""
-        if self.balancer is not None:
-            return frozenset({self.balancer})
-        return frozenset() if self.target is None else frozenset({self.target.authority})
+        return asked(self.target, self.balancer)
 
     def finish(self, serving: Serving) -> RewriteRule:
         """The settings."""

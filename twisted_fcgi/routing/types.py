@@ -8,6 +8,7 @@ method.  Both lead to another local URL, with that of the request behind it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from twisted_fcgi.errors import RequestError
@@ -16,8 +17,6 @@ from twisted_fcgi.routing.files import DIRECTORY, MISSING
 from twisted_fcgi.uri import encodePath
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from twisted_fcgi.routing.look import Look
 
 __all__ = ["actionUrl", "described"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
 
@@ -49,8 +50,8 @@ class ExtensionSettings:
         """These without one of them."""
         if name == "handler":
             return replace(self, handler=None, member=None, candidates=(), balancer=None)
-        changes = {name: None}
-        return replace(self, **changes)  # type: ignore[arg-type]
+        changes: dict[str, Any] = {name: None}
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)

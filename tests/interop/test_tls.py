@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.peers.client import ask
+from tests.peers.dns import Nsd
 from tests.peers.php import PhpFpm
 from tests.peers.process import Address, Server, freePort
 from tests.peers.proxy import Proxy
@@ -237,6 +238,31 @@ ProxyPass "/" "balancer://app/"
         time.sleep(0.02)
     assert f"DISABLING localhost:{wrong.address.port}: " in proxy.log()
     assert f"ENABLING localhost:{right.address.port}" in proxy.log()
+
+
+@pytest.mark.servers("nsd")
+def test_service(world: World, proxyOf: Callable[..., Proxy], tmp_path: Path) -> None:
+    """Members that DNS names are held to the service's domain, and not to what DNS calls them."""
+    right = world.front(Stunnel, world.ours.issue("example.org"))
+    forged = world.front(Stunnel, world.ours.issue("node.example.org"))
+    records = [f"_php._tcp SRV 0 1 {front.address.port} node" for front in (right, forged)]
+    dns = Nsd(tmp_path, Address(None, freePort()), "node A 127.0.0.1", *records)
+    dns.start()
+    try:
+        proxy = proxyOf(f"""\
+ProxyFCGIBackendType FPM
+FcgiResolver {dns.address}
+SSLProxyCACertificateFile "{world.ours.file}"
+ProxyPass "/" "srv+fcgis://_php._tcp.example.org{world.fpm.application.parent}/"
+""")
+        deadline = time.monotonic() + 15
+        while f":{forged.address.port}, expected to be example.org" not in proxy.log():
+            assert time.monotonic() < deadline, proxy.log()
+            assert status(proxy) in (200, 503)
+        assert "its certificate is for node.example.org" in proxy.log()
+        assert status(proxy) == 200
+    finally:
+        dns.stop()
 
 
 def test_renewed(world: World, proxyOf: Callable[..., Proxy]) -> None:

@@ -17,7 +17,6 @@ from twisted.python.failure import Failure
 
 from tests.peers.client import ask as askPeer
 from tests.peers.fixtures import Kind, configured, rows
-from tests.peers.php import PhpFpm
 from tests.peers.process import Server
 from tests.peers.proxy import Proxy
 from twisted_fcgi.backend.application import ApplicationRequest, FastCGIApplicationFactory

@@ -201,21 +201,23 @@ class RouterTests(TestCase):
             self.assertEqual(same, router.route(request) is router.route(request), line)
 
     def test_errorDocument(self) -> None:
-        """The page about a refusal is served where it stands under the same settings."""
+        """The page about a refusal is served where the same <Directory> denies it, and no more."""
         root = makeTree(self)
-        router = Router(
-            read(
-                f'DocumentRoot "{root}"\n<Location "/">\nRequire all denied\n</Location>\n'
-                '<Location "/php/">\nRequire method PUT\n</Location>'
-            )
-        )
-        request = makeRequest("/plain.txt")
-        route = router.route(request)
-        self.assertEqual(403, route.status)
-        page = router.redirected(request, route, 403, b"/index.html", {})
-        self.assertEqual(RouteKind.STATIC, page.kind)
-        page = router.redirected(request, route, 403, b"/php/app.php", {})
-        self.assertEqual((RouteKind.REFUSE, 403), (page.kind, page.status))
+        denied = f'DocumentRoot "{root}"\n<{{0}}>\nRequire all denied\n</{{1}}>\n'
+        for section, page, kind in (
+            (f'Directory "{root}"', b"/index.html", RouteKind.STATIC),
+            (f'Directory "{root}"', b"/php/app.php", RouteKind.REFUSE),
+            ('Location "/"', b"/index.html", RouteKind.REFUSE),
+            ('Location "/"', b"/plain.txt", RouteKind.STATIC),
+            ('FilesMatch "."', b"/index.html", RouteKind.REFUSE),
+            ('If "true"', b"/index.html", RouteKind.REFUSE),
+        ):
+            router = Router(read(denied.format(section, section.split()[0])))
+            request = makeRequest("/plain.txt")
+            route = router.route(request)
+            self.assertEqual(403, route.status)
+            found = router.redirected(request, route, 403, page, {})
+            self.assertEqual(kind, found.kind, (section, page))
 
     def test_trace(self) -> None:
         """TRACE of what is not an application's is answered before access is looked at."""

@@ -136,6 +136,41 @@ class ProxyPassTests(SynchronousTestCase):
         )
 
 
+class HostTests(SynchronousTestCase):
+    """A target with a host of its own."""
+
+    def test_expressions(self) -> None:
+        """Expressions, rules and RequestHeader see the target's host in place of the field."""
+        text = (
+            'ProxyPass / fcgi://h/\nSetEnvIfExpr "%{HTTP_HOST} =~ /(.*)/" A=$1\nRewriteEngine On\n'
+            "RewriteRule ^ - [E=B:%{HTTP_HOST}|%{HTTP:Host}]\n"
+            'RequestHeader set X-C "expr=%{req:Host}"\n'
+        )
+        request = makeRequest("http://target.test:99/x", host=b"field.test")
+        route = routeOf(text, request)
+        assert route.request is not None
+        host = b"target.test:99"
+        self.assertEqual(
+            (host, host + b"|" + host), tuple(map(route.environment.get, (b"A", b"B")))
+        )
+        self.assertEqual(host, route.request.headers.get(b"x-c"))
+
+
+class DirectoryMatchTests(SynchronousTestCase):
+    """<DirectoryMatch> of files."""
+
+    def test_index(self) -> None:
+        """It is held against the directory for its index, and against a file for that file."""
+        root = makeTree(self)
+        text = (
+            f'DocumentRoot "{root}"\n<DirectoryMatch "^{root}/(?<D>[^/]+)">\n'
+            "Redirect 302 http://b.test/\n</DirectoryMatch>\n"
+        )
+        self.assertEqual(STATIC, routeOf(text, "/").kind)
+        for target in ("/index.html", "/php/"):
+            self.assertEqual(302, routeOf(text, target).status)
+
+
 class EncodedMappingTests(SynchronousTestCase):
     """``mapping=encoded`` and ``servlet``."""
 

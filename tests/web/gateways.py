@@ -66,10 +66,12 @@ class GatewayTestCase(SynchronousTestCase):
         method: bytes = b"GET",
         body: ScriptedBody | None = None,
         fields: Sequence[tuple[bytes, bytes]] = (),
+        contentLength: int = 0,
     ) -> RecordingResponse:
         """What a gateway answers."""
         response = RecordingResponse()
-        request = Request(method, target, Headers([(b"Host", b"www.example.test"), *fields]))
+        headers = Headers([(b"Host", b"www.example.test"), *fields])
+        request = Request(method, target, headers, contentLength=contentLength)
         exchange = gateway.serve(request, body, response)
         verifyObject(IExchange, exchange)
         return response

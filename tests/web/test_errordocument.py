@@ -13,6 +13,20 @@ SITE = 'ProxyPass "/down/" "fcgi://127.0.0.1:9001/"\nProxyPass "/ok/" "fcgi://12
 DOWN, OK = "fcgi://127.0.0.1:9001/", "fcgi://127.0.0.1:9002/"
 
 
+class BodyTests(GatewayTestCase):
+    """The request's body, for a script that makes the page."""
+
+    def test_bodyOfMissingFile(self) -> None:
+        """Where a file was to be served the body is gone, as in httpd; else it follows."""
+        lines = "ErrorDocument 404 /ok/e\nErrorDocument 403 /ok/e\nRedirect 404 /gone\n"
+        for target, told in ((b"/missing", b"0"), (b"/gone", b"3")):
+            body = ScriptedBody(3)
+            length = [(b"Content-Length", b"3")]
+            gateway = self.gateway(SITE + lines)
+            self.serve(gateway, target, b"POST", body, length, contentLength=3)
+            self.assertEqual(told, self.live[-1].params[b"CONTENT_LENGTH"])
+
+
 class RefusedPathTests(GatewayTestCase):
     """Errors of paths that can't be decoded."""
 

@@ -165,7 +165,7 @@ class ChangedResponseTests(GatewayTestCase):
     def test_varyOfTwo(self) -> None:
         """What expressions read is no field of the application's: lines without always see it."""
         self.scripts[URL] = (b"Vary: X-A\r\n" + HEAD, END)
-        override = "ProxyFCGISetEnvIf \"-n %{req:X-B}\" A 1\n"
+        override = 'ProxyFCGISetEnvIf "-n %{req:X-B}" A 1\n'
         for line, vary in (
             ("Header set X-C 1", b"X-A,X-B"),
             ("Header unset Vary", b"X-A"),

@@ -160,6 +160,8 @@ class RequestContext:
 
     def header(self, name: bytes, vary: bool = True) -> bytes | None:
         lower = name.lower()
+        if lower == b"host" and self.state.authority is not None:
+            return self.state.authority.field  # a target's own host takes its place
         if vary and lower != b"host" and name not in self.vary:
             self.vary.append(name)
         return self.request.headers.get(lower)

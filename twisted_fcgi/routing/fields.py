@@ -151,8 +151,13 @@ class FieldsContext(RequestContext):
         return super().variable(name)
 
     def header(self, name: bytes, vary: bool = True) -> bytes | None:
-        value = super().header(name, vary)
-        return value if self._incoming is None else firstOf(self._incoming, name.lower())
+        value, lower = super().header(name, vary), name.lower()
+        if self._incoming is None:
+            return value
+        found = firstOf(self._incoming, lower)
+        if lower == b"host" and found == self.request.headers.get(lower):
+            return value
+        return found
 
     def responseHeader(self, name: bytes) -> bytes | None:
         if self._fields is None:

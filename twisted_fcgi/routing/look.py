@@ -157,6 +157,8 @@ class Look:
     :ivar ended: no rule may rewrite it any more.
     :ivar forced: what rules say of the file.
     :ivar sectionKeys: of the sections that apply, in the order of their merging.
+    :ivar walked: the directory in which they were looked for, and the name that
+        ``<DirectoryMatch>`` was held against.
     :ivar main: of a look-up, on whose behalf it is.
     :ivar settled: of an internal redirect or a look-up, the settings of what it comes from:
         when they are its own as well, access was decided already.
@@ -196,6 +198,7 @@ class Look:
         "site",
         "status",
         "uri",
+        "walked",
     )
 
     def __init__(
@@ -233,6 +236,7 @@ class Look:
         self.ended = False
         self.forced: Forced | None = None
         self.sectionKeys: tuple[SectionKey, ...] = ()
+        self.walked: tuple[bytes, bytes] | None = None
         self.branches: tuple[Branch, ...] = ()
         self.notes: Notes | None = None
         self.main: Look | None = None

@@ -272,6 +272,7 @@ class Sections:
         kind: str,
         environment: Environment,
         accessFile: FindAccessFile | None = None,
+        familiar: bytes | None = None,
     ) -> tuple[SectionKey, ...]:
         """
         The ``<Directory>`` and ``<Files>`` sections for a file.
@@ -279,6 +280,8 @@ class Sections:
         :param filename: its absolute path.
         :param kind: one of :mod:`twisted_fcgi.routing.files`.
         :param accessFile: finds ``.htaccess`` files.
+        :param familiar: what ``<DirectoryMatch>`` was held against before; its variables
+            are set.
         :raises RequestError: when one of them is broken.
         """
         found: list[SectionKey] = []
@@ -305,7 +308,10 @@ class Sections:
                     if access is not None:
                         found.append(access)
         if self._directoryPatterns:
-            found += self._directoryPatterns.find(filename, environment)
+            if familiar is None:
+                found += self._directoryPatterns.find(filename, environment)
+            else:
+                found += self._directoryPatterns.find(familiar, {})
         files = self._files
         for around in found:
             if isinstance(around, AccessSection):

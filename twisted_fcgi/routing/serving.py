@@ -55,6 +55,7 @@ def serve(look: Look, route: Route) -> None:
     elif _isProgram(look):
         raise RequestError("a program, and no Action for its type", 500)
     else:
+        route.bodyRead = True
         _send(look, route)
 
 

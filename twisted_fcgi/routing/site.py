@@ -24,7 +24,7 @@ from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.directories import fixDirectory
 from twisted_fcgi.routing.environment import Environment, Names, prepared
 from twisted_fcgi.routing.fields import changedEarly, changedRequest
-from twisted_fcgi.routing.files import DIRECTORY, checkLinks, locate
+from twisted_fcgi.routing.files import DIRECTORY, MISSING, checkLinks, locate
 from twisted_fcgi.routing.look import Look, Rules
 from twisted_fcgi.routing.lookups import isFileServed, isUrlServed
 from twisted_fcgi.routing.mapping import Mappings
@@ -44,11 +44,14 @@ from twisted_fcgi.settings import (
     FieldChange,
     ProxyMapping,
     Section,
+    SectionKind,
     VirtualHost,
 )
 from twisted_fcgi.uri import decodePath, encodePath, mergeSlashes, normalizePath
 
 __all__ = ["Site"]
+
+_DIRECTORIES = frozenset((SectionKind.DIRECTORY, SectionKind.DIRECTORY_MATCH))
 
 #: Sets of sections of which the merged settings are remembered.
 MAX_RULES = 4096
@@ -330,7 +333,8 @@ class Site:
             find = self._findAccessFile
             if self._judgesLinks:
                 checkLinks(look.filename, self._linksIn)
-            keys = sections.directories(look.filename, look.kind, environment, find)
+            familiar = _familiar(look)
+            keys = sections.directories(look.filename, look.kind, environment, find, familiar)
             if find is not None and not self._judgesLinks and anyJudgesLinks(keys):
                 checkLinks(look.filename, self._linksIn)
             look.sectionKeys = keys + locations
@@ -361,8 +365,25 @@ class Site:
             return  # it is answered before access is looked at
         if rules.settings.methods:
             holdToMethods(look, rules.settings.methods)
-        if rules.access is not None and rules.settings is not look.settled:
+        if rules.access is not None and not self._isSettled(look):
             admit(look, rules.access)
+
+    def _isSettled(self, look: Look) -> bool:
+        """
+        Whether access was looked at for who is looked up for, or before an internal redirect,
+        under the same settings: httpd compares what its walks merged, which is the same for
+        the same URL, and for ``<Directory>`` alone within one directory.
+        """
+        around = look.main or look.previous
+        if around is None or look.rules.settings is not look.settled:
+            return False
+        if around.uri == look.uri:
+            return True
+        return (
+            not look.branches
+            and _directoryOf(around) == _directoryOf(look)
+            and all(section.kind in _DIRECTORIES for section in self.sections(look))
+        )
 
     def _makeHandler(self, look: Look, made: Word) -> None:
         """
@@ -384,6 +405,30 @@ class Site:
         if extension is not None and not look.handler and look.mapped is None:
             look.handler = extension.handler or b""
             look.destination = look.rules.destinationOf(extension)
+
+
+def _familiar(look: Look) -> bytes | None:
+    """
+    What ``<DirectoryMatch>`` was held against for who is looked up for, or before an internal
+    redirect, when that was in the same directory: the sections stay (``ap_directory_walk``).
+    """
+    name, around = look.filename, look.main or look.previous
+    directory = _directoryOf(look)
+    walked = None if around is None else around.walked
+    if walked is not None and walked[0] == directory and look.kind != MISSING:
+        look.walked = walked
+        return walked[1]
+    look.walked = directory, name
+    return None
+
+
+def _directoryOf(look: Look) -> bytes:
+    """The directory in which a look's sections were looked for."""
+    if look.walked is not None:
+        return look.walked[0]
+    return (
+        look.filename.rstrip(b"/") if look.kind == DIRECTORY else look.filename.rpartition(b"/")[0]
+    )
 
 
 def _setVariables(look: Look) -> None:

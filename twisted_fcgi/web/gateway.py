@@ -149,6 +149,9 @@ class Gateway:
                 changed.told = exchange.told
             exchange.start()
             return exchange
+        if body is not None and route.bodyRead:
+            body.discard()
+            body, request.contentLength = None, 0
         if route.kind in (RouteKind.REFUSE, RouteKind.REDIRECT):
             if route.kind == RouteKind.REFUSE:
                 self._reportRefusal(request, route)

@@ -276,9 +276,11 @@ class AliasTests(SynchronousTestCase):
     def test_context(self) -> None:
         """The application is told of the path and the directory, but not of an expression's."""
         text = f'Alias /al {self.root}/php\nAliasMatch "^/am/(.*)" "{self.root}/php/$1"\n{PHP}'
+        text += "FallbackResource /app.php\n"
         router = Router(read(f"DocumentRoot {self.root}\n{text}"))
         for target, prefix, directory in (
             ("/al/app.php", b"/al", f"{self.root}/php"),
+            ("/al/none", b"/al", f"{self.root}/php"),
             ("/am/app.php", b"", self.root),
             ("/app.php", b"", self.root),
         ):

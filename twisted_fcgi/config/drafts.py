@@ -179,7 +179,10 @@ class SectionDraft:
             values["access"] = self.access.finish()
         if self.rewriting is not None:
             outside = self.kind is None and self.word is None
-            path = self.path if self.path is not None else encode(self.word or "*If")
+            path = self.path
+            if path is None:  # httpd's word for <If>, whatever its condition
+                isBranch = self.kind is SectionKind.IF or not self.word
+                path = b"*If" if isBranch else encode(self.word or "")
             values["rewriting"] = self.rewriting.directory(serving, None if outside else path)
         if self.branches:
             values["branches"] = tuple(branch.finish(serving) for branch in self.branches)

@@ -330,10 +330,11 @@ class Look:
         """Become another one (``ap_internal_fast_redirect``): its variables are the weaker."""
         environment = {**other.environment, **self.environment}
         main, previous, settled = self.main, self.previous, self.settled
+        aliased = self.aliased  # CONTEXT_PREFIX is that of the URL that was asked for
         for name in Look.__slots__:
             setattr(self, name, getattr(other, name))
         self.environment, self.settled = environment, settled
-        self.main, self.previous = main, previous
+        self.main, self.previous, self.aliased = main, previous, aliased
 
 
 def _linesOf(settings: DirectorySettings) -> int:

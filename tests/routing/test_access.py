@@ -219,6 +219,11 @@ class RouterTests(TestCase):
             found = router.redirected(request, route, 403, page, {})
             self.assertEqual(kind, found.kind, (section, page))
 
+    def test_handler(self) -> None:
+        """Who serves a request is not known when access is looked at, as in httpd."""
+        lines = 'SetHandler none-such\nRequire expr "-z %{HANDLER}"\n'
+        self.assertEqual(500, self.ask(f'<Location "/">\n{lines}</Location>\n')[1])
+
     def test_trace(self) -> None:
         """TRACE of what is not an application's is answered before access is looked at."""
         denied = '<Location "/">\nRequire all denied\n</Location>\n'

@@ -156,6 +156,17 @@ class HostTests(SynchronousTestCase):
         self.assertEqual(host, route.request.headers.get(b"x-c"))
 
 
+class RawTests(SynchronousTestCase):
+    """nocanon where the target is a whole URL."""
+
+    def test_encoded(self) -> None:
+        """A line with mapping=encoded passes over nocanon then, like any other (httpd)."""
+        for more in ("", " mapping=encoded"):
+            text = f"ProxyPass /a/ fcgi://h/ nocanon{more}\n"
+            self.assertEqual(403, routeOf(text, "/a/x?q").status)
+            self.assertEqual(FASTCGI, routeOf(text, "http://www.test/a/x?q").kind)
+
+
 class DirectoryMatchTests(SynchronousTestCase):
     """<DirectoryMatch> of files."""
 

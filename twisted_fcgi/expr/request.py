@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from twisted_fcgi import __version__
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr.context import EvaluationError, Word, fileStatus
-from twisted_fcgi.message import Authority, Request, ResponseHead, Route
+from twisted_fcgi.message import Authority, Request, ResponseHead
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.settings import DirectorySettings
 
@@ -40,6 +40,8 @@ class RequestState(Protocol):
     def query(self) -> bytes | None: ...
     @property
     def filename(self) -> bytes: ...
+    @property
+    def handler(self) -> bytes: ...
     @property
     def pathInfo(self) -> bytes | None: ...
     @property
@@ -126,10 +128,8 @@ class RequestContext:
     def _handler(self) -> bytes:
         """SetHandler's or AddHandler's; while a file is being sent, its type has that place."""
         state = self.state
-        handler = state.directory.handler or b""
-        if isinstance(state, Route):
-            handler = state.handler or handler
-        if state.filename[:6] == b"proxy:" and handler[:6].lower() != b"proxy:":
+        handler = state.handler  # known when access was looked at
+        if not handler and state.filename[:6] == b"proxy:":
             return b"proxy-server"
         if not handler and self.head is not None and self.head.status < 300:
             kind = self.head.headers.get(b"content-type") or b""

@@ -185,7 +185,6 @@ class Router:
         except BadRequest:
             route.uri = roughPath(target.path)  # for its ErrorDocument
             raise
-        look.sent = request.target
         look = self._follow(look, route)
         # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions; an
         # index or fallback (depth) was found by files, and under other rules than these.

@@ -147,7 +147,9 @@ class Site:
         """
         look = Look(self, request, authority, sent, environment)
         look.notes = notes
-        if previous is not None:
+        if previous is None:
+            look.sent = request.target
+        else:
             look.previous = previous
             look.ended = previous.ended
             look.early = previous.early

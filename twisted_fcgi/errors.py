@@ -36,6 +36,7 @@ __all__ = [
     "RemoteProtocolError",
     "RequestError",
     "ResponseTimedOut",
+    "quoted",
 ]
 
 
@@ -242,3 +243,8 @@ class ConfigurationErrors(Exception):
     def __init__(self, errors: Sequence[ConfigurationError]) -> None:
         super().__init__("\n".join(str(error) for error in errors))
         self.errors = tuple(errors)
+
+
+def quoted(value: bytes) -> str:
+    """Bytes from outside, as they stand in a message."""
+    return repr(value.decode("utf-8", "backslashreplace"))

@@ -93,3 +93,26 @@ class MethodsTests(SynchronousTestCase):
         ]:
             route = self.route(method, "/a/x", (b"Max-Forwards", hops))
             self.assertEqual((kind, status), (route.kind, route.status), (method, hops))
+
+
+class ReasonsTests(SynchronousTestCase):
+    """Tests for what is said of a request that nobody serves."""
+
+    def test_words(self) -> None:
+        """What the configuration names is quoted as it stands there."""
+        root = makeTree(self)
+        for handler, reason in [
+            ("php-script", "there is no handler 'php-script'"),
+            ("sch\u00f6n", "there is no handler 'sch\u00f6n'"),
+            (
+                "proxy:unix:/x.sock",
+                "'unix:/x.sock' is not spoken here, only fcgi:// and fcgis:// are",
+            ),
+            (
+                "proxy:http://h:1",
+                "'http://h:1' is not spoken here, only fcgi:// and fcgis:// are",
+            ),
+        ]:
+            text = f"DocumentRoot {root}\nSetHandler {handler}\n"
+            route = routeOf(text, makeRequest("/plain.txt"))
+            self.assertEqual((REFUSE, 500, reason), (route.kind, route.status, route.reason))

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from twisted_fcgi.errors import RequestError
+from twisted_fcgi.errors import RequestError, quoted
 from twisted_fcgi.expr import RequestState, Word, evaluate
 from twisted_fcgi.message import Request
 from twisted_fcgi.pcre import Match
@@ -219,7 +219,7 @@ def _finished(redirect: Redirect, url: bytes, state: RequestState) -> Redirected
         assert state.authority is not None
         url = state.authority.url(url, settings)
     elif url[:1] != b"/" and not _SCHEME.match(url):
-        raise RequestError(f"{url!r} is neither a URL nor a path to redirect to", 500)
+        raise RequestError(f"{quoted(url)} is neither a URL nor a path to redirect to", 500)
     if state.query is not None and b"?" not in url:
         url += b"?" + state.query
     if CONTROL.search(url):

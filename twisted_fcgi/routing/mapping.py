@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from twisted_fcgi.errors import RequestError
+from twisted_fcgi.errors import RequestError, quoted
 from twisted_fcgi.pcre import Match
 from twisted_fcgi.routing.environment import Environment, Interpolation, Names, substitute
 from twisted_fcgi.routing.sections import Prefixes
@@ -177,7 +177,7 @@ class _Line:
         # A line without a host, such as fcgi://${HOST}/, gets one from nobody.
         if path[:1] not in (b"/", b"") or destination.written.endswith(b"//"):
             raise RequestError(
-                f"{destination.written!r} and {path!r} make a URL of another server; "
+                f"{quoted(destination.written)} and {quoted(path)} make a URL of another server; "
                 "is a slash missing behind the port?",
                 500,
             )

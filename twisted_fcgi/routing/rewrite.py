@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from twisted_fcgi.errors import quoted
 from twisted_fcgi.routing.rewriterule import ESCAPED, UNESCAPED, Rule, Run, absolute
 from twisted_fcgi.settings import RewriteMap, Rewriting
 from twisted_fcgi.uri import encodePath
@@ -126,7 +127,7 @@ class Rewriter:
         if path.startswith(b"passthrough:"):
             return Rewritten(run, Outcome.PASS, path[len(b"passthrough:") :])
         if not path.startswith(b"/"):
-            return _refusal(run, 400, f"rules made {path!r}, which is no path")
+            return _refusal(run, 400, f"rules made {quoted(path)}, which is no path")
         reduced = run.reduced and "legacyprefixdocroot" not in self.options
         below = self._root is None or reduced or not self._isFile(run)
         if b"/.." in path:
@@ -159,7 +160,7 @@ class Rewriter:
             return _redirected(run, path, size, asked)
         path = path.removeprefix(b"passthrough:")
         if not path.startswith(b"/"):
-            return _refusal(run, 400, f"rules made {path!r}, which is no path")
+            return _refusal(run, 400, f"rules made {quoted(path)}, which is no path")
         if path == before:
             return Rewritten(run, Outcome.NOTHING)
         url = path
@@ -172,7 +173,7 @@ class Rewriter:
             if root:
                 url = _withPrefix(path, root, prefix)
         if not url.startswith(b"/"):
-            return _refusal(run, 400, f"rules made {url!r}, which is no path")
+            return _refusal(run, 400, f"rules made {quoted(url)}, which is no path")
         if run.query is not None:
             url += b"?" + run.query
         return Rewritten(run, Outcome.INTERNAL, url)

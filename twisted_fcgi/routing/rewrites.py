@@ -11,7 +11,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
-from twisted_fcgi.errors import RequestError
+from twisted_fcgi.errors import RequestError, quoted
 from twisted_fcgi.routing.aliases import CONTROL
 from twisted_fcgi.routing.environment import Names
 from twisted_fcgi.routing.fields import Early
@@ -104,10 +104,10 @@ class Rewrites:
             look.notes.moved(made.run.place, before, made.url, "RewriteRule")
         if claimed is not None and look.mapped is claimed and look.location is None:
             status = 404 if made.outcome == Outcome.PASS else 403
-            raise RequestError(f"a rule makes {made.url!r} of an application's URL", status)
+            raise RequestError(f"a rule makes {quoted(made.url)} of an application's URL", status)
         if made.outcome == Outcome.PASS:
             if not made.url.startswith(b"/"):
-                raise RequestError(f"a rule passes {made.url!r} on, which is no path", 400)
+                raise RequestError(f"a rule passes {quoted(made.url)} on, which is no path", 400)
             look.uri = made.url
             return False
         if made.outcome in (Outcome.FILE, Outcome.BELOW):
@@ -200,7 +200,7 @@ class Rewrites:
             path = url[len(named.written) :]
             if path[:1] in (b"/", b""):
                 return named, path
-            raise RequestError(f"a rewrite rule makes {url!r} of another server's name", 500)
+            raise RequestError(f"a rewrite rule makes {quoted(url)} of another server's name", 500)
         asked = Destination(url, None)
         authority = asked.authority.decode("utf-8", "surrogateescape")
         for balancer in self._host.balancers:
@@ -213,7 +213,7 @@ class Rewrites:
             and (socket is None or socket == (member.socket or "").encode())
         ]
         if not members:
-            raise RequestError(f"no member was defined for {url!r}, which a rule made", 403)
+            raise RequestError(f"no member was defined for {quoted(url)}, which a rule made", 403)
         members.sort(key=lambda member: -len(member.url))
         return Destination(url, None, None, members), asked.path
 

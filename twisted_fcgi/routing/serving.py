@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
+from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError, quoted
 from twisted_fcgi.message import METHODS, Route, RouteKind
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.files import FILE, concealed
@@ -51,7 +51,7 @@ def serve(look: Look, route: Route) -> None:
         _ask(look.destination, True, look, route)
     elif look.handler not in (b"", b"default-handler"):
         # A file that somebody else was to run must not be shown as it is.
-        raise RequestError(f"no handler {look.handler!r} here", 500)
+        raise RequestError(f"there is no handler {quoted(look.handler)}", 500)
     elif _isProgram(look):
         raise RequestError("a program, and no Action for its type", 500)
     else:
@@ -76,7 +76,7 @@ def _ask(destination: Destination, raw: bool, look: Look, route: Route) -> None:
     else:
         member, defined = destination.memberFor(look.filename[len(b"proxy:") :])
         if member is None:
-            raise RequestError(f"nobody speaks the protocol of {look.filename!r}", 500)
+            raise RequestError(_unspoken(look), 500)
         holdToBlocks(member, host)
         if not {"D", "S"}.isdisjoint(member.status):
             raise RequestError(f"{member.address} is disabled (status)", 503)
@@ -92,6 +92,14 @@ def _ask(destination: Destination, raw: bool, look: Look, route: Route) -> None:
     route.pathInfo = look.pathInfo or None
     if route.pathInfo is not None:
         route.pathTranslated = look.site.pathTranslated(route.pathInfo, look)
+
+
+def _unspoken(look: Look) -> str:
+    """Why an application's URL has no member."""
+    url = look.handler[len(b"proxy:") :] or look.filename[len(b"proxy:") :]
+    if url[:6].lower() == b"fcgis:":
+        return f"no member is for {quoted(url)}; fcgis:// needs pyOpenSSL and service-identity"
+    return f"{quoted(url)} is not spoken here, only fcgi:// and fcgis:// are"
 
 
 def holdToBlocks(member: MemberSettings, host: VirtualHost) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from twisted_fcgi.errors import RequestError
+from twisted_fcgi.errors import RequestError, quoted
 from twisted_fcgi.mediatypes import DIRECTORY_TYPE, Described, describe
 from twisted_fcgi.routing.files import DIRECTORY, MISSING
 from twisted_fcgi.uri import encodePath
@@ -69,5 +69,7 @@ def actionUrl(look: Look, types: Mapping[bytes, bytes] | None) -> bytes | None:
     if look.notes is not None:
         look.notes.moved(place, look.uri, script)
     if script[:1] != b"/":
-        raise RequestError(f"Action or Script leads to {script!r}, which is no local path", 500)
+        raise RequestError(
+            f"Action or Script leads to {quoted(script)}, which is no local path", 500
+        )
     return script + encodePath(look.uri) + (b"" if look.query is None else b"?" + look.query)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import pwd
 import re
 import signal
 import socket
@@ -169,7 +170,22 @@ def test_portInUseAsDaemon(folder: Path) -> None:
         done = run(folder, "fcgiproxy", "--demo", "--listen", f"127.0.0.1:{taken}")
     assert done.returncode == 1
     assert "can't listen at" in done.stderr
-    assert not (folder / "twistd.pid").exists()
+    waitFor(lambda: not (folder / "twistd.pid").exists())  # the daemon's, in its own time
+
+
+def test_user(folder: Path, port: int) -> None:
+    """Started by root it becomes the User of its configuration; nobody else becomes anybody."""
+    (folder / "site.conf").write_text(f"User nobody\nListen 127.0.0.1:{port}\n")
+    with Running(folder, "--config", str(folder / "site.conf")) as running:
+        waitFor(lambda: accepts(port))
+        me = os.geteuid()
+        asNobody = pwd.getpwnam("nobody").pw_uid
+        waitFor(lambda: owner(running.process.pid) == (asNobody if me == 0 else me))
+
+
+def owner(pid: int) -> int:
+    """Whose process it is."""
+    return Path(f"/proc/{pid}").stat().st_uid
 
 
 def test_daemon(folder: Path, port: int) -> None:

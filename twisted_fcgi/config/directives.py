@@ -40,6 +40,7 @@ REGISTRY = Registry(
         directives_sections.rows,
         directives_branches.rows,
         directives_core.rows,
+        directives_core.unixd,
         directives_core.mpm,
         directives_overriding.rows,
         directives_overriding.extensions,

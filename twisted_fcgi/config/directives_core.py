@@ -13,7 +13,7 @@ from twisted_fcgi.config.words import Word
 from twisted_fcgi.pcre import hasWildcards
 from twisted_fcgi.settings import EncodedSlashes, Listener, Signature
 
-__all__ = ["mpm", "rows"]
+__all__ = ["mpm", "rows", "unixd"]
 
 rows = Rows("core")
 
@@ -313,13 +313,47 @@ def errorLog(scope: Scope, word: Word) -> None:
 
 rows.ignore(
     """
-    User Group PidFile ServerTokens Mutex CoreDumpDirectory ExtendedStatus HostnameLookups
+    PidFile ServerTokens Mutex CoreDumpDirectory ExtendedStatus HostnameLookups
     AcceptFilter ListenBacklog GracefulShutdownTimeout MaxMemFree ReceiveBufferSize SendBufferSize
     ScoreBoardFile ThreadStackSize SeeRequestTail ErrorLogFormat
     """,
     "it concerns httpd's own process",
 )
 rows.ignore("EnableMMAP EnableSendfile", "it concerns httpd's own process", Override.FILE_INFO)
+
+unixd = Rows("mod_unixd")
+
+
+@unixd.directive(
+    "User",
+    Shape.TAKE1,
+    Context.MAIN,
+    syntax="name|#number",
+    default="who starts it",
+    example="User www-data",
+)
+def user(scope: Scope, word: Word) -> None:
+    """
+    Who the gateway is once it listens, when root starts it.
+
+    twistd's own ``--uid`` and ``--gid`` come first.  Nobody else can become another one:
+    then it is not heeded.
+    """
+    scope.draft.values["user"] = str(word)
+
+
+@unixd.directive(
+    "Group",
+    Shape.TAKE1,
+    Context.MAIN,
+    syntax="name|#number",
+    default="that of User",
+    example="Group www-data",
+)
+def group(scope: Scope, word: Word) -> None:
+    """The group that goes with User."""
+    scope.draft.values["group"] = str(word)
+
 
 mpm = Rows("mpm")
 mpm.ignore(

@@ -29,6 +29,7 @@ from twisted_fcgi.config import hazards
 from twisted_fcgi.errors import PeerRefused
 from twisted_fcgi.service.errorlog import ErrorLog
 from twisted_fcgi.service.heartbeats import HeartbeatService
+from twisted_fcgi.service.process import HeededSignals
 from twisted_fcgi.settings import Settings
 from twisted_fcgi.web.factory import HTTPFactory
 from twisted_fcgi.web.gateway import Gateway
@@ -167,15 +168,22 @@ class FastCGIService(MultiService):
     :param settings: the configuration.
     :param applications: services of our own that requests may go to: started before
         and stopped after everything else.
+    :param notices: what else is to be said in the log at the start.
     :raises OSError: when the ErrorLog can't be opened.
     """
 
     def __init__(
-        self, settings: Settings, reactor: Any, applications: Iterable[IService] = ()
+        self,
+        settings: Settings,
+        reactor: Any,
+        applications: Iterable[IService] = (),
+        notices: Iterable[str] = (),
     ) -> None:
         super().__init__()
         self._settings = settings
         self._reactor = reactor
+        self._notices = tuple(notices)
+        self._signals = HeededSignals(reactor)
         self._errorLog = (
             ErrorLog(settings.errorLog, settings.logLevel) if settings.errorLog else None
         )
@@ -203,7 +211,7 @@ class FastCGIService(MultiService):
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
-        for notice in (*self._settings.notices, *hazards(self._settings)):
+        for notice in (*self._notices, *self._settings.notices, *hazards(self._settings)):
             log.warn("{notice}", notice=notice)
         if any(host.errorLog or host.logLevel for host in self._settings.hosts):
             log.warn("ErrorLog and LogLevel of a <VirtualHost> are not heeded: there is one log")
@@ -213,6 +221,7 @@ class FastCGIService(MultiService):
 
     def startService(self) -> None:
         super().startService()
+        self._signals.start()
         self.gateway.start()
 
     def _checkTLS(self) -> None:
@@ -235,6 +244,7 @@ class FastCGIService(MultiService):
 
     def stopService(self) -> Deferred[None]:
         """Stop gracefully."""
+        self._signals.stop()
         return Deferred.fromCoroutine(self._end())
 
     async def _end(self) -> None:

@@ -23,6 +23,7 @@ from twisted_fcgi.config.shorthand import listenLine, siteText
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
 from twisted_fcgi.service.demo import DemoService, demoText, makeSocketPath
 from twisted_fcgi.service.live import FastCGIService
+from twisted_fcgi.service.process import becomeUser, effectiveUser, hazardOfRoot
 from twisted_fcgi.settings import Settings
 
 __all__ = ["DEFAULT_LISTEN", "Options", "makeService"]
@@ -175,12 +176,20 @@ def makeService(options: Options) -> IService:
     The service that twistd runs.
 
     :param options: parsed ones.
-    :raises SystemExit: when the ErrorLog can't be opened.
+    :raises SystemExit: when the ErrorLog can't be opened, or there is no such User.
     """
     from twisted.internet import reactor
 
+    twistd = getattr(options, "parent", None)
+    notices = []
+    if twistd is not None:
+        try:
+            becomeUser(options.settings, twistd, effectiveUser())
+        except ConfigurationErrors as errors:
+            _fail(f"{errors}\nnothing was started")
+        notices = [notice for notice in (hazardOfRoot(twistd, effectiveUser()),) if notice]
     applications = [DemoService(options.demoSocket, reactor)] if options.demoSocket else []
     try:
-        return FastCGIService(options.settings, reactor, applications)
+        return FastCGIService(options.settings, reactor, applications, notices)
     except OSError as error:
         _fail(f"twistd fcgiproxy: ErrorLog {error.filename}: {error.strerror}")

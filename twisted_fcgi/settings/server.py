@@ -180,6 +180,8 @@ class Settings:
     :ivar members: every defined member, by ``url``.
     :ivar errorLog: a file's path, or ``None`` for standard error.
     :ivar logLevel: httpd's word: ``emerg`` to ``trace8``.
+    :ivar user: who the process is once it listens: a name or ``#number``.
+    :ivar group: likewise; ``None``: that of ``user``.
     :ivar heartbeats: of servers that say how busy they are, if they are to be heard.
     :ivar notices: what was understood but has no meaning here, for the log.
     """
@@ -190,5 +192,7 @@ class Settings:
     members: tuple[MemberSettings, ...] = ()
     errorLog: str | None = None
     logLevel: str = "warn"
+    user: str | None = None
+    group: str | None = None
     heartbeats: HeartbeatSettings | None = None
     notices: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from twisted_fcgi.web.factory import HTTPFactory
 
 __all__ = ["READ_AHEAD", "HTTPChannel"]
+
+log = Logger()
 
 #: Bytes that may wait behind the request that is being served.
 READ_AHEAD = 64 * 1024
@@ -192,6 +195,13 @@ class HTTPChannel(Protocol):
 
     def _refuse(self, error: BadRequest) -> None:
         """Answer bytes that are no request; where the next one begins is not known."""
+        client = addressOf(self.transport.getPeer()).host.decode("ascii")
+        log.info(
+            "[client {client}] {status}: {reason}",
+            client=client,
+            status=error.status,
+            reason=error.reason,
+        )
         self._response = ClientResponse(self, None, True, False, False)
         writeErrorPage(self._response, Refusal(error.status))
 

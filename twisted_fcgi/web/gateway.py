@@ -25,7 +25,7 @@ from itertools import repeat
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from zope.interface import implementer
 
 from twisted_fcgi.backend.checks import HealthChecks
@@ -225,10 +225,12 @@ class Gateway:
             log.error("{request!r}: {complaint}", request=request, complaint=complaint)
 
     def _reportRefusal(self, request: Request, route: Route) -> None:
-        log.info(
-            "{request!r} from {client} refused with {status}: {reason}",
-            request=request,
+        """As httpd: what is our fault, or not allowed, is an error; what is not there is none."""
+        log.emit(
+            LogLevel.error if route.status >= 500 or route.status == 403 else LogLevel.info,
+            '[client {client}] "{line}": {status}: {reason}',
             client=request.client.host.decode("ascii"),
+            line=request.line.decode("latin-1").encode("unicode_escape").decode("ascii"),
             status=route.status,
             reason=route.reason,
         )

@@ -16,7 +16,7 @@ Storeys, each of which only knows the ones before it::
     build       text -> drafts -> Settings; serving: who serves which URL
     htaccess    .htaccess text -> a section; overriding: what it may say
     manual      the rows -> the reference
-    hazards     Settings -> what they allow that may not be meant
+    hazards     Settings -> what they allow that may not be meant; failing: what can only fail
 
 ``shorthand`` makes the text that short command-line options stand for.
 
@@ -26,7 +26,8 @@ All mistakes of all files are collected; nothing is built when there is one.
 from __future__ import annotations
 
 from twisted_fcgi.config.build import checkAccessFile, load, loads
+from twisted_fcgi.config.failing import unheard
 from twisted_fcgi.config.hazards import hazards
 from twisted_fcgi.config.manual import reference
 
-__all__ = ["checkAccessFile", "hazards", "load", "loads", "reference"]
+__all__ = ["checkAccessFile", "hazards", "load", "loads", "reference", "unheard"]

@@ -69,7 +69,7 @@ def addHandler(scope: Scope, word: Word, extension: Word) -> None:
     if lower != word and "unix:" in lower:
         scope.warn(word, f"in AddHandler this is {str(lower)!r}; SetHandler keeps capitals")
     target, balancer = scope.proxied(lower)
-    extensionsOf(scope).handle(keyOf(extension), encode(lower), target, balancer)
+    extensionsOf(scope).handle(keyOf(extension), encode(lower), target, balancer, scope.place)
 
 
 adding(

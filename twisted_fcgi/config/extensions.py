@@ -30,15 +30,21 @@ class ExtensionsDraft:
         self.rows.setdefault(extension, {})[name] = value
 
     def handle(
-        self, extension: bytes, handler: bytes, target: Target | None, balancer: str | None
+        self,
+        extension: bytes,
+        handler: bytes,
+        target: Target | None,
+        balancer: str | None,
+        place: str = "",
     ) -> None:
         """
         Give an extension a handler.
 
         :param target: who serves it, when it names a server.
         :param balancer: likewise, a balancer.
+        :param place: the file and number of the line.
         """
-        self.add(extension, "handler", handler)
+        self.rows.setdefault(extension, {}).update(handler=handler, place=place)
         self._proxied[extension] = target, balancer
         self.asked |= asked(target, balancer)
 

@@ -4,7 +4,7 @@ What a configuration allows that its author may not mean: said at start and by `
 Two things, each of which has cost people their servers: applications that are asked over a
 network in plain text, for anybody, and scripts that are run wherever somebody can
 put a file.  Both can be right, so they are notices; as are health checks of nothing, and
-heartbeats of nobody.
+heartbeats of nobody, and what can only fail (:mod:`~twisted_fcgi.config.failing`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from twisted_fcgi.config.failing import failing
 from twisted_fcgi.settings import (
     BackendType,
     BalancerSettings,
@@ -93,7 +94,7 @@ def hazards(settings: Settings) -> tuple[str, ...]:
         notices += _runsAnything(host, seen)
         notices += _checksNothing(host)
         notices += _isHeardOfNobody(host, settings.heartbeats is not None)
-    return tuple(dict.fromkeys(notices))
+    return tuple(dict.fromkeys((*notices, *failing(settings))))
 
 
 def _isPublic(endpoint: str) -> bool:

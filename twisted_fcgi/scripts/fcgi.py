@@ -49,7 +49,7 @@ def check(options: argparse.Namespace) -> int:
 
 def _check(path: str, defines: Sequence[str]) -> tuple[str, ...]:
     settings = config.load(path, defines)
-    return (*settings.notices, *config.hazards(settings))
+    return (*settings.notices, *config.hazards(settings), *config.unheard(settings))
 
 
 def _lines(path: str) -> list[str]:

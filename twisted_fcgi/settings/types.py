@@ -11,7 +11,7 @@ from twisted_fcgi.settings.members import BalancerSettings, MemberSettings
 __all__ = ["Action", "ExtensionSettings", "Extensions"]
 
 #: What goes with a handler: they are replaced and removed together.
-_WITH_HANDLER = ("member", "candidates", "balancer")
+_WITH_HANDLER = ("member", "candidates", "balancer", "place")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class ExtensionSettings:
     :ivar member: who serves ``handler``, when it names a FastCGI server.
     :ivar candidates: as of :class:`DirectorySettings`.
     :ivar balancer: who serves ``handler``, when it names a balancer.
+    :ivar place: the file and number of AddHandler's line.
     """
 
     type: bytes | None = None
@@ -37,6 +38,7 @@ class ExtensionSettings:
     member: MemberSettings | None = None
     candidates: tuple[MemberSettings, ...] = ()
     balancer: BalancerSettings | None = None
+    place: str = field(default="", compare=False)
 
     def merged(self, over: ExtensionSettings) -> ExtensionSettings:
         """These with those of a more specific section laid over them."""
@@ -49,7 +51,7 @@ class ExtensionSettings:
     def without(self, name: str) -> ExtensionSettings:
         """These without one of them."""
         if name == "handler":
-            return replace(self, handler=None, member=None, candidates=(), balancer=None)
+            return replace(self, handler=None, member=None, candidates=(), balancer=None, place="")
         changes: dict[str, Any] = {name: None}
         return replace(self, **changes)
 

@@ -86,6 +86,35 @@ class ExplainTests(SynchronousTestCase):
             found = self.explained(target)
             self.assertEqual(steps, [(step.place, step.done) for step in found.steps])
 
+    def test_rewritten(self) -> None:
+        """What a section's rule leads elsewhere is told as it was asked for, with its PATH_INFO."""
+        text = f"""\
+DocumentRoot {self.root}
+<Directory {self.root}/php>
+    RewriteEngine On
+    RewriteRule ^app\\.php/out http://www.test/ [R=302]
+    RewriteRule ^app\\.php/ index.php
+</Directory>
+"""
+        router = Router(read(text))
+        for target, done, sent in (
+            ("/php/app.php/in?x=1", "/php/app.php/in -> /php/index.php?x=1", ""),
+            ("/php/app.php/out", "/php/app.php/out -> http://www.test/", "<text>:6"),
+        ):
+            found = explain(router, makeRequest(target))
+            self.assertEqual((done, sent), (found.steps[0].done, found.sent))
+
+    def test_decided(self) -> None:
+        """The lines of a Redirect, of an Alias, and of an AddHandler without a member are told."""
+        self.assertEqual("<text>:26", self.explained("/moved").sent)
+        self.assertEqual("<text>:27", self.explained("/other/file.txt").aliased)
+        self.assertEqual("<text>:27", self.explained("/other/none").aliased)
+        self.assertEqual("", self.explained("/plain.txt").aliased)
+        text = f"DocumentRoot {self.root}\nAddHandler php-script .php .phtml\n"
+        for more, place in (("", 4), ("SetHandler x\n", 5), ("SetHandler %{REQUEST_URI}\n", 5)):
+            found = explain(Router(read(text + more)), makeRequest("/app.php"))
+            self.assertEqual(f"<text>:{place}", found.handled)
+
     def test_variables(self) -> None:
         """Variables have the line that set what they are in the end."""
         found = self.explained("/php/app.php", (b"X-Kind", b"a"))

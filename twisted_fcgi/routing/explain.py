@@ -56,6 +56,8 @@ class Explanation:
         :mod:`~twisted_fcgi.routing.files`; empty where nobody looked.
     :ivar places: of the lines that set variables, by name.
     :ivar fields: of the lines that changed the request's header fields, by lower-case name.
+    :ivar aliased: the place of the Alias below which the file is.
+    :ivar sent: the place of the line that sent the client elsewhere.
     :ivar refused: the place of the line that refused it.
     :ivar document: the refusal's ErrorDocument.
     """
@@ -74,6 +76,8 @@ class Explanation:
     file: tuple[bytes, str] = (b"", "")
     places: dict[bytes, str] = field(default_factory=dict)
     fields: dict[bytes, str] = field(default_factory=dict)
+    aliased: str = ""
+    sent: str = ""
     refused: str = ""
     document: ErrorDocument | None = None
 
@@ -124,6 +128,11 @@ def _explainLook(explanation: Explanation, router: Router, notes: Notes) -> None
     ]
     explanation.handled = _placeOfHandler(look, notes)
     explanation.file = notes.file
+    explanation.sent = notes.sent
+    path = look.filename + (look.pathInfo or b"")
+    for place, made in notes.aliased:
+        if path.startswith(made.rstrip(b"/")):
+            explanation.aliased = place
     for name, value in route.environment.items():
         place = _placeOf(name, value, notes, explanation.sections)
         if place:
@@ -132,10 +141,12 @@ def _explainLook(explanation: Explanation, router: Router, notes: Notes) -> None
 
 def _placeOfHandler(look: Look, notes: Notes) -> str:
     """Of the SetHandler, AddHandler or RewriteRule that names who serves a look."""
-    places = look.directory.places or {}
+    settings, extension = look.directory, look.described and look.described.extension
     if look.forced is not None and look.forced.handler:
         return notes.handled
-    return places.get("handler" if look.destination is look.rules.destination else "extensions", "")
+    if extension and extension.handler and not settings.handler and settings.handlerMade is None:
+        return extension.place
+    return (settings.places or {}).get("handler", "")
 
 
 def _explainFields(explanation: Explanation, asked: Request) -> None:

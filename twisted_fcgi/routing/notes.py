@@ -45,6 +45,8 @@ class Notes:
     :ivar file: what the path is below DocumentRoot, and one of
         :mod:`~twisted_fcgi.routing.files`; empty where nobody looked.
     :ivar handled: the place of the RewriteRule that named a handler.
+    :ivar aliased: the places of Alias lines, and the paths that they made.
+    :ivar sent: the place of the line that sent the client elsewhere, if one did.
     :ivar refused: the place of the line that refused it, if one did.
     """
 
@@ -55,6 +57,8 @@ class Notes:
         self.file = b"", ""
         self.handled = ""
         self.refused = ""
+        self.aliased: list[tuple[str, bytes]] = []
+        self.sent = ""
 
     def step(self, place: str, done: str, name: str = "") -> None:
         """Note what a line did."""
@@ -65,12 +69,18 @@ class Notes:
         old, new = (path.decode("utf-8", "backslashreplace") for path in (before, after))
         self.step(place, f"{old} -> {new}", name)
 
+    def mapped(self, place: str, before: bytes, after: bytes) -> None:
+        """Note that an Alias led from a path to a file."""
+        self.moved(place, before, after)
+        self.aliased.append((place, after))
+
     def redirected(self, place: str, before: bytes, location: bytes | None) -> None:
         """Note that a line sent the client elsewhere, or refused it."""
         if location is None:
             self.refused = place
         else:
             self.moved(place, before, location)
+            self.sent = place
 
     def denied(self, required: Requirements, context: RequestContext) -> None:
         """Note which lines do not hold."""

@@ -135,7 +135,7 @@ class Rewrites:
         made = rewriter.rewriteFile(look)
         self._take(look, made)
         if made.outcome != Outcome.NOTHING and look.notes is not None:
-            look.notes.moved(made.run.place, look.filename, made.url, "RewriteRule")
+            look.notes.moved(made.run.place, look.uri, made.url, "RewriteRule")
         if made.outcome == Outcome.INTERNAL:
             # As in a URL, what follows "#" is no part of it.
             look.internal = made.url.partition(b"#")[0]
@@ -167,6 +167,8 @@ class Rewrites:
             if CONTROL.search(made.url):
                 raise RequestError("control character in the URL to redirect to", 500)
             look.location = look.filename = made.url
+            if look.notes is not None:
+                look.notes.sent = run.place
             look.status = made.status
         elif made.outcome == Outcome.PROXY:
             destination, path = self.destination(made.url, run.destination)

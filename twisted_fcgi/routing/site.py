@@ -321,7 +321,7 @@ class Site:
             root, path = b"", aliased.filename
             look.aliased = aliased.context
             if look.notes is not None:
-                look.notes.moved(aliased.place, look.uri, path)
+                look.notes.mapped(aliased.place, look.uri, path)
         if root is None:
             look.filename = path
         else:

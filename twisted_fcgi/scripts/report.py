@@ -243,10 +243,14 @@ class _Reporter:
             answer.file = toText(route.filename)
         if answer.line is not None:
             return
-        mapping = explained.mapping
-        if mapping is not None and mapping.target is None:
-            answer.line = self._lines.line(mapping.place)
-        elif explained.file[0] and (place := route.host.places.get("documentRoot", "")):
+        mapping, place = explained.mapping, ""
+        if route.kind == RouteKind.REDIRECT:
+            place = explained.sent
+        if not place and mapping is not None and mapping.target is None:
+            place = mapping.place
+        if not place and explained.file[0]:
+            place = explained.aliased or route.host.places.get("documentRoot", "")
+        if place:
             answer.line = self._lines.line(place)
 
     def _refuse(self, status: int, reason: str) -> None:
@@ -281,7 +285,6 @@ class _Reporter:
     def _askApplication(self) -> None:
         explained, report, route = self._explained, self.report, self._route
         mapping = explained.mapping if not explained.file[1] else None
-        # AddHandler's line is that of the member that it names.
         place = explained.handled if mapping is None else mapping.place
         place = place or route.members[0].place
         report.answer.line = self._lines.line(place)

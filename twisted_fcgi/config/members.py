@@ -117,7 +117,7 @@ class MemberDraft:
                 self.fields["check"] = changed(check, row.sets, value)
             elif row.sets:
                 self.fields[row.sets] = value
-            self.parameters[row.key] = text
+            self.parameters[row.key] = str(text)
 
     @property
     def literal(self) -> str:
@@ -190,13 +190,25 @@ class BalancerDraft:
     place: str = ""
 
     def take(self, parameters: Iterable[Given]) -> None:
-        """Set parameters."""
+        """
+        Set parameters.
+
+        :raises ConfigurationError: when they do not go together.
+        """
         for row, value, text in parameters:
             if row.key == "stickysession":
                 self.fields["stickySession"], self.fields["stickyPath"] = value
             else:
                 self.fields[row.sets] = value
-            self.parameters[row.key] = text
+            self.parameters[row.key] = str(text)
+            own = self.fields.get("routeCookie")
+            if own and own == self.fields.get("stickySession"):
+                # That of a sticky session is not signed: anybody could choose a member by it.
+                raise text.error(
+                    f"{own} is both stickysession's cookie and routecookie: what the client sends "
+                    "would count without its signature",
+                    "routecookie is enough; for an application's own session too, another name",
+                )
 
     @cached_property
     def settings(self) -> BalancerSettings:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from twisted_fcgi.balance import METHODS
 from twisted_fcgi.config.values import Warn, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
+from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
 from twisted_fcgi.settings import CheckMethod, Flush, MemberSettings, Multiplex
 
 __all__ = ["BALANCER", "CHECK", "MEMBER", "Given", "Parameter", "readParameters"]
@@ -405,7 +406,7 @@ class Given(NamedTuple):
 
     row: Parameter
     value: Any
-    text: str
+    text: Word
 
 
 def readParameters(
@@ -415,15 +416,22 @@ def readParameters(
     Read parameters.
 
     :param table: :data:`MEMBER` or :data:`BALANCER`.
-    :raises ConfigurationError: when there is no such key, or its value is wrong.
+    :raises ConfigurationErrors: of all keys that there are not, and values that are wrong.
     """
-    read = []
+    read: list[Given] = []
+    errors: list[ConfigurationError] = []
     for key, value in pairs:
         row = table.get(key.lower())
         if row is None:
             near = difflib.get_close_matches(key.lower(), table, n=1)
             hint = f"did you mean {near[0]}?" if near else "one of " + ", ".join(sorted(table))
             what = {id(MEMBER): "member", id(BALANCER): "balancer"}.get(id(table), "health check")
-            raise key.error(f"{str(key)!r} is no parameter of a {what}", hint)
-        read.append(Given(row, row.read(value, warn), str(value)))
+            errors.append(key.error(f"{str(key)!r} is no parameter of a {what}", hint))
+            continue
+        try:
+            read.append(Given(row, row.read(value, warn), value))
+        except ConfigurationError as error:
+            errors.append(error)
+    if errors:
+        raise ConfigurationErrors(errors)
     return read

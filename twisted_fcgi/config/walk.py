@@ -16,7 +16,7 @@ from twisted_fcgi.config.registry import Context, Directive, Registry, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.tree import Node
 from twisted_fcgi.config.words import Word, splitWords
-from twisted_fcgi.errors import ConfigurationError
+from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
 from twisted_fcgi.settings import SectionKind
 
 __all__ = ["Walk", "argumentsOf"]
@@ -52,6 +52,8 @@ class Walk:
                 self.execute(node, scope)
             except ConfigurationError as error:
                 draft.errors.append(error)
+            except ConfigurationErrors as several:
+                draft.errors += several.errors
         if outer is not None and outer.section.access is not None:
             draft.errors += outer.section.access.mistakes(outer.node.title)
 
@@ -84,7 +86,7 @@ class Walk:
                     f"{node.title} needs an argument", f"{row.name} {row.syntax}>"
                 )
             inner: Scope = row.apply(scope, words)
-        except ConfigurationError:
+        except (ConfigurationError, ConfigurationErrors):
             # the content of a section that is wrong is still looked through for mistakes
             aside = SectionDraft(
                 SectionKind.LOCATION, word=Word.make("", node.line, node.at, node.at)

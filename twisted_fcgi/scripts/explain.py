@@ -75,7 +75,8 @@ def makeRequest(settings: Settings, options: argparse.Namespace) -> tuple[Reques
     """
     The request that a client would make.
 
-    A path alone is asked of ServerName at the first port that is listened at.
+    A path alone is asked of ServerName at the first port that is listened at; a Host field
+    that is given has the last word.
 
     :param options: ``url``, ``method``, ``header``, ``client`` and ``server``.
     :returns: it, and its URL.
@@ -99,6 +100,7 @@ def makeRequest(settings: Settings, options: argparse.Namespace) -> tuple[Reques
     if b"host" not in names:
         fields.insert(0, (b"Host", os.fsencode(authority)))
     headers = Headers(fields)
+    asked = os.fsdecode(headers.get(b"host") or b"") or authority
     length = headers.get(b"content-length")
     request = Request(
         os.fsencode(options.method),
@@ -109,7 +111,7 @@ def makeRequest(settings: Settings, options: argparse.Namespace) -> tuple[Reques
         secure=secure,
         contentLength=int(length) if length and length.isdigit() else 0,
     )
-    return request, f"{'https' if secure else 'http'}://{authority}{target}"
+    return request, f"{'https' if secure else 'http'}://{asked}{target}"
 
 
 def _numeric(host: str) -> bytes:
@@ -167,7 +169,7 @@ class _Page:
         for hint in report.hints:
             place = f"{self._short(hint.place)}: " if hint.place else ""
             yield ""
-            yield from self._row("Hint", *textwrap.wrap(place + hint.text, WIDTH - HEADING))
+            yield from self._row("Hint", *_wrapped(place + hint.text))
 
     def _verdict(self) -> str:
         """All of it in one sentence."""
@@ -225,6 +227,11 @@ class _Page:
             heading = ""
 
 
+def _wrapped(text: str) -> list[str]:
+    """A text in lines; names in it are whole."""
+    return textwrap.wrap(text, WIDTH - HEADING, break_on_hyphens=False, break_long_words=False)
+
+
 def _visible(text: str) -> str:
     """A text without what is invisible in it."""
     return _INVISIBLE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)
@@ -242,6 +249,12 @@ def _describe(member: Member) -> str:
         use = f"connections are kept{most}"
     else:
         use = "a connection for each request"
+    if member.multiplex:
+        use += f", multiplex={member.multiplex}"
+    if member.maxQueue is not None:
+        use += f", maxqueue={member.maxQueue}"
+    if member.acquire is not None:
+        use += f", acquire {member.acquire:g} s"
     route = f"  route {member.route}" if member.route else ""
     check = f"  checked with {member.check}" if member.check else ""
     return f"{member.address}  {use}, timeout {member.timeout:g} s{route}{check}"

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from twisted_fcgi.message import RouteKind
 from twisted_fcgi.routing.explain import Explanation
+from twisted_fcgi.routing.files import DIRECTORY
 from twisted_fcgi.routing.hosts import nameThatFits
-from twisted_fcgi.settings import Settings
+from twisted_fcgi.settings import Settings, VirtualHost
 
 __all__ = ["Hint", "answerHints", "bodyHints", "hostHints", "listeningPorts", "toText"]
 
@@ -77,6 +78,38 @@ def bodyHints(explanation: Explanation) -> Iterator[Hint]:
         yield Hint(f"A body of {length} bytes is too long: 413, as {limit} are allowed.", place)
 
 
+def _handlerHints(handler: bytes, place: str) -> Iterator[Hint]:
+    """What may be wrong with a handler that nobody is."""
+    name = toText(handler)
+    url = name[len("proxy:") :] if name[:6].lower() == "proxy:" else name
+    if url[:5].lower() == "unix:" and "|" not in url:
+        yield Hint(
+            f'Behind the socket "|fcgi://localhost" is missing: "proxy:{url}|fcgi://localhost".',
+            place,
+        )
+    elif url is name and re.match(r"unix:|balancer:|fcgis?:", name, re.I):
+        yield Hint(f'"proxy:" is missing before the URL: "proxy:{name}".', place)
+    elif url is name:
+        yield Hint(
+            f"{name} is no handler here. PHP is run by PHP-FPM, where it listens (listen = in "
+            'the pool\'s file): SetHandler "proxy:unix:/run/php/php-fpm.sock|fcgi://localhost", '
+            'or "proxy:fcgi://127.0.0.1:9000".',
+            place,
+        )
+
+
+def _noMembers(name: str, host: VirtualHost) -> Hint:
+    """What may be wrong with a balancer that has none."""
+    place = next((each.place for each in host.balancers if each.name == name), "")
+    others = ", ".join(each.name for each in host.balancers if each.members)
+    known = f" Balancers with members are: {others}." if others else ""
+    return Hint(
+        f"{name} needs members: BalancerMember fcgi://host:port in "
+        f"<Proxy {name}>, spelled as here.{known}",
+        place,
+    )
+
+
 def answerHints(explanation: Explanation) -> Iterator[Hint]:
     """What may be wrong where no application is asked."""
     route, host = explanation.route, explanation.host
@@ -92,14 +125,27 @@ def answerHints(explanation: Explanation) -> Iterator[Hint]:
     if route.kind != RouteKind.REFUSE:
         return
     mapping = explanation.mapping
+    at, kind = explanation.file
+    if explanation.handled and route.status == 500 and not route.members:
+        yield from _handlerHints(route.handler, explanation.handled)
+    if route.balancer is not None and not route.members:
+        yield _noMembers(route.balancer, host)
     if route.status == 500 and mapping is not None and "slash missing" in route.reason:
         target = toText(mapping.target or b"")
         yield Hint(f"A slash is missing behind host and port in {target}.", mapping.place)
     elif route.status == 404 and mapping is None and root is None:
         yield Hint("No ProxyPass claims the path, and no DocumentRoot is set.", host.place)
+    elif route.status == 404 and kind == DIRECTORY:
+        if os.path.isfile(os.path.join(at, b"index.php")):
+            yield Hint(
+                f"index.php is in {toText(at)}, but DirectoryIndex does not name it: "
+                "DirectoryIndex index.php index.html.",
+                (route.directory.places or {}).get("directoryIndex", ""),
+            )
     elif (
         route.status == 404
         and root is not None
+        and not explanation.aliased
         and not route.directory.fallbackResource
         and os.path.isfile(os.path.join(root, "index.php"))
     ):

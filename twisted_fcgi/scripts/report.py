@@ -22,7 +22,7 @@ from twisted_fcgi.routing import Router
 from twisted_fcgi.routing.explain import HostReason, explain
 from twisted_fcgi.scripts.hints import Hint, answerHints, bodyHints, hostHints, toText
 from twisted_fcgi.scripts.scriptfile import Asked, ScriptFile, findScript, hints, readByFpm
-from twisted_fcgi.settings import CheckMethod, CheckSettings, MemberSettings, Settings
+from twisted_fcgi.settings import CheckMethod, CheckSettings, MemberSettings, Multiplex, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
 from twisted_fcgi.web.attempts import BalancedAttempts, LiveBalancer
 from twisted_fcgi.web.errorpage import errorDocument
@@ -75,6 +75,9 @@ class Member:
 
     :ivar reuse: whether connections are kept for further requests.
     :ivar max: connections at a time; ``None`` for no limit.
+    :ivar multiplex: whether a connection takes several requests; empty when it does not.
+    :ivar maxQueue: requests that may wait for a connection; ``None`` for the usual number.
+    :ivar acquire: how long they wait, in seconds; ``None`` for ever.
     :ivar timeout: silence that is borne, in seconds.
     :ivar check: how its health is checked, in a balancer; empty when it is not.
     """
@@ -83,6 +86,9 @@ class Member:
     address: str
     reuse: bool
     max: int | None
+    multiplex: str
+    maxQueue: int | None
+    acquire: float | None
     timeout: float
     route: str
     check: str
@@ -333,6 +339,9 @@ class _Reporter:
             member.address,
             member.reuse,
             member.max,
+            "" if member.multiplex is Multiplex.OFF else member.multiplex.value,
+            None if member.maxQueue == MemberSettings.maxQueue else member.maxQueue,
+            member.acquire,
             member.timeout or host.proxyTimeout or host.timeout,
             member.route,
             _checked(member.check) if self._route.balancer is not None else "",

@@ -685,7 +685,7 @@ class UnacceptedTests(SynchronousTestCase):
         first, second = site.endpoint.accept(), site.endpoint.accept()
         first.say()
         self.assertFalse(first.closed)
-        site.clock.pump([0.02] * 5)
+        site.clock.pump([ACCEPTED / 2] * 3)
         self.assertTrue(first.closed)
         second.say()
         self.assertFalse(second.closed)
@@ -730,7 +730,7 @@ class UnacceptedTests(SynchronousTestCase):
                 site.endpoint.accept().say()
             second.open()
             second.endpoint.accept()
-            clock.pump([0.02] * 5)
+            clock.pump([ACCEPTED / 2] * 3)
             self.assertTrue(first.endpoint.applications[0].closed)
             self.assertFalse(third.endpoint.applications[0].closed)
 

@@ -52,8 +52,9 @@ MAX_IDLE = 64
 #: Idle connections to all members together; of more, those that were idle for longest end.
 MAX_IDLE_IN_ALL = 1024
 
-#: Seconds in which a new connection's request should have begun to be answered.
-ACCEPTED = 0.05
+#: Seconds in which a new connection's request should have begun to be answered.  A page that
+#: takes longer costs so much more than a connection that one too many does not matter.
+ACCEPTED = 0.25
 
 C = TypeVar("C")
 R = TypeVar("R")

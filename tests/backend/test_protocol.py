@@ -265,14 +265,17 @@ class EndTests(Case):
 
     def test_diedWithoutAnswer(self) -> None:
         """A connection that ends without END_REQUEST fails its stream with a 503, for good."""
-        for clean in (True, False):
+        for clean, said in (
+            (True, "closed the connection before it ended the request"),
+            (False, "broke off the connection before it ended the request"),
+        ):
             self.setUp()
             receiver, _ = self.open()
             self.application.close(clean)
             error: Any = receiver.error
             self.assertIsInstance(error, ConnectionDied)
             self.assertEqual((503, False), (error.status, error.retryable))
-            self.assertIn("app:9000", error.reason)
+            self.assertEqual(f"app:9000 {said}", error.reason)
             self.assertEqual(["closing", "ended"], self.owner.calls)
 
     def test_diedInAnswer(self) -> None:

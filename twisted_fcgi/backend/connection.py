@@ -11,9 +11,11 @@ from socket import MSG_PEEK, socket
 from typing import Any
 from typing import Protocol as TypingProtocol
 
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.stream import Stream
@@ -22,11 +24,19 @@ from twisted_fcgi.backend.uploads import Uploads
 from twisted_fcgi.errors import ClientTooSlow
 from twisted_fcgi.wire import ClientConnection
 
-__all__ = ["ConnectionOwner", "OwnedConnection"]
-
+__all__ = ["ConnectionOwner", "OwnedConnection", "ending"]
 
 #: Bytes that a connection of nobody's holds in files.
 MAX_SPOOL = 268435456
+
+
+def ending(reason: Failure) -> str:
+    """What an application did when its connection ended, in the words of a log."""
+    if reason.check(ConnectionDone):
+        return "closed the connection"
+    if reason.check(ConnectionLost):
+        return "broke off the connection"
+    return f"lost the connection ({reason.getErrorMessage()})"
 
 
 class ConnectionOwner(TypingProtocol):

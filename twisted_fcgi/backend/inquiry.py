@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_fcgi.backend.attempt import Attempt
+from twisted_fcgi.backend.connection import ending
 from twisted_fcgi.backend.protocol import FastCGIClientProtocol
 from twisted_fcgi.cgi.checks import CheckAnswer, checkVariables
 from twisted_fcgi.cgi.response import ResponseParser
@@ -161,8 +162,7 @@ class Inquiry:
     # Inside
 
     def _notAnswered(self, failure: Failure) -> None:
-        reason = f"{self.settings.address} closed the connection: {failure.getErrorMessage()}"
-        self._end(ConnectionDied(reason))
+        self._end(ConnectionDied(f"{self.settings.address} {ending(failure)} before it answered"))
 
     def _tooLong(self) -> None:
         self._timer = None

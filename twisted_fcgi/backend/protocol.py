@@ -41,7 +41,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from twisted_fcgi.backend.connection import ConnectionOwner, OwnedConnection
+from twisted_fcgi.backend.connection import ConnectionOwner, OwnedConnection, ending
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.stderr import StderrLog
 from twisted_fcgi.backend.stream import Stream
@@ -314,7 +314,7 @@ class FastCGIClientProtocol(OwnedConnection):
         if self._asked is not None:
             asked, self._asked = self._asked, None
             asked.errback(reason)
-        text = f"{self.name} closed the connection: {reason.getErrorMessage()}"
+        text = f"{self.name} {ending(reason)} before it ended the request"
         sent = getattr(self.transport, "sent", None)
         streams, self.streams = self.streams, {}
         try:

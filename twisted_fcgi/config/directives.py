@@ -52,6 +52,7 @@ REGISTRY = Registry(
         directives_http.rows,
         directives_http.reqtimeout,
         directives_dir.rows,
+        directives_dir.autoindex,
         directives_alias.rows,
         directives_access.rows,
         directives_access.core,

@@ -8,7 +8,7 @@ from twisted_fcgi.config.directives_reading import findModule
 from twisted_fcgi.config.expressions import text
 from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
-from twisted_fcgi.config.values import addressPort, isEndpoint, looseInteger
+from twisted_fcgi.config.values import addressPort, isEndpoint, looseInteger, pathError
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.pcre import hasWildcards
 from twisted_fcgi.settings import EncodedSlashes, Listener, Signature
@@ -16,6 +16,8 @@ from twisted_fcgi.settings import EncodedSlashes, Listener, Signature
 __all__ = ["mpm", "rows", "unixd"]
 
 rows = Rows("core")
+
+_ONE_LOG = "no log of its own for a virtual host"
 
 LEVELS = (
     *("emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"),
@@ -127,7 +129,7 @@ def documentRoot(scope: Scope, word: Word) -> None:
     path = scope.path(word)
     if not os.path.isdir(path):
         if not scope.server.virtual:
-            raise word.error(f"{path} is not a directory, or is not readable")
+            raise pathError(word, f"{path} is not a directory, or is not readable")
         scope.warn(word, f"{path} does not exist")
     scope.server.values["documentRoot"] = path
 
@@ -285,6 +287,7 @@ def logLevel(scope: Scope, word: Word) -> None:
     elif scope.inSection:
         scope.warn(word, "no level of its own for a section: this has no effect")
     elif scope.server.virtual:
+        scope.warn(word, f"{_ONE_LOG}: this has no effect")
         scope.server.values["logLevel"] = level.lower()
     else:
         scope.draft.values["logLevel"] = level.lower()
@@ -304,8 +307,9 @@ def errorLog(scope: Scope, word: Word) -> None:
         raise word.error("the log goes to a file only", "or to standard error, without ErrorLog")
     path = scope.path(word)
     if not os.path.isdir(os.path.dirname(path)):
-        raise word.error(f"{os.path.dirname(path)} is no directory")
+        raise pathError(word, f"{os.path.dirname(path)} is no directory")
     if scope.server.virtual:
+        scope.warn(word, f"{_ONE_LOG}: this has no effect")
         scope.server.values["errorLog"] = path
     else:
         scope.draft.values["errorLog"] = path

@@ -1,4 +1,4 @@
-"""Directives of mod_dir."""
+"""Directives of mod_dir, and those of mod_autoindex, which list nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import looseInteger
 from twisted_fcgi.config.words import Word
 
-__all__ = ["rows"]
+__all__ = ["autoindex", "rows"]
 
 rows = Rows("mod_dir")
+autoindex = Rows("mod_autoindex")
 
 
 @rows.directive(
@@ -96,3 +97,14 @@ def directoryIndexRedirect(scope: Scope, word: Word) -> None:
 def directoryCheckHandler(scope: Scope, on: bool) -> None:
     """Whether a directory that has a SetHandler is served by it, without looking for an index."""
     scope.section.values["handlerBeforeIndex"] = on
+
+
+autoindex.ignore(
+    """
+    AddAlt AddAltByEncoding AddAltByType AddDescription AddIcon AddIconByEncoding AddIconByType
+    DefaultIcon FancyIndexing HeaderName IndexHeadInsert IndexIgnore IndexIgnoreReset IndexOptions
+    IndexOrderDefault IndexStyleSheet ReadmeName
+    """,
+    "directories are never listed",
+    Override.INDEXES,
+)

@@ -6,6 +6,7 @@ from twisted_fcgi.config.extensions import ExtensionsDraft
 from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
+from twisted_fcgi.config.values import pathError
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.mediatypes import parseTypes
 from twisted_fcgi.settings import Action
@@ -138,7 +139,7 @@ def typesConfig(scope: Scope, word: Word) -> None:
         with open(scope.path(word), "rb") as file:
             scope.server.values["types"] = parseTypes(file.read())
     except OSError as error:
-        raise word.error(f"{scope.path(word)}: {error.strerror}") from None
+        raise pathError(word, f"{scope.path(word)}: {error.strerror}") from None
 
 
 rows.ignore("MultiviewsMatch", "there is no content negotiation", Override.FILE_INFO)

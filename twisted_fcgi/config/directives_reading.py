@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.tree import MAX_FILES, MAX_INCLUDE_DEPTH, Node, TreeReader
-from twisted_fcgi.config.values import pattern
+from twisted_fcgi.config.values import pathError, pattern
 from twisted_fcgi.config.words import Word, getWord, splitWords
 from twisted_fcgi.errors import ConfigurationError
 from twisted_fcgi.pcre import compileWildcards, hasWildcards
@@ -107,7 +107,7 @@ def includeFiles(reader: TreeReader, node: Node, optional: bool) -> None:
         )
 
     def missing(what: str) -> ConfigurationError | None:
-        return None if optional else word.error(what)
+        return None if optional else pathError(word, what)
 
     path = os.path.join(reader.serverRoot, word)
     reader.depth += 1
@@ -119,10 +119,10 @@ def includeFiles(reader: TreeReader, node: Node, optional: bool) -> None:
             try:
                 text = reader.readFile(name)
             except OSError as error:
-                raise word.error(f"{name}: {error.strerror}") from None
+                raise pathError(word, f"{name}: {error.strerror}") from None
             reader.readText(name, text)
     except OSError as error:
-        raise word.error(f"{error.filename}: {error.strerror}") from None
+        raise pathError(word, f"{error.filename}: {error.strerror}") from None
     finally:
         reader.depth -= 1
 
@@ -209,7 +209,7 @@ def serverRoot(reader: TreeReader, node: Node) -> None:
     word = one(reader, node)
     path = os.path.abspath(word)
     if not os.path.isdir(path):
-        raise word.error("ServerRoot must be a valid directory")
+        raise pathError(word, "ServerRoot must be a valid directory")
     reader.serverRoot = path
 
 

@@ -199,11 +199,26 @@ def rewriteCond(scope: Scope, _: list[Word]) -> None:
     if len(words) < 2:
         raise scope.error("RewriteCond: bad argument line", 'RewriteCond %{HTTPS} "=on"')
     text, test = words[:2]
+    if (at := openBrace(text)) is not None:
+        scope.warn(text.part(at), "a brace is missing: this is text, and no variable")
     flags = frozenset(conditionFlag(name) for word in words[2:] for name, value in flagsOf(word))
     made = conditionOf(text, test, flags)
     if "NC" in flags and made.test not in ("regex", "=", "<", "<=", ">", ">="):
         scope.warn(test, "the flag NC means nothing to this test")
     drafted(scope).conditions.append(made)
+
+
+def openBrace(text: str) -> int | None:
+    """Where a ``%{`` or ``${`` is that nothing closes, or the end of one that lacks its brace."""
+    opened: list[int] = []
+    for match in re.finditer(r"\\.|[%$]\{|%[A-Z_]{3,}\}|\{|\}", text):
+        if match[0].endswith("{"):
+            opened.append(match.start())
+        elif match[0] == "}" and opened:
+            opened.pop()
+        elif match[0][0] == "%":
+            return match.start()
+    return next((at for at in opened if text[at] in "%$"), None)
 
 
 def conditionFlag(name: Word) -> str:

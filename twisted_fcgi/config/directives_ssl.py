@@ -12,7 +12,7 @@ import re
 
 from twisted_fcgi.config.registry import Context, Rows, Shape
 from twisted_fcgi.config.scope import Scope
-from twisted_fcgi.config.values import addressPort
+from twisted_fcgi.config.values import addressPort, pathError
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.settings import PROTOCOLS, VerifyPeer
 
@@ -53,7 +53,7 @@ def pem(scope: Scope, word: Word, *parts: str) -> str:
         with open(path, encoding="latin-1") as file:
             text = file.read()
     except OSError as error:
-        raise word.error(f"{path}: {error.strerror}") from None
+        raise pathError(word, f"{path}: {error.strerror}") from None
     for part in parts:
         if part not in text:
             needs = " and ".join(f'"{part}"' for part in parts)
@@ -99,7 +99,7 @@ def sslProxyCaCertificatePath(scope: Scope, word: Word) -> None:
     """As SSLProxyCACertificateFile: a directory whose files ``openssl rehash`` has named."""
     path = scope.path(word)
     if not os.path.isdir(path):
-        raise word.error(f"{path} is no directory")
+        raise pathError(word, f"{path} is no directory")
     scope.section.tls["authorityPath"] = path
 
 

@@ -278,8 +278,20 @@ _MODULES = {
     "there is no content negotiation": """
         mod_negotiation: CacheNegotiatedDocs LanguagePriority ForceLanguagePriority
     """,
-    "PHP runs in php-fpm; its settings belong there": """
-        mod_php: PHPIniDir php_value php_flag php_admin_value php_admin_flag
+    "PHP runs in php-fpm, which reads its own php.ini": """
+        mod_php: PHPIniDir
+    """,
+    (
+        "PHP runs in php-fpm: its pool's file takes php_value[NAME] = VALUE, "
+        'or here: SetEnv PHP_VALUE "NAME = VALUE"'
+    ): """
+        mod_php: php_value php_flag
+    """,
+    (
+        "PHP runs in php-fpm: its pool's file takes php_admin_value[NAME] = VALUE, "
+        'or here: SetEnv PHP_ADMIN_VALUE "NAME = VALUE"'
+    ): """
+        mod_php: php_admin_value php_admin_flag
     """,
     "it concerns httpd's own process": """
         mod_privileges: VHostUser VHostGroup VHostSecure VHostCGIMode DTracePrivileges

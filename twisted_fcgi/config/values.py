@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from twisted_fcgi.config.source import SPACE, decode, encode
 from twisted_fcgi.config.words import Word
+from twisted_fcgi.errors import ConfigurationError
 from twisted_fcgi.pcre import Pattern, PatternError, compilePattern
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "keyValues",
     "looseDuration",
     "looseInteger",
+    "pathError",
     "pattern",
     "strictDuration",
 ]
@@ -83,6 +85,19 @@ def looseDuration(word: Word, unit: str, warn: Warn) -> float:
     if match is None or not re.fullmatch("ms|s|min?|h|", rest, re.IGNORECASE):
         return looseInteger(word, warn) * (_unit(unit) or 1.0)
     return round(int(match[1]) * (_unit(rest or unit) or 1.0), 3)
+
+
+def pathError(word: Word, message: str) -> ConfigurationError:
+    """
+    What to say of a path that leads nowhere: before all that a variable in it is not defined.
+
+    :param message: what is wrong otherwise.
+    """
+    match = re.search(r"\$\{([^}:]+)\}", word)
+    if match is None:
+        return word.error(message)
+    hint = f"Define {match[1]} VALUE, or set it in the environment, as Debian's envvars does"
+    return word.error(f"{match[0]} is not defined", hint, match.start())
 
 
 def keyValues(words: list[Word]) -> list[tuple[Word, Word]]:

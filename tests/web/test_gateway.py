@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from tests.backend.doubles import MemoryEndpoint
@@ -57,6 +58,53 @@ class BodyLimitTests(GatewayTestCase):
     def test_noLimit(self) -> None:
         """0 is no limit."""
         self.assertEqual(self.status(b"/old", 5, "LimitRequestBody 0\n"), 302)
+
+
+class LogTests(GatewayTestCase):
+    """What is logged of requests that fail."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.said: list[str] = []
+        globalLogPublisher.addObserver(self.observe)
+        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
+
+    def observe(self, event: LogEvent) -> None:
+        self.said.append(formatEvent(event))
+
+    def test_errorDocument(self) -> None:
+        """Of a page that can't be made it is said what it is the page of."""
+        self.scripts["fcgi://127.0.0.1:9001/"] = (ConnectFailed("nobody there"),)
+        root = self.directory()
+        gateway = self.gateway(
+            f"DocumentRoot {root}\nErrorDocument 503 /busy.html\n"
+            'ProxyPass "/down/" "fcgi://127.0.0.1:9001/"\n'
+        )
+        self.assertEqual(503, self.serve(gateway, b"/down/x").status)
+        reason = "the ErrorDocument of this 503: file does not exist"
+        self.assertTrue(self.said[-1].endswith(f"'/busy.html', {reason}: {root}/busy.html"))
+
+    def test_leftAlone(self) -> None:
+        """That a member is left alone is said with what ends that: a probe, unless it is off."""
+        failed = ConnectFailed("refused")
+        for parameter, sooner in (
+            ("", ", or until it takes connections again"),
+            (" retry=60", ""),
+            (" probe=off", ""),
+        ):
+            self.said.clear()
+            self.scripts["fcgi://127.0.0.1:9001"] = (failed,)
+            gateway = self.gateway(BALANCED.replace(':9001"', f':9001"{parameter}'))
+            self.serve(gateway, b"/x")
+            said = f"balancer://two: 127.0.0.1:9001 is left alone for 60 s{sooner}: refused"
+            self.assertIn(said, self.said)
+            gateway.stop()
+
+    def test_nobody(self) -> None:
+        """Where no member can be asked, the balancer is named."""
+        down = BALANCED.replace(':9001"', ':9001" status=D').replace(':9002"', ':9002" status=D')
+        self.assertEqual(503, self.serve(self.gateway(down), b"/x").status)
+        self.assertTrue(self.said[-1].endswith("balancer://two: no member can be asked"))
 
 
 class GatewayTests(GatewayTestCase):

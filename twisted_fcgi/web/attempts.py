@@ -131,12 +131,14 @@ class LiveBalancer:
         """
         known = state.inError
         self.balancer.failed(state, self.reactor.seconds(), reason)
+        probing = probed and self._probes is not None and state.settings.probe
         if state.inError and not known:
             log.warn(
-                "{balancer}: {member} is left alone for {retry:g} s: {reason}",
+                "{balancer}: {member} is left alone for {retry:g} s{sooner}: {reason}",
                 balancer=self.balancer.settings.name,
                 member=state.settings.address,
                 retry=state.settings.retry,
+                sooner=", or until it takes connections again" if probing else "",
                 reason=reason,
             )
         if probed and self._probes is not None:

@@ -34,6 +34,7 @@ from twisted_fcgi.backend.member import Member
 from twisted_fcgi.backend.probes import Probes
 from twisted_fcgi.balance import Balancer, Heartbeat
 from twisted_fcgi.cgi.metadata import addMetadata
+from twisted_fcgi.errors import quoted
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
 from twisted_fcgi.message import (
@@ -209,6 +210,8 @@ class Gateway:
                     if isinstance(response, ChangedResponse):
                         response = response.original  # the page has settings of its own
                     return self._answer(page.request or request, page, body, response)
+                url = quoted(document.url)
+                page.reason = f"{url}, the ErrorDocument of this {refusal.status}: {page.reason}"
                 self._reportRefusal(request, page)
             elif document.url:
                 refusal = Refusal(302, refusal.fields, close=refusal.close)

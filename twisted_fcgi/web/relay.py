@@ -169,6 +169,8 @@ class Exchange:
                     partial(self._attempt, error)
                 ):
                     return
+                if error is _NOBODY and self._route.balancer is not None:
+                    raise RequestError(f"{self._route.balancer}: {error.reason}", error.status)
                 raise error
             params = encodedVariables(self._request, route, member)
         except RequestError as refusal:

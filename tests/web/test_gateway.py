@@ -100,6 +100,13 @@ class LogTests(GatewayTestCase):
             self.assertIn(said, self.said)
             gateway.stop()
 
+    def test_complaint(self) -> None:
+        """What could not be evaluated is told with the client, its request and the line."""
+        gateway = self.gateway("<If \"file('/nowhere/x') == 'x'\">\n</If>\n")
+        self.serve(gateway, b"/x")
+        said = '[client 127.0.0.1] "GET /x HTTP/1.1": <text>:1: file(): '
+        self.assertTrue(self.said[0].startswith(said), self.said)
+
     def test_nobody(self) -> None:
         """Where no member can be asked, the balancer is named."""
         down = BALANCED.replace(':9001"', ':9001" status=D').replace(':9002"', ':9002" status=D')

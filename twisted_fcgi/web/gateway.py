@@ -225,7 +225,12 @@ class Gateway:
 
     def _reportComplaints(self, request: Request, route: Route) -> None:
         for complaint in route.complaints:
-            log.error("{request!r}: {complaint}", request=request, complaint=complaint)
+            log.error(
+                '[client {client}] "{line}": {complaint}',
+                client=request.client.host.decode("ascii"),
+                line=_lineOf(request),
+                complaint=complaint,
+            )
 
     def _reportRefusal(self, request: Request, route: Route) -> None:
         """As httpd: what is our fault, or not allowed, is an error; what is not there is none."""
@@ -233,7 +238,7 @@ class Gateway:
             LogLevel.error if route.status >= 500 or route.status == 403 else LogLevel.info,
             '[client {client}] "{line}": {status}: {reason}',
             client=request.client.host.decode("ascii"),
-            line=request.line.decode("latin-1").encode("unicode_escape").decode("ascii"),
+            line=_lineOf(request),
             status=route.status,
             reason=route.reason,
         )
@@ -282,6 +287,11 @@ class Gateway:
         for balancer in self.balancers:
             balancer.stop()
         return self._members.stop()
+
+
+def _lineOf(request: Request) -> str:
+    """A request's first line, for the log."""
+    return request.line.decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
 def _holdToLimit(route: Route, body: IBody) -> None:

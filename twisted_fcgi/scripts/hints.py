@@ -98,9 +98,9 @@ def _handlerHints(handler: bytes, place: str) -> Iterator[Hint]:
         )
 
 
-def _noMembers(name: str, host: VirtualHost) -> Hint:
+def _noMembers(name: str, host: VirtualHost, place: str) -> Hint:
     """What may be wrong with a balancer that has none."""
-    place = next((each.place for each in host.balancers if each.name == name), "")
+    place = next((each.place for each in host.balancers if each.name == name), place)
     others = ", ".join(each.name for each in host.balancers if each.members)
     known = f" Balancers with members are: {others}." if others else ""
     return Hint(
@@ -115,12 +115,12 @@ def answerHints(explanation: Explanation) -> Iterator[Hint]:
     route, host = explanation.route, explanation.host
     if host is None:
         return
-    root = host.documentRoot
+    root, below = host.documentRoot, explanation.aliased or host.places.get("documentRoot", "")
     if route.kind == RouteKind.STATIC and route.filename.lower().endswith((b".php", b".phar")):
         yield Hint(
             "The script's source is sent to the client: no handler is set for it. Write "
             r'<FilesMatch "\.php$"> with SetHandler "proxy:..." in it.',
-            host.places.get("documentRoot", ""),
+            below,
         )
     if route.kind != RouteKind.REFUSE:
         return
@@ -129,7 +129,8 @@ def answerHints(explanation: Explanation) -> Iterator[Hint]:
     if explanation.handled and route.status == 500 and not route.members:
         yield from _handlerHints(route.handler, explanation.handled)
     if route.balancer is not None and not route.members:
-        yield _noMembers(route.balancer, host)
+        place = explanation.handled if mapping is None else mapping.place
+        yield _noMembers(route.balancer, host, place)
     if route.status == 500 and mapping is not None and "slash missing" in route.reason:
         target = toText(mapping.target or b"")
         yield Hint(f"A slash is missing behind host and port in {target}.", mapping.place)
@@ -140,7 +141,7 @@ def answerHints(explanation: Explanation) -> Iterator[Hint]:
             yield Hint(
                 f"index.php is in {toText(at)}, but DirectoryIndex does not name it: "
                 "DirectoryIndex index.php index.html.",
-                (route.directory.places or {}).get("directoryIndex", ""),
+                (route.directory.places or {}).get("directoryIndex", below),
             )
     elif (
         route.status == 404
@@ -151,5 +152,5 @@ def answerHints(explanation: Explanation) -> Iterator[Hint]:
     ):
         yield Hint(
             "If index.php answers for what is no file: FallbackResource /index.php.",
-            host.places.get("documentRoot", ""),
+            below,
         )

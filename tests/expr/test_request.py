@@ -79,3 +79,5 @@ class RequestContextTests(SynchronousTestCase):
         os.mkfifo(f"{self.root}/pipe")
         error = self.assertRaises(EvaluationError, self.value, f"%{{file:{self.root}/pipe}}")
         self.assertIn("is no regular file", str(error))
+        error = self.assertRaises(EvaluationError, self.value, "%{file:/nowhere/x}")
+        self.assertEqual("file(): '/nowhere/x': No such file or directory", str(error))

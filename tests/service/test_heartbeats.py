@@ -154,6 +154,7 @@ class ServiceTests(SynchronousTestCase):
         for _ in range(5):
             self.reactor.protocol.datagramReceived(b"hello", ("192.0.2.1", 5))
         self.assertEqual(([], 1), (self.heard, len(self.messages)))
+        self.assertIn("what 192.0.2.1 sent is no heartbeat: 'hello'", self.messages[0])
         self.reactor.advance(COMPLAIN_AGAIN)
         self.reactor.protocol.datagramReceived(b"hello", ("192.0.2.1", 5))
         self.assertEqual(2, len(self.messages))

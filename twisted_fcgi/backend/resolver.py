@@ -296,7 +296,8 @@ class _Question:
 def _isHost(service: str, target: bytes) -> bool:
     """Whether a service's target can be a host; "." says that there is none (RFC 2782)."""
     if target and not _HOST.fullmatch(target):
-        log.warn("{name} names {target!r}, which is no host", name=service, target=target[:255])
+        host = target[:255].decode("ascii", "backslashreplace")
+        log.warn("{name} names {host!r}, which is no host", name=service, host=host)
     return _HOST.fullmatch(target) is not None
 
 

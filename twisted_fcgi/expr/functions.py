@@ -15,6 +15,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twisted_fcgi.errors import quoted
 from twisted_fcgi.expr.context import Context, EvaluationError, fileStatus
 from twisted_fcgi.uri import encodePath, unescape
 
@@ -86,12 +87,13 @@ def _file(context: Context, path: bytes) -> bytes:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise EvaluationError(f"file(): {path!r} is no regular file")
+                raise EvaluationError(f"file(): {quoted(path)} is no regular file")
             if status.st_size > MAX_FILE_SIZE:
-                raise EvaluationError(f"file(): {path!r} is over {MAX_FILE_SIZE} bytes")
+                raise EvaluationError(f"file(): {quoted(path)} is over {MAX_FILE_SIZE} bytes")
             return file.read(MAX_FILE_SIZE).split(b"\0", 1)[0]
     except (OSError, ValueError) as error:
-        raise EvaluationError(f"file(): {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise EvaluationError(f"file(): {quoted(path)}: {why}") from None
 
 
 def _filesize(context: Context, path: bytes) -> bytes:

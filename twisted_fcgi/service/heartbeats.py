@@ -26,6 +26,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
 from twisted_fcgi.balance import Heartbeat
+from twisted_fcgi.errors import quoted
 from twisted_fcgi.settings import HeartbeatSettings
 
 __all__ = ["MAX_DATAGRAM", "MAX_STORAGE", "HeartbeatService", "readHeartbeat", "readStorage"]
@@ -141,7 +142,7 @@ class HeartbeatService(Service):
         """A datagram came from an address."""
         beat = readHeartbeat(data, self._reactor.seconds())
         if beat is None:
-            self.complain(f"what {host} sent is no heartbeat: {data[:80]!r}")
+            self.complain(f"what {host} sent is no heartbeat: {quoted(data[:80])}")
         else:
             self._heard(host, beat)
 

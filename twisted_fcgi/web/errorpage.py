@@ -14,6 +14,7 @@ from typing import NamedTuple
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from twisted_fcgi.errors import quoted
 from twisted_fcgi.expr import EvaluationError, RequestContext
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IResponse
@@ -154,7 +155,8 @@ def errorDocument(request: Request, route: Route, status: int) -> Document | Non
     if document.isText:
         return Document(text=made)
     if CONTROL.search(made):
-        log.error("ErrorDocument {status}: control character in {made!r}", status=status, made=made)
+        url = quoted(made)
+        log.error("ErrorDocument {status}: control character in {url}", status=status, url=url)
         return None
     return Document(url=made)
 

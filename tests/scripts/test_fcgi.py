@@ -43,6 +43,13 @@ class CheckTests(SynchronousTestCase):
         self.assertIn(f"{self.bad}:1:1: ", err)
         self.assertIn(f"{self.bad}:3:", err)
 
+    def test_nowhere(self) -> None:
+        """A configuration without Listen is accepted, with the notice that it can't be started."""
+        self.good.write_text("")
+        status, out, err = run("check", self.good)
+        self.assertEqual((0, f"{self.good}: accepted\n"), (status, out))
+        self.assertIn("nowhere to listen", err)
+
     def test_list(self) -> None:
         """With --list there is one word a path, in order, and nothing else."""
         self.list.write_text(f"{self.bad}\n{self.good}\n{self.list.parent}/missing\n")

@@ -157,6 +157,10 @@ def proxyPassPrefix(scope: Scope, words: list[Word]) -> None:
 
     The first that fits counts; ``!`` takes URLs out.  Inside a ``<Location>`` the path is
     the section's.
+
+    ``fcgi://host:port/`` speaks to a host, ``unix:/path|fcgi://name/`` to a UNIX socket,
+    ``balancer://name/`` to a balancer.  Extensions: ``fcgis://`` is the same over TLS, which needs
+    ``pip install 'twisted_fcgi[tls]'``; of ``srv+fcgi://service/`` DNS says who is asked.
     """
     proxyPass(scope, words, match=False)
 

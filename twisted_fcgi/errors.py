@@ -238,11 +238,14 @@ class ConfigurationErrors(Exception):
     All mistakes that were found in a configuration.
 
     :ivar errors: one or more :class:`ConfigurationError`, in the order of the files.
+    :ivar notices: what was met besides that deserves a notice, such as a number that is read
+        otherwise than it looks.
     """
 
-    def __init__(self, errors: Sequence[ConfigurationError]) -> None:
+    def __init__(self, errors: Sequence[ConfigurationError], notices: Sequence[str] = ()) -> None:
         super().__init__("\n".join(str(error) for error in errors))
         self.errors = tuple(errors)
+        self.notices = tuple(notices)
 
 
 def quoted(value: bytes) -> str:

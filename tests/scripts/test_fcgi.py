@@ -43,6 +43,14 @@ class CheckTests(SynchronousTestCase):
         self.assertIn(f"{self.bad}:1:1: ", err)
         self.assertIn(f"{self.bad}:3:", err)
 
+    def test_mistakesAndNotices(self) -> None:
+        """Beside mistakes, what is read otherwise than it looks is said as well."""
+        self.bad.write_text("ProxyPass / fcgi://h/ timout=5 max=abc retry=-1\n")
+        status, _, err = run("check", self.bad)
+        self.assertEqual(1, status)
+        for text in (":1:23: 'timout' is", ":1:36: 'abc' is read as 0", ":1:46: '-1' is out"):
+            self.assertIn(text, err)
+
     def test_nowhere(self) -> None:
         """A configuration without Listen is accepted, with the notice that it can't be started."""
         self.good.write_text("")

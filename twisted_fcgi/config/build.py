@@ -65,7 +65,7 @@ def loads(
     if draft.errors:
         order = reader.names
         draft.errors.sort(key=lambda error: (order.get(error.file, 0), error.line, error.column))
-        raise ConfigurationErrors(draft.errors)
+        raise ConfigurationErrors(draft.errors, draft.notices)
     defined = {name: reader.variables.get(name) for name in reader.defines}
     return draft.finish(partial(AccessFileReader, draft=draft, defines=defined))
 

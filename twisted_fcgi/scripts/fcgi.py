@@ -42,7 +42,7 @@ def check(options: argparse.Namespace) -> int:
             verdict = "refused"
             refused += 1
             if options.list is None:
-                print(errors, file=sys.stderr)
+                print(*errors.notices, errors, sep="\n", file=sys.stderr)
         print(verdict if options.list is not None else f"{path}: {verdict}")
     return 1 if refused else 0
 

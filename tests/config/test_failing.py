@@ -63,6 +63,18 @@ class FailingTests(SynchronousTestCase):
             expected = f"site.conf:{line}: balancer://nope has no members, such requests get a 503"
             self.assertTrue(notice.startswith(expected), notice)
 
+    def test_rules(self) -> None:
+        """Of a RewriteRule the balancer and the handler are looked at as well."""
+        for rule, what in [
+            ("RewriteRule ^/b balancer://nope/ [P]", "balancer://nope has no members"),
+            ("RewriteRule ^/b - [H=php7-fcgi]", 'there is no handler "php7-fcgi"'),
+        ]:
+            for text in (f"\n{rule}", f"<Directory /srv>\n{rule}\n</Directory>"):
+                [notice] = self.notices(text)
+                self.assertTrue(notice.startswith(f"site.conf:2: {what}"), notice)
+        for rule in ("^/b - [H=$1]", "^/b - [H=x]\nAction x /run.php", "^/b /c"):
+            self.assertEqual([], self.notices(f"RewriteRule {rule}"), rule)
+
     def test_balancer(self) -> None:
         """One that gets its members later, or from DNS, is none such."""
         for text in [

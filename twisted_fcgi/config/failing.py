@@ -60,6 +60,11 @@ def failing(settings: Settings) -> Iterator[str]:
         if directory.mapping is not None:
             yield from _mapped(directory.mapping)
         yield from _handled(section, directory, actions)
+    rewritings = [*(host.rewriting for host in hosts), *(level.rewriting for _, level in levels)]
+    for rule in _each(rule for rewriting in rewritings if rewriting for rule in rewriting.rules):
+        yield from _empty(rule.place, rule.balancer)
+        if not re.search(rb"[%$]", rule.handler):
+            yield from _named(rule.place, rule.handler, None, actions)
     for host in settings.hosts:
         yield from _unheard(host, settings)
 
@@ -129,23 +134,29 @@ def _handled(
 ) -> Iterator[str]:
     """Notices about the handlers of a section."""
     place = (settings.places or {}).get("handler", section.place if section else "")
-    for where, handler, balancer in (
-        (place, settings.handler, settings.balancer),
-        *(
-            (row.place or place, row.handler, row.balancer)
-            for row in (settings.extensions.rows.values() if settings.extensions else ())
-        ),
-    ):
-        if handler is None or handler.lower() in _OWN | actions:
-            continue
-        if handler[:6].lower() == b"proxy:":
-            yield from _empty(where, balancer)
-            continue
-        name = handler.decode("utf-8", "replace")
-        why = _OTHERS.get(handler.lower(), "nobody has this name, and no Action names it")
-        if _URL.match(handler):
-            why = f'"proxy:" is missing: "proxy:{name}"'
-        yield f'{where}: there is no handler "{name}", such requests get a 500: {why}'
+    yield from _named(place, settings.handler, settings.balancer, actions)
+    if settings.extensions is not None:
+        for row in settings.extensions.rows.values():
+            yield from _named(row.place or place, row.handler, row.balancer, actions)
+
+
+def _named(
+    place: str,
+    handler: bytes | None,
+    balancer: BalancerSettings | None,
+    actions: frozenset[bytes],
+) -> Iterator[str]:
+    """A notice about a handler that nobody is."""
+    if handler is None or handler.lower() in _OWN | actions:
+        return
+    if handler[:6].lower() == b"proxy:":
+        yield from _empty(place, balancer)
+        return
+    name = handler.decode("utf-8", "replace")
+    why = _OTHERS.get(handler.lower(), "nobody has this name, and no Action names it")
+    if _URL.match(handler):
+        why = f'"proxy:" is missing: "proxy:{name}"'
+    yield f'{place}: there is no handler "{name}", such requests get a 500: {why}'
 
 
 # Listeners.

@@ -299,7 +299,7 @@ class _Reporter:
             report.balancer = route.balancer
             asked = self._elected(route.balancer)
         if not asked:
-            raise RequestError("there is nobody to ask", 503)
+            raise RequestError(f"{route.balancer}: no member can be asked", 503)
         report.members = [self._member(member) for member, _ in asked]
         member, route = asked[0]
         told = sourced(self._request, route, member, explained.places, explained.fields)

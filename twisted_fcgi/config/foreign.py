@@ -283,13 +283,13 @@ _MODULES = {
     """,
     (
         "PHP runs in php-fpm: its pool's file takes php_value[NAME] = VALUE, "
-        'or here: SetEnv PHP_VALUE "NAME = VALUE"'
+        'or here, for all that the pool serves: SetEnv PHP_VALUE "NAME = VALUE"'
     ): """
         mod_php: php_value php_flag
     """,
     (
         "PHP runs in php-fpm: its pool's file takes php_admin_value[NAME] = VALUE, "
-        'or here: SetEnv PHP_ADMIN_VALUE "NAME = VALUE"'
+        'or here, for all that the pool serves: SetEnv PHP_ADMIN_VALUE "NAME = VALUE"'
     ): """
         mod_php: php_admin_value php_admin_flag
     """,

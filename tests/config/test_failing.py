@@ -22,6 +22,7 @@ class FailingTests(SynchronousTestCase):
             ("SetHandler server-status", "no such page"),
             ("SetHandler Balancer-Manager", "no such page"),
             ("AddHandler cgi-script .cgi", "no CGI program is started"),
+            ("AddHandler type-map var", "there is no content negotiation"),
         ]:
             name = line.split()[1]
             name = name if line.startswith("Set") else name.lower()

@@ -49,6 +49,7 @@ REGISTRY = Registry(
         directives_mime.rows,
         directives_mime.core,
         directives_mime.actions,
+        directives_mime.negotiation,
         directives_http.rows,
         directives_http.reqtimeout,
         directives_dir.rows,

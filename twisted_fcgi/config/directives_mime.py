@@ -11,11 +11,12 @@ from twisted_fcgi.config.words import Word
 from twisted_fcgi.mediatypes import parseTypes
 from twisted_fcgi.settings import Action
 
-__all__ = ["actions", "core", "rows"]
+__all__ = ["actions", "core", "negotiation", "rows"]
 
 rows = Rows("mod_mime")
 core = Rows("core")
 actions = Rows("mod_actions")
+negotiation = Rows("mod_negotiation")
 
 
 def extensionsOf(scope: Scope) -> ExtensionsDraft:
@@ -143,6 +144,10 @@ def typesConfig(scope: Scope, word: Word) -> None:
 
 
 rows.ignore("MultiviewsMatch", "there is no content negotiation", Override.FILE_INFO)
+negotiation.ignore("CacheNegotiatedDocs", "there is no content negotiation")
+negotiation.ignore(
+    "LanguagePriority ForceLanguagePriority", "there is no content negotiation", Override.FILE_INFO
+)
 rows.ignore(
     "RemoveInputFilter RemoveOutputFilter",
     "there are no filters that could be removed",

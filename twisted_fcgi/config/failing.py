@@ -40,6 +40,7 @@ _OTHERS = {
     b"ldap-status": "no such page",
     b"server-info": "no such page",
     b"server-status": "no such page",
+    b"type-map": "there is no content negotiation",
 }
 
 #: A URL whose port goes on with a part of the request.

@@ -30,6 +30,8 @@ class FailingTests(SynchronousTestCase):
             text = f"<Location /x>\n{line}\n</Location>"
             self.assertEqual([expected], self.notices(text))
             self.assertEqual([expected], self.notices(f"<If true>\n{line}\n</If>"))
+            nested = f"<If true>\n<If true>\n{line}\n</If>\n</If>"
+            self.assertEqual(1, len(self.notices(nested)))
 
     def test_proxyMissing(self) -> None:
         """Of an application's URL without ``proxy:`` it is said what is missing."""

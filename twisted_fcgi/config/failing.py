@@ -89,8 +89,7 @@ def _levels(hosts: Iterable[VirtualHost]) -> Iterator[tuple[Section | None, Dire
         levels += [(inner, inner.settings) for inner in section.sections]
     for around, settings in levels:
         yield around, settings
-        for branch in settings.branches or ():
-            yield around, branch.settings
+        levels += [(around, branch.settings) for branch in settings.branches or ()]
 
 
 def _empty(place: str, balancer: BalancerSettings | None) -> Iterator[str]:

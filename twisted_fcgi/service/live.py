@@ -213,8 +213,6 @@ class FastCGIService(MultiService):
     def privilegedStartService(self) -> None:
         for notice in (*self._notices, *self._settings.notices, *hazards(self._settings)):
             log.warn("{notice}", notice=notice)
-        if any(host.errorLog or host.logLevel for host in self._settings.hosts):
-            log.warn("ErrorLog and LogLevel of a <VirtualHost> are not heeded: there is one log")
         allowManyConnections()
         self._checkTLS()
         super().privilegedStartService()

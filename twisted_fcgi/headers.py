@@ -8,6 +8,7 @@ through an index that is made when it is first asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, KeysView
+from typing import Any
 
 __all__ = ["FRAMING_FIELDS", "SUCCESS_FIELDS", "Headers", "joinedNames"]
 
@@ -39,14 +40,16 @@ class Headers:
     made when it is first asked.
 
     :ivar pairs: ``(name, value)``; change it only through the methods.
+    :ivar kept: what somebody made of them, and may need again; ``None`` after a change.
     """
 
-    __slots__ = ("_index", "_lines", "pairs")
+    __slots__ = ("_index", "_lines", "kept", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: list[tuple[bytes, bytes]] = list(pairs)
         self._index: dict[bytes, list[bytes]] | None = None
         self._lines: bytes | None = None
+        self.kept: Any = None
 
     @classmethod
     def indexed(cls, pairs: list[tuple[bytes, bytes]], index: dict[bytes, list[bytes]]) -> Headers:
@@ -58,7 +61,7 @@ class Headers:
         self = cls.__new__(cls)
         self.pairs = pairs
         self._index = index
-        self._lines = None
+        self._lines = self.kept = None
         return self
 
     def copy(self) -> Headers:
@@ -67,6 +70,7 @@ class Headers:
         copy.pairs = self.pairs
         copy._index = self._index
         copy._lines = self._lines
+        copy.kept = None
         return copy
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -143,7 +147,7 @@ class Headers:
     def add(self, name: bytes, value: bytes) -> None:
         """Append a field."""
         self.pairs = [*self.pairs, (name, value)]
-        self._index = self._lines = None
+        self._index = self._lines = self.kept = None
 
     def merge(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Add fields; what is there already goes on with a comma, but for cookies."""
@@ -164,7 +168,7 @@ class Headers:
         else:
             rest = [pair for pair in self.pairs[place + 1 :] if pair[0].lower() != lower]
             self.pairs = [*self.pairs[:place], (name, value), *rest]
-        self._index = self._lines = None
+        self._index = self._lines = self.kept = None
 
     def vary(self, names: Iterable[bytes]) -> None:
         """Add names of request fields to those that the response varies with."""
@@ -174,4 +178,4 @@ class Headers:
         """Remove all fields of that name, if any."""
         lower = name.lower()
         self.pairs = [pair for pair in self.pairs if pair[0].lower() != lower]
-        self._index = self._lines = None
+        self._index = self._lines = self.kept = None

@@ -414,3 +414,54 @@ class EncodedVariablesTests(SynchronousTestCase):
             told = decodePairs(encodedVariables(request, route, MEMBER))
             self.assertEqual(len(told), len(dict(told)))
             self.assertEqual(expected(request, route, usual), dict(told))
+
+    @given(
+        st.lists(st.tuples(names, st.binary(max_size=3)), max_size=5),
+        st.lists(st.tuples(requests, st.integers(0, 2), st.booleans()), min_size=2, max_size=6),
+        environments,
+    )
+    def test_sharedFields(
+        self,
+        pairs: list[tuple[bytes, bytes]],
+        asked: list[tuple[Request, int, bool]],
+        environment: dict[bytes, bytes],
+    ) -> None:
+        """Requests that share their fields are told what they would be with their own."""
+        headers = Headers(pairs)
+        routes = [
+            Route(
+                RouteKind.FASTCGI,
+                HOST,
+                DirectorySettings(passAuthorization=number == 1),
+                filename=b"proxy:fcgi://h/a",
+                environment=({}, {b"X_A": b"mine"}, environment)[number],
+                authority=Authority(HOST, b"www.test", None, b"www.test", SERVER, False),
+            )
+            for number in range(3)
+        ]
+        for request, number, anew in asked:
+            if anew:
+                headers.add(b"X-A", b"%d" % number)
+            shared = request.changed(headers=headers)
+            alone = request.changed(headers=Headers(headers))
+            self.assertEqual(
+                encodedVariables(alone, replace(routes[number], told=None), MEMBER),
+                encodedVariables(shared, routes[number], MEMBER),
+            )
+
+    def test_silencedByOne(self) -> None:
+        """What one route's configuration says in place of a field, another's does not."""
+        headers = Headers([(b"X-A", b"1")])
+        told = []
+        for variable in (b"X_A", b"HTTP_X_A"):
+            route = Route(
+                RouteKind.FASTCGI,
+                HOST,
+                DirectorySettings(),
+                filename=b"proxy:fcgi://h/a",
+                environment={variable: b"mine"},
+                authority=Authority(HOST, b"www.test", None, None, SERVER, False),
+            )
+            pairs = variables(Request(b"GET", b"/", headers), route, MEMBER)
+            told.append([pair for pair in pairs if pair[0] == b"HTTP_X_A"])
+        self.assertEqual([[(b"HTTP_X_A", b"1")], [(b"HTTP_X_A", b"mine")]], told)

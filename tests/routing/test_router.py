@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.routing.making import makeRequest, makeTree, read, routeOf
+from tests.routing.making import makeFiles, makeRequest, makeTree, read, routeOf
 from tests.test_uri import PATHS
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Address, Request, Route, RouteKind
@@ -465,6 +467,15 @@ class AuthorityTests(SynchronousTestCase):
             self.assertTrue(route.reason)
 
 
+class _NoAccessFiles:
+    """A tree without any ``.htaccess``."""
+
+    generation = 0
+
+    def find(self, *where: object) -> None:
+        """There is none."""
+
+
 class MemoryTests(SynchronousTestCase):
     """What was decided once is not decided again."""
 
@@ -493,7 +504,7 @@ class MemoryTests(SynchronousTestCase):
             self.assertEqual([{b"A": b"1"}, {b"A": b"2"}], told, text)
 
     def test_files(self) -> None:
-        """Files are looked at each time."""
+        """What is a file and what is none is looked at each time."""
         root = makeTree(self)
         router = Router(read(f"DocumentRoot {root}"))
         self.assertEqual(STATIC, router.route(makeRequest("/plain.txt")).kind)
@@ -527,6 +538,113 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(FASTCGI, router.route(makeRequest("/new.html")).kind)
         with open(os.path.join(root, "new.html"), "w"):
             self.assertEqual(STATIC, router.route(makeRequest("/new.html")).kind)
+
+    def test_sharedFile(self) -> None:
+        """So do requests for a file of an application's, by its name or as an index."""
+        router = Router(read(f"DocumentRoot {makeTree(self)}\nDirectoryIndex index.php\n{PHP}"))
+        for target in ("/app.php", "/app.php/a/b?c", "/php/", "/none.php"):
+            first = router.route(makeRequest(target))
+            self.assertEqual(FASTCGI, first.kind, target)
+            self.assertIs(first, router.route(makeRequest(target, method=b"POST")), target)
+
+    def test_notShared(self) -> None:
+        """Where anything but files and their names has a part in it, each is decided by itself."""
+        root = makeTree(self)
+        for lines in (
+            "Require method GET",
+            "SetEnvIf X-A b A=1",
+            "BrowserMatch x A=1",
+            "AllowMethods GET",
+            '<If "true">\nSetEnv A 1\n</If>',
+            "RewriteEngine On",
+            "RequestHeader set X-A b",
+            "Options -FollowSymLinks",
+            "AllowOverride FileInfo",
+            "Script PUT /app.php",
+            "Action some/type /app.php",
+            '<Files "*.php">\nSetHandler "proxy:fcgi://h:%{SERVER_PORT}"\n</Files>',
+            'RedirectMatch "^/none" "/"',
+        ):
+            router = Router(
+                read(
+                    "ProxyPass /elsewhere fcgi://h:80\n"
+                    f"DocumentRoot {root}\n{PHP}<Directory {root}>\n{lines}\n</Directory>\n"
+                ),
+                _NoAccessFiles(),
+            )
+            first, second = (router.route(makeRequest("/app.php")) for _ in range(2))
+            self.assertEqual(FASTCGI, first.kind, lines)
+            self.assertIsNot(first, second, lines)
+
+    def test_locationsAlias(self) -> None:
+        """Where the Alias of a Location asks the request for a file, each has its own."""
+        root = makeTree(self)
+        text = f'<Location /x>\nAlias "{root}/%{{req:X-A}}.php"\n</Location>\n{PHP}'
+        router = Router(read(text))
+        routes = [router.route(makeRequest("/x", (b"X-A", a))) for a in (b"app", b"php/app")]
+        self.assertEqual([FASTCGI] * 2, [route.kind for route in routes])
+        self.assertNotEqual(routes[0].filename, routes[1].filename)
+
+    def test_refusedIndex(self) -> None:
+        """An index that could not be looked at is served as soon as it can."""
+        root = makeTree(self)
+        router = Router(read(f"DocumentRoot {root}\nDirectoryIndex loop app.php\n{PHP}"))
+        self.assertEqual(FASTCGI, router.route(makeRequest("/")).kind)
+        os.remove(os.path.join(root, "loop"))
+        with open(os.path.join(root, "loop"), "w"):
+            self.assertEqual(STATIC, router.route(makeRequest("/")).kind)
+
+    def test_directory(self) -> None:
+        """A directory that is asked for without an index is decided by each method for itself."""
+        router = Router(
+            read(
+                f"DocumentRoot {makeTree(self)}\nSetHandler proxy:fcgi://h\n"
+                "SetEnv redirect-carefully\nDirectoryIndex none\n"
+            )
+        )
+        kinds = [router.route(makeRequest("/php", method=m)).kind for m in (b"POST", b"GET")]
+        self.assertEqual([FASTCGI, RouteKind.REDIRECT], kinds)
+
+    FILES_TEXT = (
+        "DirectoryIndex index.html index.php /b.php\nAlias /alias {root}/a\n"
+        "<Directory {root}/a>\nSetEnv IN a\nFallbackResource /b.php\n</Directory>\n"
+        '<Files "*.php">\nSetHandler "proxy:fcgi://h:9000"\n</Files>\n'
+        'ProxyPassMatch "^/(c/.*\\.php)$" fcgi://h/$1\nDocumentRoot {root}\n'
+    )
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["a", "a/index.html", "a/index.php", "a/x", "b.php", "c"]),
+                st.sampled_from(["file", "directory", "nothing"]),
+                st.sampled_from(["/", "/a/", "/a", "/a/x", "/a/x/y.php", "/b.php/x", "/alias/",
+                                 "/a/index.php/p?q", "/c/", "/alias/x"]),
+                st.sampled_from([b"GET", b"POST"]),
+            ),
+            max_size=20,
+        )
+    )  # fmt: skip
+    def test_filesMakeADifference(self, steps: list[tuple[str, str, str, bytes]]) -> None:
+        """Whatever becomes of files, a route is that of a router that knows nothing yet."""
+        root = makeFiles(self, {"a/index.php": "", "b.php": "", "c/index.php": ""})
+        settings = read(self.FILES_TEXT.format(root=root))
+        router = Router(settings)
+        for name, kind, target, method in steps:
+            path = os.path.join(root, name)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            elif os.path.lexists(path):
+                os.remove(path)
+            with contextlib.suppress(OSError):
+                if kind == "file":
+                    open(path, "w").close()
+                elif kind == "directory":
+                    os.mkdir(path)
+            request = makeRequest(target, method=method)
+            for _ in range(2):
+                route, fresh = router.route(request), Router(settings).route(request)
+                fresh.authority = route.authority
+                self.assertEqual(fresh, route)
 
     def test_bounded(self) -> None:
         """However many targets clients make up, only so many are remembered, and no long ones."""

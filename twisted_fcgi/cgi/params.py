@@ -20,7 +20,8 @@ passed on but PATH.
 This runs for each attempt, and most of what it tells was told before.  So the
 variables are made as they are sent, in three parts, each encoded once and remembered,
 up to a bound: what follows from the route; the peer and the request line; and each
-header field.  No name is in two parts, so no part can take another's place.
+header field.  No name is in two parts, so no part can take another's place.  The last
+two together are kept with the header fields, which the requests of a connection share.
 """
 
 from __future__ import annotations
@@ -156,12 +157,30 @@ def encodedVariables(request: Request, route: Route, member: MemberSettings) -> 
     if told is None:
         told = route.told = _told(request.target, route, member)
     headers = request.headers
-    fields = headers.pairs
-    names = headers.names()
+    # What is watched follows from what is silenced.
+    key = told.silenced, request.method, request.protocol, request.client
+    kept: tuple[object, bytes] | None = headers.kept
+    if kept is not None and kept[0] == key and request.contentLength == 0:
+        own = kept[1]
+    else:
+        own = _requestVariables(request, told)
+        if request.contentLength == 0:
+            headers.kept = key, own
+    overrides = route.directory.overrides
+    if overrides is None:
+        return told.encoded + own
+    table = dict(decodePairs(told.encoded + own))
+    request.vary = (*request.vary, *override(table, overrides, request, route))
+    return encodePairs(table.items())
+
+
+def _requestVariables(request: Request, told: _Told) -> bytes:
+    """The part of the variables that does not follow from the route."""
+    fields = request.headers.pairs
+    names = request.headers.names()
     if len(names) < len(fields) or not names.isdisjoint(told.watched):
         fields = _settled(request, told.silenced)
     parts = [
-        told.encoded,
         _lineVariables(request.method, request.protocol),
         _clientVariables(request.client),
         *map(_encodedFields.__getitem__, fields),
@@ -171,12 +190,7 @@ def encodedVariables(request: Request, route: Route, member: MemberSettings) -> 
         length is not None and (b"content-length" in names or b"transfer-encoding" in names)
     ):
         parts.append(encodePairs(((b"CONTENT_LENGTH", b"%d" % length),)))
-    overrides = route.directory.overrides
-    if overrides is None:
-        return b"".join(parts)
-    table = dict(decodePairs(b"".join(parts)))
-    request.vary = (*request.vary, *override(table, overrides, request, route))
-    return encodePairs(table.items())
+    return b"".join(parts)
 
 
 @lru_cache(MAX_LINES)

@@ -17,7 +17,16 @@ from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
 
-__all__ = ["DIRECTORY", "FILE", "MISSING", "Located", "checkLinks", "concealed", "locate"]
+__all__ = [
+    "DIRECTORY",
+    "FILE",
+    "MISSING",
+    "Located",
+    "checkLinks",
+    "concealed",
+    "isStill",
+    "locate",
+]
 
 #: The longest path of a file (APR_PATH_MAX).
 MAX_PATH = 4096
@@ -65,6 +74,14 @@ def locate(root: bytes, path: bytes) -> Located:
     except OSError:
         return _walk(root, path)
     return Located(root + path, None, kind)
+
+
+def isStill(located: Located, root: bytes, path: bytes) -> bool:
+    """Whether :func:`locate` finds what it found before."""
+    try:
+        return locate(root, path) == located
+    except RequestError:
+        return False
 
 
 def checkLinks(filename: bytes, policy: Callable[[bytes], tuple[bool, bool]]) -> None:

@@ -21,7 +21,7 @@ from twisted_fcgi.routing.access import effective
 from twisted_fcgi.routing.aliases import Redirects
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
 from twisted_fcgi.routing.fields import Early
-from twisted_fcgi.routing.files import MISSING
+from twisted_fcgi.routing.files import MISSING, Located, locate
 from twisted_fcgi.routing.lookups import Account
 from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.notes import Notes
@@ -34,7 +34,7 @@ from twisted_fcgi.uri import partitionSocket
 if TYPE_CHECKING:
     from twisted_fcgi.routing.site import Site
 
-__all__ = ["Look", "Rules"]
+__all__ = ["Grounds", "Look", "Rules"]
 
 #: Choices of ``<If>`` of which the rules are remembered, for each set of sections.
 MAX_CHOICES = 64
@@ -60,6 +60,8 @@ class Rules:
     :ivar isRewriting: whether RewriteEngine is on.
     :ivar rewriter: the sections' RewriteRule lines.
     :ivar lines: how many lines of the configuration they are made of, roughly.
+    :ivar lasting: whether they lead each request for a path to the same.
+    :ivar lastingForFiles: whether they do so, too, where the path leads to a file.
     """
 
     __slots__ = (
@@ -75,6 +77,8 @@ class Rules:
         "handler",
         "inspects",
         "isRewriting",
+        "lasting",
+        "lastingForFiles",
         "lines",
         "redirects",
         "rewriter",
@@ -108,6 +112,16 @@ class Rules:
         self._rewrites = rewrites
         self._choices: dict[tuple[int, ...], Rules] = {}
         self._byExtension: dict[int, Destination | None] = {}
+        self.lasting = not (self.inspects or self.isRewriting or settings.requestFields is not None)
+        # Expressions may have a part in these, or the method.
+        self.lastingForFiles = (
+            self.lasting
+            and self.redirects is None
+            and settings.handlerMade is None
+            and settings.alias is None
+            and settings.actions is None
+            and settings.scripts is None
+        )
 
     def destinationOf(self, extension: ExtensionSettings) -> Destination | None:
         """The application that an AddHandler names."""
@@ -131,6 +145,22 @@ class Rules:
         return rules
 
 
+class Grounds:
+    """
+    What a decision rests on, besides the target and who was asked.
+
+    :ivar rules: of the request and of the look-ups on its behalf.
+    :ivar files: what was located, by the root and the path below it where it was looked
+        for; ``None`` for what must not be looked at.
+    """
+
+    __slots__ = ("files", "rules")
+
+    def __init__(self) -> None:
+        self.rules: list[Rules] = []
+        self.files: dict[tuple[bytes, bytes], Located | None] = {}
+
+
 class Look:
     """
     What a path leads to (httpd: a ``request_rec``); most names are those of ``Route``.
@@ -147,6 +177,7 @@ class Look:
     :ivar aliased: of a path that an Alias claims: its path, and its directory.
     :ivar mapped: what a ProxyPass made of the path.
     :ivar described: what the name says, where AddType and its like may add to it.
+    :ivar grounds: what it rests on; one for a request and the look-ups on its behalf.
     :ivar handler: SetHandler's or AddHandler's; empty for none (``handler``).
     :ivar destination: the application that it names.
     :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
@@ -179,6 +210,7 @@ class Look:
         "environment",
         "filename",
         "forced",
+        "grounds",
         "handler",
         "internal",
         "kind",
@@ -238,6 +270,7 @@ class Look:
         self.sectionKeys: tuple[SectionKey, ...] = ()
         self.walked: tuple[bytes, bytes] | None = None
         self.branches: tuple[Branch, ...] = ()
+        self.grounds = Grounds()
         self.notes: Notes | None = None
         self.main: Look | None = None
         self.settled: DirectorySettings | None = None
@@ -303,6 +336,13 @@ class Look:
         """The settings of the sections that are known to apply."""
         return self.rules.settings
 
+    def locate(self, root: bytes, path: bytes) -> None:
+        """See :func:`twisted_fcgi.routing.files.locate`."""
+        files = self.grounds.files
+        files[root, path] = None
+        files[root, path] = located = locate(root, path)
+        self.filename, self.pathInfo, self.kind = located
+
     def inner(self, sent: bytes) -> Look:
         """
         A look-up on behalf of this one (``ap_sub_req_lookup_uri``).
@@ -311,6 +351,7 @@ class Look:
         """
         look = Look(self.site, self.request, self.authority, sent, dict(self.environment))
         look.depth = self.depth + 1
+        look.grounds = self.grounds
         look.notes = self.notes
         look.early = self.early
         look.main = self

@@ -7,8 +7,9 @@ and at last who serves that (:mod:`~twisted_fcgi.routing.serving`).
 
 All that does not depend on a request is prepared when the router is made.  Names
 that clients use are remembered, up to a bound, and so are decisions in which
-nothing but the target and who was asked took part.  It looks at files (``os.stat``)
-and does nothing else to the world.
+nothing but the target, who was asked and the kind of some files took part: at those
+files it looks again (``os.stat``) before it gives such a decision to another request.
+It does nothing else to the world.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from twisted_fcgi.pcre import MatchFailed, effort
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.environment import Environment, isTooLarge
 from twisted_fcgi.routing.fields import Early
+from twisted_fcgi.routing.files import DIRECTORY, Located, isStill
 from twisted_fcgi.routing.hosts import Hosts
 from twisted_fcgi.routing.look import Look
 from twisted_fcgi.routing.mapping import Destination
@@ -47,6 +49,9 @@ MAX_DESTINATIONS = 4096
 #: Methods that make no difference where an application is asked.
 _ALIKE = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH"))
 
+#: What was located, and where it was looked for (:attr:`.look.Grounds.files`).
+Files = tuple[tuple[Located, bytes, bytes], ...]
+
 
 class Router:
     """
@@ -63,7 +68,7 @@ class Router:
             id(host): Site(host, accessFiles) for host in (settings.main, *settings.hosts)
         }
         self._authorities: dict[tuple[object, ...], Authority] = {}
-        self._routes: dict[tuple[object, ...], Route] = {}
+        self._routes: dict[tuple[object, ...], tuple[Route, Files]] = {}
         #: Of balancers' members, by the identity of their settings.
         self._destinations: dict[int, Destination] = {}
 
@@ -77,13 +82,17 @@ class Router:
         alike = request.method in _ALIKE and b"max-forwards" not in request.headers
         key = (request.target, field, request.server, request.secure)
         if alike and (known := self._routes.get(key)) is not None:
-            return known
-        route, lasting = self._routed(request, field)
+            route, files = known
+            if not files or all(isStill(*file) for file in files):
+                return route
+        route, found = self._routed(request, field)
         # Without a Host field the protocol's version counts as well.
-        if lasting and alike and field and len(request.target) + len(field) <= MAX_ROUTE:
+        if not alike or not field or found is None:
+            return route
+        if len(request.target) + len(field) <= MAX_ROUTE:
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
-            self._routes[key] = route
+            self._routes[key] = route, found
             route.lasting = True
         return route
 
@@ -102,10 +111,10 @@ class Router:
 
     def _routed(
         self, request: Request, field: bytes | None, notes: Notes | None = None
-    ) -> tuple[Route, bool]:
+    ) -> tuple[Route, Files | None]:
         effort.begin()
         route = Route(RouteKind.REFUSE, self._main, self._main.directory)
-        lasting = False
+        files = None
         try:
             target = parseTarget(request.method, request.target)
             authority = route.authority = self._authority(request, target, field)
@@ -113,10 +122,10 @@ class Router:
             route.directory = authority.host.directory
             route.hostname = authority.hostname
             route.query = target.query
-            lasting = self._decide(request, target, authority, route, notes)
+            files = self._decide(request, target, authority, route, notes)
         except (RequestError, MatchFailed) as error:
             _refuse(route, error)
-        return route, lasting
+        return route, files
 
     # Who is asked.
 
@@ -160,12 +169,12 @@ class Router:
         authority: Authority,
         route: Route,
         notes: Notes | None,
-    ) -> bool:
+    ) -> Files | None:
         """
         Fill in a route.
 
-        :returns: whether it lasts: an application is asked, and neither a file nor
-            anything of the request but its target took part.
+        :returns: ``None`` unless it lasts: an application is asked, and nothing of the
+            request took part but its target; else the files that took part.
         """
         host = authority.host
         site = route.site = self._sites[id(host)]
@@ -178,7 +187,7 @@ class Router:
                 route.early = site.start(request, authority, target.path, {}).early
             leaveFields(route)
             answer(route)
-            return False
+            return None
         sent = target.path if target.query is None else target.path + b"?" + target.query
         try:
             look = site.start(request, authority, sent, {}, notes=notes)
@@ -186,19 +195,9 @@ class Router:
             route.uri = roughPath(target.path)  # for its ErrorDocument
             raise
         look = self._follow(look, route)
-        # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions; an
-        # index or fallback (depth) was found by files, and under other rules than these.
-        return (
-            route.kind == RouteKind.FASTCGI
-            and look.mapped is not None
-            and not look.depth
-            and look.previous is None
-            and site.conditions is None
-            and not look.rules.inspects
-            and look.directory.requestFields is None
-            and look.early is None
-            and not (look.rules.isRewriting or site.rules.isRewriting)
-        )
+        if route.kind != RouteKind.FASTCGI or look.previous is not None or look.early is not None:
+            return None
+        return _lastingFiles(look)
 
     def _follow(self, look: Look, route: Route) -> Look:
         """Look, follow internal redirects, and fill in a route with what is found."""
@@ -331,6 +330,27 @@ class Router:
             info = look.pathInfo
             elected.pathTranslated = info and look.site.pathTranslated(info, look)
         return elected
+
+
+def _lastingFiles(look: Look) -> Files | None:
+    """
+    The files that a look rests on, where it rests on nothing else.
+
+    :param look: that led to an application.
+    """
+    site, rules, files = look.site, look.grounds.rules, look.grounds.files
+    if site.conditions is not None or site.rules.isRewriting:
+        return None
+    if look.mapped is not None and not files:
+        # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions.
+        return () if all(it.lasting for it in rules) else None
+    # What a directory becomes without an index depends on the method.
+    if not site.goesByPlace or look.kind == DIRECTORY:
+        return None
+    if not all(it.lastingForFiles for it in rules):
+        return None
+    found = [(located, *where) for where, located in files.items() if located is not None]
+    return tuple(found) if len(found) == len(files) else None
 
 
 def _refuse(route: Route, error: Exception) -> None:

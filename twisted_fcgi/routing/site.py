@@ -24,7 +24,7 @@ from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.directories import fixDirectory
 from twisted_fcgi.routing.environment import Environment, Names, prepared
 from twisted_fcgi.routing.fields import changedEarly, changedRequest
-from twisted_fcgi.routing.files import DIRECTORY, MISSING, checkLinks, locate
+from twisted_fcgi.routing.files import DIRECTORY, MISSING, checkLinks
 from twisted_fcgi.routing.look import Look, Rules
 from twisted_fcgi.routing.lookups import isFileServed, isUrlServed
 from twisted_fcgi.routing.mapping import Mappings
@@ -87,6 +87,8 @@ class Site:
         if self._accessFiles is not None:
             self._findAccessFile = partial(self._accessFiles.find, host)
         self._judgesLinks = self._sections.judgesLinks
+        #: Whether of a file nothing counts but its place: no link, no .htaccess beside it.
+        self.goesByPlace = self._accessFiles is None and not self._judgesLinks
         self._rules: dict[tuple[SectionKey, ...], Rules] = {}
         self._lines = 0
         self.rules = self._rulesFor(())
@@ -198,6 +200,7 @@ class Site:
         """
         if self._sections.hasLocations:
             self._walkLocations(look)
+        look.grounds.rules.append(look.rules)
         if look.rules.branches is not None:
             choose(look)
         located = look.rules.isRewriting and self._rewrite(look)
@@ -212,6 +215,7 @@ class Site:
         if look.mapped is None and look.request.method == b"TRACE":
             return look  # it is answered before files are looked at
         self._walkSections(look)
+        look.grounds.rules.append(look.rules)
         if look.rules.inspects:
             self._inspect(look)
         rules = look.rules
@@ -326,7 +330,7 @@ class Site:
             look.filename = path
         else:
             look.filename = root + path
-            look.filename, look.pathInfo, look.kind = locate(root, path)
+            look.locate(root, path)
 
     def _walkSections(self, look: Look) -> None:
         """``<Directory>`` and ``<Files>``, or ``<Proxy>``; and over these ``<Location>``."""

@@ -176,7 +176,28 @@ class Transport(StringTransport):
         self.io.write(self.writes[-1])
 
 
-class Application:
+class OtherEnd:
+    """The other end of a connection, in memory."""
+
+    def __init__(self, connection: FastCGIClientProtocol) -> None:
+        self.connection = connection
+        self.transport: Transport = connection.transport
+
+    def close(self, clean: bool = True) -> None:
+        """End the connection; also what the transport does once it was asked to."""
+        if not self.transport.lost:
+            self.transport.lost = True
+            self.transport.connected = False
+            why = ConnectionDone() if clean else ConnectionLost()
+            self.connection.connectionLost(Failure(why))
+
+    @property
+    def closed(self) -> bool:
+        """Whether our side has closed the connection, or asked for that."""
+        return self.transport.disconnecting or self.transport.lost
+
+
+class Application(OtherEnd):
     """
     The other end of a connection: reads what was written, and answers.
 
@@ -186,8 +207,7 @@ class Application:
     """
 
     def __init__(self, connection: FastCGIClientProtocol) -> None:
-        self.connection = connection
-        self.transport: Transport = connection.transport
+        super().__init__(connection)
         self.wire = ApplicationConnection()
         self.begun: Begin | None = None
         self.params: dict[bytes, bytes] = {}
@@ -249,19 +269,6 @@ class Application:
             self.transport.handle.arrived = rest if rest else BlockingIOError()
             if not self.transport.lost:
                 self.connection.dataReceived(data[at : at + size])
-
-    def close(self, clean: bool = True) -> None:
-        """End the connection; also what the transport does once it was asked to."""
-        if not self.transport.lost:
-            self.transport.lost = True
-            self.transport.connected = False
-            why = ConnectionDone() if clean else ConnectionLost()
-            self.connection.connectionLost(Failure(why))
-
-    @property
-    def closed(self) -> bool:
-        """Whether our side has closed the connection, or asked for that."""
-        return self.transport.disconnecting or self.transport.lost
 
 
 def connected(clock: Clock | None = None, **how: Any) -> tuple[FastCGIClientProtocol, Application]:
@@ -333,7 +340,7 @@ def params(mark: bytes, method: bytes = b"GET") -> Any:
     return ((b"REQUEST_METHOD", method), (b"REQUEST_URI", mark))
 
 
-class Peer:
+class Peer(OtherEnd):
     """
     An application's end of a connection with several requests, each of which has a mark.
 
@@ -344,8 +351,7 @@ class Peer:
     """
 
     def __init__(self, connection: FastCGIClientProtocol) -> None:
-        self.connection = connection
-        self.transport: Transport = connection.transport
+        super().__init__(connection)
         self.wire = ApplicationConnection(maxStreams=1000)
         self.ids: dict[str, int] = {}
         self.stdin: dict[str, bytes] = {}
@@ -400,19 +406,6 @@ class Peer:
         for at in range(0, len(data), size):
             if not self.transport.lost:
                 self.connection.dataReceived(data[at : at + size])
-
-    def close(self, clean: bool = True) -> None:
-        """End the connection; also what the transport does once it was asked to."""
-        if not self.transport.lost:
-            self.transport.lost = True
-            self.transport.connected = False
-            why = ConnectionDone() if clean else ConnectionLost()
-            self.connection.connectionLost(Failure(why))
-
-    @property
-    def closed(self) -> bool:
-        """Whether our side has closed the connection, or asked for that."""
-        return self.transport.disconnecting or self.transport.lost
 
 
 class SharedSite(Site):

@@ -59,6 +59,13 @@ class DepartureTests(SynchronousTestCase):
         self.assertEqual([False], self.told)
         self.assertTrue(transport.disconnected)
 
+    def test_several(self) -> None:
+        """Who lost several requests at once has left, whoever takes the connection now."""
+        self.accept()
+        self.departure.ask(self.told.append)
+        self.clock.advance(WATCHED)
+        self.assertEqual([True, True], self.told)
+
     def test_unreachable(self) -> None:
         """Who can't be reached, or not in time, is not known to leave."""
         self.endpoint.refuse(TCPTimedOutError(errno.ETIMEDOUT))

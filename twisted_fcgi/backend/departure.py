@@ -5,7 +5,8 @@ It may be that the request ended the process that served it; then nobody should 
 again.  Or the whole application ends, to be restarted; then it is the same for all
 requests, and those may be sent again to whoever comes next.  A new connection tells: an
 application that ends refuses it, or takes it and closes it soon; another one leaves it
-open.
+open.  So does one that was restarted before we looked; but then several requests were
+lost at once, which one request does not do.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ __all__ = ["GONE", "WATCHED", "Departure"]
 GONE = (ECONNREFUSED, ECONNRESET, ENOENT)
 
 #: Seconds after which a connection that is still open means that nobody leaves.  php-fpm's
-#: processes end within some milliseconds of each other, on a busy machine in some more.
-WATCHED = 0.25
+#: processes end within some milliseconds of each other, on a busy machine in many more.
+WATCHED = 0.5
 
 
 class Departure:
@@ -53,7 +54,7 @@ class Departure:
         """
         self._askers.append(told)
         if self._call is None:
-            self._call = self._reactor.callLater(WATCHED, self._end, False)
+            self._call = self._reactor.callLater(WATCHED, self._watched)
             watch = self._watch = _Watch(partial(self._end, True))
             factory = Factory.forProtocol(lambda: watch)
             factory.noisy = False
@@ -67,6 +68,9 @@ class Departure:
     def _failed(self, failure: Failure) -> None:
         if getattr(failure.value, "osError", None) in GONE:
             self._end(True)
+
+    def _watched(self) -> None:
+        self._end(len(self._askers) > 1)
 
     def _end(self, leaves: bool) -> None:
         call, self._call = self._call, None

@@ -7,13 +7,15 @@ BIN := $(VENV)/bin
 # What `make demo LISTEN=127.0.0.1:8081` passes on.
 LISTEN ?=
 
-.PHONY: help demo test test-fast lint check doc bench clean
+.PHONY: help demo test test-fast lint check native check-native doc bench clean
 
 help:
 	@echo 'make demo       serve the embedded demo application at http://127.0.0.1:8080/'
 	@echo 'make test       lint, types, manual and all tests (.ci/run says which servers they talk to)'
 	@echo 'make test-fast  the tests without sockets, servers and processes'
 	@echo 'make check      all tests, nothing else'
+	@echo 'make native     the package with its hot path compiled by Cython, into build/native'
+	@echo 'make check-native  the tests of it'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make doc        the manual, into doc/_build/html'
 	@echo 'make bench      CPU and memory beside Apache httpd, into bench/README.rst'
@@ -28,6 +30,12 @@ check: $(VENV)/.developing
 
 test-fast: $(VENV)/.developing
 	$(BIN)/python -m pytest -q -m 'not servers and not packaging and not processes' $(PYTEST)
+
+native: $(VENV)/.developing
+	$(BIN)/python -m native build/native
+
+check-native: native
+	cd build/native && $(abspath $(BIN))/python -m pytest -q -m 'not packaging' $(PYTEST)
 
 lint: $(VENV)/.developing
 	$(BIN)/ruff check .

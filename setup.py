@@ -48,7 +48,16 @@ setup(
         "tls": TLS,
         "http2": HTTP2,
         "test": [*TEST, *TLS, *HTTP2],
-        "dev": ["build", "furo", "mypy", "mypy-zope", "ruff", "setuptools >= 77", "sphinx >= 7"],
+        "dev": [
+            "build",
+            "cython >= 3.1",
+            "furo",
+            "mypy",
+            "mypy-zope",
+            "ruff",
+            "setuptools >= 77",
+            "sphinx >= 7",
+        ],
     },
     # twisted.plugins is Twisted's: its one module of ours is shipped as that package's,
     # and there is no __init__.py, so that nothing of Twisted's is covered.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -226,6 +228,28 @@ class ReceiveTests(SynchronousTestCase):
         """Output, its end and the end of the request are three events."""
         self.assertEqual(
             [Stdout(1, HEAD + b"hello"), StdoutEnded(1), EndRequest(1, 0, 0)], fed(opened, ANSWER)
+        )
+
+    def test_severalAnswers(self) -> None:
+        """Answers of several requests may come in one read, in any order, the last one in part."""
+        answers = [
+            record(STDOUT, 3, HEAD + b"3", padding=3) + record(STDOUT, 3) + end(3),
+            record(STDOUT, 70, HEAD + b"70") + end(70),
+            record(STDOUT, 1, HEAD + b"1", padding=1) + end(1),
+            record(STDOUT, 2, HEAD),
+        ]
+        self.assertEqual(
+            [
+                Stdout(3, HEAD + b"3"),
+                StdoutEnded(3),
+                EndRequest(3, 0, 0),
+                Stdout(70, HEAD + b"70"),
+                EndRequest(70, 0, 0),
+                Stdout(1, HEAD + b"1"),
+                EndRequest(1, 0, 0),
+                Stdout(2, HEAD),
+            ],
+            fed(partial(opened, 70), b"".join(answers)),
         )
 
     def test_phpAnswer(self) -> None:

@@ -79,11 +79,14 @@ def _endsOf(requestId: int) -> dict[bytes, tuple[bool, tuple[Event, ...]]]:
     }
 
 
-#: How the usual response begins: to request 1, or to 2, which is the only other one unless
-#: the application multiplexes.
-_FIRST, _SECOND = (encodeHeader(RecordType.STDOUT, requestId)[:4] for requestId in (1, 2))
-_FIRST_ENDS, _SECOND_ENDS = _endsOf(1), _endsOf(2)
-_LONGEST_END = 2 * HEADER_LENGTH + 8
+#: How the usual response begins, for those request ids that are in use most of the time,
+#: and how it ends.
+_USUAL = {
+    encodeHeader(RecordType.STDOUT, requestId)[:4]: (requestId, _endsOf(requestId))
+    for requestId in range(1, 65)
+}
+_STDOUT = bytes((RecordType.STDOUT,))
+_LONG_END, _SHORT_END = 2 * HEADER_LENGTH + 8, HEADER_LENGTH + 8
 
 
 class ClientConnection(Connection):
@@ -247,30 +250,32 @@ class ClientConnection(Connection):
 
     def receive(self, data: bytes) -> list[Event]:
         """See :meth:`Connection.receive`."""
-        # Most reads are one small response, as a whole: it is taken in one step.
-        begin = data[:4]
-        if begin == _FIRST:
-            requestId, usual = 1, _FIRST_ENDS
-        elif begin == _SECOND:
-            requestId, usual = 2, _SECOND_ENDS
-        else:
-            return super().receive(data)
-        size = len(data)
-        if (
-            size > HEADER_LENGTH
-            and self._reading.get(requestId) is OPEN
-            and not (self._size or self._rest or self.over)
-        ):
-            length, padding = _unpackSizes(data)
-            stop = HEADER_LENGTH + length
-            at = stop + padding
-            if length and size - at <= _LONGEST_END:
-                ends = usual.get(data[at:])
-                if ends is not None:
-                    whole, events = ends
-                    self._ended(requestId, whole)
-                    return [Stdout(requestId, data[HEADER_LENGTH:stop]), *events]
-        return super().receive(data)
+        # Most reads are small responses, as a whole: each is taken in one step.
+        events: list[Event] = []
+        size = 0 if self._size or self._rest or self.over else len(data)
+        at = 0
+        while size - at > HEADER_LENGTH:
+            usual = _USUAL.get(data[at : at + 4])
+            if usual is None:
+                break
+            requestId, endings = usual
+            length, padding = _unpackSizes(data, at)
+            stop = at + HEADER_LENGTH + length
+            end = stop + padding
+            if not length or end >= size or self._reading.get(requestId) is not OPEN:
+                break
+            after = end + (_LONG_END if data[end + 1 : end + 2] == _STDOUT else _SHORT_END)
+            ending = endings.get(data[end:after])
+            if ending is None:
+                break
+            whole, ends = ending
+            self._ended(requestId, whole)
+            events.append(Stdout(requestId, data[at + HEADER_LENGTH : stop]))
+            events += ends
+            at = after
+        if at != len(data) or not events:
+            events += super().receive(data[at:])
+        return events
 
     def _endRequest(self, requestId: int, content: bytes, events: list[Event]) -> None:
         if len(content) < 8:

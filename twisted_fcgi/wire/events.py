@@ -8,7 +8,7 @@ application's :class:`Begin` to :class:`UnknownRecord`, both of them
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from twisted_fcgi.errors import RemoteProtocolError
@@ -218,6 +218,9 @@ def joined(events: list[Event]) -> list[Event]:
     Applications write records of 8 KiB and less, and each event costs its way to the
     client; a copy costs less.
     """
+    kinds = [type(event) for event in events]
+    if (Stdout, Stdout) not in pairwise(kinds):
+        return events
     together: list[Event] = []
     for requestId, run in groupby(events, _partOf):
         if requestId is None:

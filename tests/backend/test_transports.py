@@ -185,6 +185,22 @@ class EagerTests(SynchronousTestCase):
         self.transport.write(b"again")
         self.assertEqual(b"again", self.peer.recv(10))
 
+    def test_allowanceOfATurn(self) -> None:
+        """In each turn ALLOWANCE bytes are sent; of a turn's, no more than that at once."""
+        for _ in range(3):
+            sends = turn.begin()
+            self.transport.write(bytes(EagerConnection.ALLOWANCE))
+            turn.end(sends)
+            self.assertEqual(set(), self.reactor.writers)
+            self.drain()
+        sends = turn.begin()
+        for _ in range(3):
+            self.transport.write(bytes(50_000))
+        self.assertEqual(3 * EagerConnection.ALLOWANCE + 100_000, self.transport.sent)
+        turn.end(sends)
+        self.assertEqual({self.transport}, self.reactor.writers)
+        self.assertEqual(150_000, len(self.drain()))
+
     def test_untaken(self) -> None:
         """What the peer has not taken is known, and whether it takes some."""
         self.assertIsNone(self.transport.untaken())

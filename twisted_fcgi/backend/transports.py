@@ -67,8 +67,8 @@ class EagerWriting(_Mixed):
     and sent when it, and all others that are ready, have read: one system call for each,
     however many parts a protocol writes.
 
-    :cvar ALLOWANCE: the most bytes sent at once between two events of this
-        socket; without it a fast peer would have the whole process for itself.
+    :cvar ALLOWANCE: the most bytes sent at once in one turn, or else between two events
+        of this socket; without it a fast peer would have the whole process for itself.
     """
 
     ALLOWANCE = 131072
@@ -98,7 +98,9 @@ class EagerWriting(_Mixed):
         collected = self._collectedSize
         sends = turn.collected
         if sends is None or collected + size > self._allowance:
+            left = self._allowance - collected
             self._sendCollected()
+            self._allowance = left
             self._send(pieces, size)
         elif collected:
             self._collected += pieces
@@ -116,6 +118,8 @@ class EagerWriting(_Mixed):
             # An idle connection must not hold what it sent last.
             del self._collected
             self._send(pieces, size)
+            # A client that is sent much says nothing meanwhile, and so has no events.
+            self._allowance = self.ALLOWANCE
 
     def _send(self, pieces: list[bytes], size: int) -> None:
         if size > self._allowance or not self._isEager():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twisted.internet.error import ConnectionLost, ConnectionRefusedError, TCPTimedOutError
 from twisted.internet.task import Clock
@@ -10,11 +13,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.backend.doubles import MemoryEndpoint, Transport
-from twisted_fcgi.backend.departure import WATCHED, Departure
+from twisted_fcgi.backend.departure import LOOKS, WATCHED, Departure
 from twisted_fcgi.backend.member import Member
 from twisted_fcgi.settings import MemberSettings
 
-__all__ = ["DepartureTests", "MemberTests"]
+__all__ = ["DepartureTests", "MemberTests", "SocketTests"]
 
 
 class DepartureTests(SynchronousTestCase):
@@ -45,6 +48,10 @@ class DepartureTests(SynchronousTestCase):
         self.endpoint.refuse(ConnectionRefusedError(errno.ECONNREFUSED))
         self.assertEqual([True], self.told)
 
+    def watched(self) -> None:
+        """Time passes, in which we are not stopped."""
+        self.clock.pump([WATCHED / LOOKS] * LOOKS)
+
     def test_closes(self) -> None:
         """Who takes a connection and closes it soon leaves."""
         protocol, _ = self.accept()
@@ -55,7 +62,7 @@ class DepartureTests(SynchronousTestCase):
     def test_stays(self) -> None:
         """Who leaves it open stays; the connection is closed."""
         _, transport = self.accept()
-        self.clock.advance(WATCHED)
+        self.watched()
         self.assertEqual([False], self.told)
         self.assertTrue(transport.disconnected)
 
@@ -63,16 +70,24 @@ class DepartureTests(SynchronousTestCase):
         """Who lost several requests at once has left, whoever takes the connection now."""
         self.accept()
         self.departure.ask(self.told.append)
-        self.clock.advance(WATCHED)
+        self.watched()
         self.assertEqual([True, True], self.told)
+
+    def test_stopped(self) -> None:
+        """While we were stopped ourselves nobody was watched: what happened meanwhile is heard."""
+        protocol, _ = self.accept()
+        self.clock.advance(60 * WATCHED)
+        self.assertEqual([], self.told)
+        protocol.connectionLost(Failure(ConnectionLost()))  # type: ignore[attr-defined]
+        self.assertEqual([True], self.told)
 
     def test_unreachable(self) -> None:
         """Who can't be reached, or not in time, is not known to leave."""
         self.endpoint.refuse(TCPTimedOutError(errno.ETIMEDOUT))
         self.assertEqual([], self.told)
-        self.clock.advance(WATCHED)
+        self.watched()
         self.departure.ask(self.told.append)
-        self.clock.advance(WATCHED)
+        self.watched()
         self.assertEqual(([False, False], 1), (self.told, self.endpoint.cancelled))
 
     def test_shared(self) -> None:
@@ -88,6 +103,57 @@ class DepartureTests(SynchronousTestCase):
         """When it is of no interest any more, nobody is known to leave."""
         self.departure.stop()
         self.assertEqual(([False], 1), (self.told, self.endpoint.cancelled))
+
+
+class SocketTests(SynchronousTestCase):
+    """An application that was restarted at its UNIX socket before we looked."""
+
+    def setUp(self) -> None:
+        directory = TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.path = Path(directory.name) / "socket"
+        self.path.touch()
+        self.clock = Clock()
+        self.endpoint = MemoryEndpoint()
+        self.departure = Departure(self.endpoint, self.clock, str(self.path))
+        self.departure.met()
+        self.told: list[bool] = []
+
+    def restart(self) -> None:
+        """Another socket is there."""
+        new = self.path.with_name("new")
+        new.touch()
+        os.rename(new, self.path)
+
+    def test_another(self) -> None:
+        """It has left, which is told at once, and once for each time that it is another."""
+        self.restart()
+        self.departure.ask(self.told.append)
+        self.assertEqual(([True], []), (self.told, self.endpoint.attempts))
+        self.departure.ask(self.told.append)
+        self.clock.pump([WATCHED / LOOKS] * LOOKS)
+        self.assertEqual([True, False], self.told)
+
+    def test_removed(self) -> None:
+        """It has left as well when there is none, for now."""
+        self.path.unlink()
+        self.departure.ask(self.told.append)
+        self.assertEqual([True], self.told)
+
+    def test_meanwhile(self) -> None:
+        """It may become another while it is watched."""
+        self.departure.ask(self.told.append)
+        self.restart()
+        self.clock.pump([WATCHED / LOOKS] * LOOKS)
+        self.assertEqual([True], self.told)
+
+    def test_met(self) -> None:
+        """Who was met since is no other."""
+        self.restart()
+        self.departure.met()
+        self.departure.ask(self.told.append)
+        self.clock.pump([WATCHED / LOOKS] * LOOKS)
+        self.assertEqual([False], self.told)
 
 
 class MemberTests(SynchronousTestCase):

@@ -5,12 +5,17 @@ It may be that the request ended the process that served it; then nobody should 
 again.  Or the whole application ends, to be restarted; then it is the same for all
 requests, and those may be sent again to whoever comes next.  A new connection tells: an
 application that ends refuses it, or takes it and closes it soon; another one leaves it
-open.  So does one that was restarted before we looked; but then several requests were
-lost at once, which one request does not do.
+open.  So does one that was restarted before we looked.  That is seen when its UNIX socket
+is another one, or when several requests were lost at once, which one request does not do.
+A single request that is lost over TCP to an application that is back already is taken for
+the one that ended its process.
+
+Time in which this process does not run says nothing about the other: see :data:`LOOKS`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from errno import ECONNREFUSED, ECONNRESET, ENOENT
 from functools import partial
@@ -21,7 +26,7 @@ from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-__all__ = ["GONE", "WATCHED", "Departure"]
+__all__ = ["GONE", "LOOKS", "WATCHED", "Departure"]
 
 #: Errors of a connect to an application that is not there.
 GONE = (ECONNREFUSED, ECONNRESET, ENOENT)
@@ -30,31 +35,48 @@ GONE = (ECONNREFUSED, ECONNRESET, ENOENT)
 #: processes end within some milliseconds of each other, on a busy machine in many more.
 WATCHED = 0.5
 
+#: In how many steps they are counted.  However long this process is stopped, one step ends
+#: meanwhile, and what has happened is heard of before the next one does.
+LOOKS = 10
+
 
 class Departure:
     """
     Watches an application; one watch serves all who ask meanwhile.
 
     :param endpoint: connects to it.
+    :param path: its UNIX socket, if it has one.
     """
 
-    def __init__(self, endpoint: IStreamClientEndpoint, reactor: Any) -> None:
+    def __init__(
+        self, endpoint: IStreamClientEndpoint, reactor: Any, path: str | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._reactor = reactor
+        self._path = path
+        self._socket: tuple[int, int] | None = None
+        self._looks = 0
         self._askers: list[Callable[[bool], None]] = []
         self._watch: _Watch | None = None
         self._connecting: Deferred[Any] = Deferred()
         self._call: IDelayedCall | None = None
 
+    def met(self) -> None:
+        """It is there, maybe for the first time: its next one will be another."""
+        self._socket = self._socketNow()
+
     def ask(self, told: Callable[[bool], None]) -> None:
         """
         Find out.
 
-        :param told: called later, with whether it leaves.
+        :param told: called with whether it leaves; at once, if it has left.
         """
         self._askers.append(told)
-        if self._call is None:
-            self._call = self._reactor.callLater(WATCHED, self._watched)
+        if self._isAnother():
+            self._end(True)
+        elif self._call is None:
+            self._looks = LOOKS
+            self._call = self._reactor.callLater(WATCHED / LOOKS, self._look)
             watch = self._watch = _Watch(partial(self._end, True))
             factory = Factory.forProtocol(lambda: watch)
             factory.noisy = False
@@ -69,8 +91,26 @@ class Departure:
         if getattr(failure.value, "osError", None) in GONE:
             self._end(True)
 
-    def _watched(self) -> None:
-        self._end(len(self._askers) > 1)
+    def _look(self) -> None:
+        self._looks -= 1
+        if self._looks:
+            self._call = self._reactor.callLater(WATCHED / LOOKS, self._look)
+        else:
+            self._end(len(self._askers) > 1 or self._isAnother())
+
+    def _isAnother(self) -> bool:
+        """Whether somebody else listens than when it was met; who is met by that."""
+        known, self._socket = self._socket, self._socketNow()
+        return self._socket != known
+
+    def _socketNow(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_ino, status.st_ctime_ns
 
     def _end(self, leaves: bool) -> None:
         call, self._call = self._call, None

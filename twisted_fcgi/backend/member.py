@@ -96,7 +96,7 @@ class Member:
         self.address = settings.address
         self.endpoint = memberEndpoint(settings, reactor) if endpoint is None else endpoint
         self._deadlines = Deadlines(reactor)
-        self._departure = Departure(self.endpoint, reactor)
+        self._departure = Departure(self.endpoint, reactor, settings.socket)
         self._stderrLog = StderrLog(self.address, reactor, self._deadlines)
         self.factory = Factory.forProtocol(
             partial(
@@ -225,7 +225,9 @@ class Member:
     def connected(self, attempt: Attempt, connection: FastCGIClientProtocol) -> None:
         """An attempt gave a connection."""
         self._forget(attempt)
-        self._worked = True
+        if not self._worked:
+            self._worked = True
+            self._departure.met()
         transport, settings = connection.transport, self.settings
         transport.bufferSize = settings.readSize
         if settings.keepalive and settings.socket is None:

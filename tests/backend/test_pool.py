@@ -495,7 +495,7 @@ class SharingTests(Case):
         )
 
     def test_fewest(self) -> None:
-        """A request goes to an idle one, else to that with the fewest."""
+        """A request goes to the one in use with the fewest, to an idle one when all are full."""
         self.shared(
             """
             assign r1 -> CONNECT
@@ -509,8 +509,9 @@ class SharingTests(Case):
             freed a 3 -> yes
             assign r5 -> b
             freed a 0 -> yes
-            assign r6 -> a
+            assign r6 -> b
             assign r7 -> a
+            assign r8 -> a
             """,
             streams=3,
         )

@@ -140,6 +140,10 @@ class Pool(Generic[C, R]):
             whether it takes this one.  If not, it takes none but a new one.
         :returns: the connection to use, or what else to do.
         """
+        if self.loads and (connection := self._emptiest()) is not None:
+            # Before an idle one: what leaves on one connection leaves in one write.
+            self.loads[connection] += 1
+            return connection
         idle = self.idle
         if idle:
             connection = idle.popitem()[0] if isSettled is None else self._settled(isSettled)
@@ -147,11 +151,6 @@ class Pool(Generic[C, R]):
                 del self._everyone[connection]
                 if self.streams != 1:
                     self.loads[connection] = 1
-                return connection
-        elif self.loads:
-            connection = self._emptiest()
-            if connection is not None:
-                self.loads[connection] += 1
                 return connection
         promised = self.connecting * self.streams
         if len(self.waiting) < promised:

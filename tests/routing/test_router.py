@@ -467,15 +467,6 @@ class AuthorityTests(SynchronousTestCase):
             self.assertTrue(route.reason)
 
 
-class _NoAccessFiles:
-    """A tree without any ``.htaccess``."""
-
-    generation = 0
-
-    def find(self, *where: object) -> None:
-        """There is none."""
-
-
 class MemoryTests(SynchronousTestCase):
     """What was decided once is not decided again."""
 
@@ -556,21 +547,21 @@ class MemoryTests(SynchronousTestCase):
             "BrowserMatch x A=1",
             "AllowMethods GET",
             '<If "true">\nSetEnv A 1\n</If>',
-            "RewriteEngine On",
+            "RewriteEngine On\nRewriteCond %{REMOTE_ADDR} !^192\nRewriteRule ^ - [F]",
+            "RewriteEngine On\nRewriteCond %{TIME_YEAR} ^1\nRewriteRule ^ - [F]",
+            "RewriteEngine On\nRewriteCond %{HTTP_HOST} -F\nRewriteRule ^ - [F]",
+            "RewriteEngine On\nRewriteRule ^ - [CO=a:b:c]",
             "RequestHeader set X-A b",
             "Options -FollowSymLinks",
-            "AllowOverride FileInfo",
             "Script PUT /app.php",
             "Action some/type /app.php",
             '<Files "*.php">\nSetHandler "proxy:fcgi://h:%{SERVER_PORT}"\n</Files>',
-            'RedirectMatch "^/none" "/"',
         ):
             router = Router(
                 read(
                     "ProxyPass /elsewhere fcgi://h:80\n"
                     f"DocumentRoot {root}\n{PHP}<Directory {root}>\n{lines}\n</Directory>\n"
                 ),
-                _NoAccessFiles(),
             )
             first, second = (router.route(makeRequest("/app.php")) for _ in range(2))
             self.assertEqual(FASTCGI, first.kind, lines)

@@ -46,7 +46,7 @@ def nameUrl(
     mode = mode.lower()
     pathInfo = None
     if mode == b"full":
-        pathInfo, look.script = _findScript(path, look.site.root)
+        pathInfo, look.script = _findScript(path, look)
     else:
         pathInfo = _splitPathInfo(final, mode)
     if pathInfo is not None or look.script is not None:
@@ -70,17 +70,17 @@ def _finalPath(path: bytes, raw: bool, settings: DirectorySettings) -> bytes:
     return path or b"/"
 
 
-def _findScript(path: bytes, root: bytes | None) -> tuple[bytes | None, bytes | None]:
+def _findScript(path: bytes, look: Look) -> tuple[bytes | None, bytes | None]:
     """
     proxy-fcgi-pathinfo ``full``: the file system says where the script ends.
 
     :param path: before it was encoded: absolute, or below DocumentRoot.
     :returns: PATH_INFO, and the file that was found.
     """
-    path = mergeSlashes(b"/" + path)
+    path, root = mergeSlashes(b"/" + path), look.site.root
     for folder in (b"",) if root is None else (b"", root):
         try:
-            place = locate(folder, path)
+            place = locate(folder, path, look.grounds.modeOf)
         except RequestError:
             continue
         if place.kind == FILE:

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.expr import RequestContext, valueOf
 from twisted_fcgi.pcre import Match
+from twisted_fcgi.routing.grounds import Grounds
 from twisted_fcgi.settings import RewriteMap
 from twisted_fcgi.uri import encodePath
 
@@ -36,8 +37,10 @@ class Seen(Protocol):
 
     :ivar ruleMatch: of the rule's expression; ``None`` where it has to fail.
     :ivar conditionMatch: of the last condition that matched.
+    :ivar grounds: what it rests on.
     """
 
+    grounds: Grounds
     ruleMatch: Match | None
     conditionMatch: Match | None
 
@@ -217,7 +220,11 @@ def _braces(
     found = maps.get(text[at + 2 : colon])
 
     def lookUp(seen: Seen, escape: Escape | None) -> bytes:
-        value = None if found is None else _mapped(found, key.make(seen, escape))
+        value = None
+        if found is not None:
+            value = _mapped(found, key.make(seen, escape))
+            if found.random:
+                seen.grounds.lasting = False
         return default.make(seen, escape) if value is None else value
 
     return _Piece(b"", lookUp), end + 1
@@ -264,13 +271,22 @@ def _mapped(found: RewriteMap, key: bytes) -> bytes | None:
 
 # Variables.
 
-#: Those that mean the same in an expression.
-_OF_EXPRESSIONS = frozenset(
-    b"IPV6 HTTPS IS_SUBREQ PATH_INFO SERVER_NAME REMOTE_ADDR THE_REQUEST SERVER_PORT REMOTE_HOST "
-    b"REMOTE_PORT REQUEST_URI QUERY_STRING SERVER_ADMIN DOCUMENT_ROOT REQUEST_METHOD "
-    b"REQUEST_SCHEME SERVER_PROTOCOL SERVER_SOFTWARE SCRIPT_FILENAME REQUEST_FILENAME "
-    b"CONN_REMOTE_ADDR CONTEXT_DOCUMENT_ROOT AUTH_TYPE REMOTE_USER CONTEXT_PREFIX".split()
+#: Those that mean the same in an expression, and follow from the target and who was asked.
+_OF_THE_TARGET = frozenset(
+    b"HTTPS IS_SUBREQ PATH_INFO SERVER_NAME SERVER_PORT REQUEST_URI QUERY_STRING SERVER_ADMIN "
+    b"DOCUMENT_ROOT REQUEST_SCHEME SERVER_SOFTWARE SCRIPT_FILENAME REQUEST_FILENAME "
+    b"CONTEXT_DOCUMENT_ROOT AUTH_TYPE REMOTE_USER CONTEXT_PREFIX".split()
 )
+
+#: Those that are an attribute of the request.
+_OF_THE_REQUEST = {
+    b"REQUEST_METHOD": "method",
+    b"SERVER_PROTOCOL": "protocol",
+    b"THE_REQUEST": "line",
+}
+
+#: Those of the client.
+_OF_THE_CLIENT = frozenset(b"IPV6 REMOTE_ADDR REMOTE_HOST REMOTE_PORT CONN_REMOTE_ADDR".split())
 
 _FIELDS = {
     b"HTTP_HOST": b"Host",
@@ -294,11 +310,13 @@ _TIMES = {
 }
 
 
-def variable(name: bytes, context: RequestContext) -> bytes:
+def variable(name: bytes, context: RequestContext, grounds: Grounds) -> bytes:
     """
     The value of ``%{name}`` (``lookup_variable``), but for look-aheads.
 
     Names of header fields that are there are noted in the context's ``vary``.
+
+    :param grounds: is told what it comes from.
     """
     kind, colon, rest = name.partition(b":")
     if colon:
@@ -308,23 +326,32 @@ def variable(name: bytes, context: RequestContext) -> bytes:
         if kind == b"ENV":
             value = valueOf(context.state.environment, rest)
             return os.environb.get(rest, b"") if value is None else value
-        return _field(rest, context) if kind == b"HTTP" else b""
+        return _field(rest, context, grounds) if kind == b"HTTP" else b""
     name = name.upper()
-    if name in _OF_EXPRESSIONS:
+    if name in _OF_THE_TARGET:
+        return context.variable(name) or b""
+    if name in _OF_THE_REQUEST:
+        grounds.read(context.request, _OF_THE_REQUEST[name])
+        return context.variable(name) or b""
+    if name in _OF_THE_CLIENT:
+        grounds.lasting = False
         return context.variable(name) or b""
     if name in _FIELDS:
-        return _field(_FIELDS[name], context)
+        return _field(_FIELDS[name], context, grounds)
     if name == b"SERVER_ADDR":
         return context.request.server.host
     if name in _TIMES:
+        grounds.lasting = False
         return time.strftime(_TIMES[name], time.localtime(context.now)).encode("ascii")
     if name == b"API_VERSION":
         return b"20120211:0"
     return b"<unknown>" if name in (b"SCRIPT_USER", b"SCRIPT_GROUP") else b""
 
 
-def _field(name: bytes, context: RequestContext) -> bytes:
+def _field(name: bytes, context: RequestContext, grounds: Grounds) -> bytes:
     value = context.header(name, vary=False)
-    if value is not None and name.lower() != b"host":
-        context.vary.append(name)
+    if name.lower() != b"host":
+        grounds.readField(name, value)
+        if value is not None:
+            context.vary.append(name)
     return value or b""

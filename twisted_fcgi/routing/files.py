@@ -13,6 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from errno import EINVAL, EIO, ENOENT
 from typing import NamedTuple
 
 from twisted_fcgi.errors import RequestError
@@ -24,8 +25,8 @@ __all__ = [
     "Located",
     "checkLinks",
     "concealed",
-    "isStill",
     "locate",
+    "modeOf",
 ]
 
 #: The longest path of a file (APR_PATH_MAX).
@@ -33,6 +34,9 @@ MAX_PATH = 4096
 
 #: Slashes and dots between names that add nothing.
 _NEEDLESS = re.compile(rb"/(?:\.?(?:/|\Z))+")
+
+#: The part of a mode that says what kind of file it is.
+_TYPE = stat.S_IFMT(0xFFFF)
 
 FILE = "file"
 DIRECTORY = "directory"
@@ -53,12 +57,23 @@ class Located(NamedTuple):
     kind: str
 
 
-def locate(root: bytes, path: bytes) -> Located:
+def modeOf(path: bytes) -> int:
+    """The type of a file, as of :func:`stat.S_IFMT`; without one, the negative ``errno``."""
+    try:
+        return os.stat(path).st_mode & _TYPE
+    except OSError as error:
+        return -(error.errno or EIO)
+    except ValueError:  # there is a NUL in it
+        return -EINVAL
+
+
+def locate(root: bytes, path: bytes, modeOf: Callable[[bytes], int] = modeOf) -> Located:
     """
     Find what a path leads to.
 
     :param root: a directory, without a slash at its end.
     :param path: decoded, with a slash at its beginning.
+    :param modeOf: looks at a file.
     :raises RequestError: 403 when it leads upwards, can't be looked at, or is no file or
         directory.
     """
@@ -69,19 +84,8 @@ def locate(root: bytes, path: bytes) -> Located:
         path = _NEEDLESS.sub(b"/", path)
         if b"/../" in path + b"/":
             raise RequestError("a path that leads upwards", 403)
-    try:
-        kind = _kind(os.stat(root + path).st_mode)
-    except OSError:
-        return _walk(root, path)
-    return Located(root + path, None, kind)
-
-
-def isStill(located: Located, root: bytes, path: bytes) -> bool:
-    """Whether :func:`locate` finds what it found before."""
-    try:
-        return locate(root, path) == located
-    except RequestError:
-        return False
+    mode = modeOf(root + path)
+    return _walk(root, path, modeOf) if mode < 0 else Located(root + path, None, _kind(mode))
 
 
 def checkLinks(filename: bytes, policy: Callable[[bytes], tuple[bool, bool]]) -> None:
@@ -111,18 +115,16 @@ def checkLinks(filename: bytes, policy: Callable[[bytes], tuple[bool, bool]]) ->
             return  # nothing there
 
 
-def _walk(root: bytes, path: bytes) -> Located:
+def _walk(root: bytes, path: bytes, modeOf: Callable[[bytes], int]) -> Located:
     at = 0
     while at < len(path):
         slash = path.find(b"/", at + 1)
         end = slash if slash > 0 else len(path)
         filename = root + path[:end]
-        try:
-            kind = _kind(os.stat(filename).st_mode)
-        except FileNotFoundError:
-            kind = MISSING
-        except OSError as error:
-            raise RequestError(f"{os.fsdecode(filename)}: {error.strerror}", 403) from None
+        mode = modeOf(filename)
+        if mode < 0 and mode != -ENOENT:
+            raise RequestError(f"{os.fsdecode(filename)}: {os.strerror(-mode)}", 403)
+        kind = MISSING if mode < 0 else _kind(mode)
         if kind != DIRECTORY:
             return Located(filename, path[end:] or None, kind)
         at = end
@@ -130,9 +132,9 @@ def _walk(root: bytes, path: bytes) -> Located:
 
 
 def _kind(mode: int) -> str:
-    if stat.S_ISREG(mode):
+    if mode == stat.S_IFREG:
         return FILE
-    if stat.S_ISDIR(mode):
+    if mode == stat.S_IFDIR:
         return DIRECTORY
     raise RequestError("neither a file nor a directory", 403)
 

@@ -21,7 +21,8 @@ from twisted_fcgi.routing.access import effective
 from twisted_fcgi.routing.aliases import Redirects
 from twisted_fcgi.routing.environment import Environment, Names, changed, prepared
 from twisted_fcgi.routing.fields import Early
-from twisted_fcgi.routing.files import MISSING, Located, locate
+from twisted_fcgi.routing.files import MISSING, locate
+from twisted_fcgi.routing.grounds import Grounds
 from twisted_fcgi.routing.lookups import Account
 from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.notes import Notes
@@ -34,7 +35,7 @@ from twisted_fcgi.uri import partitionSocket
 if TYPE_CHECKING:
     from twisted_fcgi.routing.site import Site
 
-__all__ = ["Grounds", "Look", "Rules"]
+__all__ = ["Look", "Rules"]
 
 #: Choices of ``<If>`` of which the rules are remembered, for each set of sections.
 MAX_CHOICES = 64
@@ -60,7 +61,8 @@ class Rules:
     :ivar isRewriting: whether RewriteEngine is on.
     :ivar rewriter: the sections' RewriteRule lines.
     :ivar lines: how many lines of the configuration they are made of, roughly.
-    :ivar lasting: whether they lead each request for a path to the same.
+    :ivar lasting: whether they lead each request for a path to the same, but for what rules
+        of rewriting look at.
     :ivar lastingForFiles: whether they do so, too, where the path leads to a file.
     """
 
@@ -112,11 +114,11 @@ class Rules:
         self._rewrites = rewrites
         self._choices: dict[tuple[int, ...], Rules] = {}
         self._byExtension: dict[int, Destination | None] = {}
-        self.lasting = not (self.inspects or self.isRewriting or settings.requestFields is not None)
+        self.lasting = not (self.inspects or settings.requestFields is not None)
         # Expressions may have a part in these, or the method.
         self.lastingForFiles = (
             self.lasting
-            and self.redirects is None
+            and settings.redirect is None
             and settings.handlerMade is None
             and settings.alias is None
             and settings.actions is None
@@ -145,22 +147,6 @@ class Rules:
         return rules
 
 
-class Grounds:
-    """
-    What a decision rests on, besides the target and who was asked.
-
-    :ivar rules: of the request and of the look-ups on its behalf.
-    :ivar files: what was located, by the root and the path below it where it was looked
-        for; ``None`` for what must not be looked at.
-    """
-
-    __slots__ = ("files", "rules")
-
-    def __init__(self) -> None:
-        self.rules: list[Rules] = []
-        self.files: dict[tuple[bytes, bytes], Located | None] = {}
-
-
 class Look:
     """
     What a path leads to (httpd: a ``request_rec``); most names are those of ``Route``.
@@ -177,7 +163,8 @@ class Look:
     :ivar aliased: of a path that an Alias claims: its path, and its directory.
     :ivar mapped: what a ProxyPass made of the path.
     :ivar described: what the name says, where AddType and its like may add to it.
-    :ivar grounds: what it rests on; one for a request and the look-ups on its behalf.
+    :ivar grounds: what it rests on; one for a request, its redirects and the look-ups on
+        their behalf.
     :ivar handler: SetHandler's or AddHandler's; empty for none (``handler``).
     :ivar destination: the application that it names.
     :ivar kind: of a file: one of :mod:`twisted_fcgi.routing.files`.
@@ -338,10 +325,7 @@ class Look:
 
     def locate(self, root: bytes, path: bytes) -> None:
         """See :func:`twisted_fcgi.routing.files.locate`."""
-        files = self.grounds.files
-        files[root, path] = None
-        files[root, path] = located = locate(root, path)
-        self.filename, self.pathInfo, self.kind = located
+        self.filename, self.pathInfo, self.kind = locate(root, path, self.grounds.modeOf)
 
     def inner(self, sent: bytes) -> Look:
         """

@@ -144,6 +144,7 @@ def _fileAhead(look: Look, target: bytes) -> tuple[Look, int] | None:
 
 
 def _mayLook(look: Look) -> bool:
+    look.grounds.lasting = False  # how many there were takes part
     return look.depth < MAX_DEPTH and look.account.take()
 
 

@@ -14,7 +14,6 @@ a ``?`` that was encoded in the request never begins a query (CVE-2024-38474).
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -228,7 +227,7 @@ class Rewriter:
         """Whether a path that rules made is the name of a file (``prefix_stat``)."""
         path = run.filename
         first = b"/" + path.lstrip(b"/").partition(b"/")[0]
-        if first == b"/.." or not os.path.exists(first):
+        if first == b"/.." or run.grounds.modeOf(first) < 0:
             return False
         rule = run.last
         if rule is None or rule.unsafePrefix or "unsafeprefixstat" in self.options:

@@ -51,8 +51,10 @@ class Condition:
         if test == "expr":
             assert condition.holds is not None
             return partial(_holds, condition.holds, not condition.negated, self.silent)
-        if test in _FILE_TESTS:
-            return partial(_isKind, _FILE_TESTS[test], test != "-l")
+        if test in _TYPE_TESTS:
+            return partial(_isOfType, _TYPE_TESTS[test])
+        if test in _STATUS_TESTS:
+            return partial(_isSo, _STATUS_TESTS[test], test != "-l")
         if test in ("-U", "-F"):
             return partial(_isReachable, test == "-F")
         if test in _NUMBER_TESTS:
@@ -85,9 +87,9 @@ _NUMBER_TESTS: dict[str, Callable[[int, int], bool]] = {
     "-ge": lambda left, right: left >= right,
 }
 
-_FILE_TESTS: dict[str, Callable[[os.stat_result], bool]] = {
-    "-f": lambda status: stat.S_ISREG(status.st_mode),
-    "-d": lambda status: stat.S_ISDIR(status.st_mode),
+_TYPE_TESTS = {"-f": stat.S_IFREG, "-d": stat.S_IFDIR}
+
+_STATUS_TESTS: dict[str, Callable[[os.stat_result], bool]] = {
     "-l": lambda status: stat.S_ISLNK(status.st_mode),
     "-s": lambda status: stat.S_ISREG(status.st_mode) and status.st_size > 0,
     "-x": lambda status: status.st_mode & 0o111 != 0,
@@ -104,6 +106,7 @@ def _matches(search: Callable[[bytes], Match | None], kept: bool, run: Run, text
 def _holds(
     holds: Callable[[RequestContext], bool], kept: bool, silent: bool, run: Run, text: bytes
 ) -> bool:
+    run.grounds.lasting = False
     context = RequestContext(run.request, run)
     try:
         held = holds(context)
@@ -116,7 +119,12 @@ def _holds(
     return held
 
 
-def _isKind(test: Callable[[os.stat_result], bool], followed: bool, run: Run, text: bytes) -> bool:
+def _isOfType(type: int, run: Run, text: bytes) -> bool:
+    return run.grounds.modeOf(text) == type
+
+
+def _isSo(test: Callable[[os.stat_result], bool], followed: bool, run: Run, text: bytes) -> bool:
+    run.grounds.lasting = False
     status = fileStatus(text, followed)
     return status is not None and test(status)
 

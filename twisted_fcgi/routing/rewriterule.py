@@ -128,6 +128,7 @@ class Run:
     :ivar mimeType: what was set with T, or empty.
     :ivar place: of the line of the last rule.
     :ivar vary: names of header fields that conditions read.
+    :ivar grounds: what it rests on (:attr:`.look.Look.grounds`).
     :ivar told: name, value and place of each variable that a rule set.
     :ivar cookies: values of Set-Cookie.
     """
@@ -150,6 +151,7 @@ class Run:
         self.aliased = look.aliased
         self.isLookup = look.isLookup
         self.site = look.site
+        self.grounds = look.grounds
         self.step = look.account.step
         self.context = RequestContext(look.request, self)
         self.text = b""
@@ -178,7 +180,7 @@ class Run:
         """The value of ``%{name}``."""
         kind = name[:5].upper()
         if kind not in (b"LA-U:", b"LA-F:"):
-            return variable(name, self.context)
+            return variable(name, self.context, self.grounds)
         prefix = self.prefix
         path, isFile = self.text, kind == b"LA-F:"
         if prefix is not None and not path.startswith(b"/"):
@@ -189,7 +191,7 @@ class Run:
         if found is None:
             return b""
         context = RequestContext(self.request, found[0])
-        value = variable(name[5:], context)
+        value = variable(name[5:], context, self.grounds)
         self.context.vary += context.vary
         return value
 

@@ -15,7 +15,6 @@ from twisted_fcgi.errors import RequestError, quoted
 from twisted_fcgi.routing.aliases import CONTROL
 from twisted_fcgi.routing.environment import Names
 from twisted_fcgi.routing.fields import Early
-from twisted_fcgi.routing.files import locate
 from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.rewrite import Outcome, Rewriter, Rewritten
 from twisted_fcgi.routing.types import described
@@ -115,7 +114,7 @@ class Rewrites:
             path = mergeSlashes(made.url)
             look.filename = root + path
             if root or made.outcome == Outcome.FILE:
-                look.filename, look.pathInfo, look.kind = locate(root, path)
+                look.locate(root, path)
         return True
 
     def file(self, look: Look, rewriter: Rewriter) -> bool:

@@ -6,10 +6,10 @@ virtual host, SetEnvIf, then what the path leads to (:mod:`~twisted_fcgi.routing
 and at last who serves that (:mod:`~twisted_fcgi.routing.serving`).
 
 All that does not depend on a request is prepared when the router is made.  Names
-that clients use are remembered, up to a bound, and so are decisions in which
-nothing but the target, who was asked and the kind of some files took part: at those
-files it looks again (``os.stat``) before it gives such a decision to another request.
-It does nothing else to the world.
+that clients use are remembered, up to a bound, and so are decisions that rest on the
+target, who was asked, and what is easily looked at again, such as the kind of some files
+(``os.stat``): that is done before another request is given such a decision
+(:mod:`~twisted_fcgi.routing.grounds`).  It does nothing else to the world.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from twisted_fcgi.pcre import MatchFailed, effort
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.environment import Environment, isTooLarge
 from twisted_fcgi.routing.fields import Early
-from twisted_fcgi.routing.files import DIRECTORY, Located, isStill
+from twisted_fcgi.routing.files import DIRECTORY
+from twisted_fcgi.routing.grounds import Basis
 from twisted_fcgi.routing.hosts import Hosts
 from twisted_fcgi.routing.look import Look
 from twisted_fcgi.routing.mapping import Destination
@@ -49,9 +50,6 @@ MAX_DESTINATIONS = 4096
 #: Methods that make no difference where an application is asked.
 _ALIKE = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH"))
 
-#: What was located, and where it was looked for (:attr:`.look.Grounds.files`).
-Files = tuple[tuple[Located, bytes, bytes], ...]
-
 
 class Router:
     """
@@ -68,7 +66,9 @@ class Router:
             id(host): Site(host, accessFiles) for host in (settings.main, *settings.hosts)
         }
         self._authorities: dict[tuple[object, ...], Authority] = {}
-        self._routes: dict[tuple[object, ...], tuple[Route, Files]] = {}
+        self._routes: dict[tuple[object, ...], tuple[Route, Basis | None]] = {}
+        self._accessFiles = accessFiles
+        self._generation = 0
         #: Of balancers' members, by the identity of their settings.
         self._destinations: dict[int, Destination] = {}
 
@@ -82,19 +82,26 @@ class Router:
         alike = request.method in _ALIKE and b"max-forwards" not in request.headers
         key = (request.target, field, request.server, request.secure)
         if alike and (known := self._routes.get(key)) is not None:
-            route, files = known
-            if not files or all(isStill(*file) for file in files):
+            route, basis = known
+            if basis is None or basis.holds(request):
                 return route
-        route, found = self._routed(request, field)
+        route, basis = self._routed(request, field)
         # Without a Host field the protocol's version counts as well.
-        if not alike or not field or found is None:
+        if not alike or not field or basis is None:
             return route
         if len(request.target) + len(field) <= MAX_ROUTE:
-            if len(self._routes) >= MAX_ROUTES:
+            if len(self._routes) >= MAX_ROUTES or self._isOutdated():
                 self._routes.clear()
-            self._routes[key] = route, found
+            self._routes[key] = route, basis or None
             route.lasting = True
         return route
+
+    def _isOutdated(self) -> bool:
+        """Whether there are other ``.htaccess`` files since one looked; routes keep them alive."""
+        before = self._generation
+        if self._accessFiles is not None:
+            self._generation = self._accessFiles.generation
+        return before != self._generation
 
     def explained(self, request: Request) -> tuple[Route, Notes]:
         """What :meth:`route` decides, and why."""
@@ -111,10 +118,10 @@ class Router:
 
     def _routed(
         self, request: Request, field: bytes | None, notes: Notes | None = None
-    ) -> tuple[Route, Files | None]:
+    ) -> tuple[Route, Basis | None]:
         effort.begin()
         route = Route(RouteKind.REFUSE, self._main, self._main.directory)
-        files = None
+        basis = None
         try:
             target = parseTarget(request.method, request.target)
             authority = route.authority = self._authority(request, target, field)
@@ -122,10 +129,10 @@ class Router:
             route.directory = authority.host.directory
             route.hostname = authority.hostname
             route.query = target.query
-            files = self._decide(request, target, authority, route, notes)
+            basis = self._decide(request, target, authority, route, notes)
         except (RequestError, MatchFailed) as error:
             _refuse(route, error)
-        return route, files
+        return route, basis
 
     # Who is asked.
 
@@ -169,12 +176,12 @@ class Router:
         authority: Authority,
         route: Route,
         notes: Notes | None,
-    ) -> Files | None:
+    ) -> Basis | None:
         """
         Fill in a route.
 
-        :returns: ``None`` unless it lasts: an application is asked, and nothing of the
-            request took part but its target; else the files that took part.
+        :returns: what it rests on besides the target and who was asked, when it is to be
+            remembered: an application is asked.
         """
         host = authority.host
         site = route.site = self._sites[id(host)]
@@ -195,9 +202,9 @@ class Router:
             route.uri = roughPath(target.path)  # for its ErrorDocument
             raise
         look = self._follow(look, route)
-        if route.kind != RouteKind.FASTCGI or look.previous is not None or look.early is not None:
+        if route.kind != RouteKind.FASTCGI or look.early is not None:
             return None
-        return _lastingFiles(look)
+        return _basis(look) if not (request.vary or look.complaints) else None
 
     def _follow(self, look: Look, route: Route) -> Look:
         """Look, follow internal redirects, and fill in a route with what is found."""
@@ -332,25 +339,26 @@ class Router:
         return elected
 
 
-def _lastingFiles(look: Look) -> Files | None:
+def _basis(look: Look) -> Basis | None:
     """
-    The files that a look rests on, where it rests on nothing else.
+    What a look rests on, if that can be looked at again.
 
     :param look: that led to an application.
     """
-    site, rules, files = look.site, look.grounds.rules, look.grounds.files
-    if site.conditions is not None or site.rules.isRewriting:
+    site, grounds = look.site, look.grounds
+    if site.conditions is not None:
         return None
-    if look.mapped is not None and not files:
-        # proxy-fcgi-pathinfo, for which files are looked at, comes from conditions.
-        return () if all(it.lasting for it in rules) else None
-    # What a directory becomes without an index depends on the method.
-    if not site.goesByPlace or look.kind == DIRECTORY:
+    # Where no file is looked for, nothing can take its place.  (proxy-fcgi-pathinfo, for which
+    # files are looked at, comes from conditions or rules.)
+    ofFiles = look.mapped is None or look.previous is not None or grounds.files
+    if not all(rules.lastingForFiles if ofFiles else rules.lasting for rules in grounds.rules):
         return None
-    if not all(it.lastingForFiles for it in rules):
-        return None
-    found = [(located, *where) for where, located in files.items() if located is not None]
-    return tuple(found) if len(found) == len(files) else None
+    it: Look | None = look
+    while it is not None:
+        if it.kind == DIRECTORY:
+            return None  # what it becomes without an index depends on the method
+        it = it.previous
+    return grounds.basis()
 
 
 def _refuse(route: Route, error: Exception) -> None:

@@ -87,8 +87,6 @@ class Site:
         if self._accessFiles is not None:
             self._findAccessFile = partial(self._accessFiles.find, host)
         self._judgesLinks = self._sections.judgesLinks
-        #: Whether of a file nothing counts but its place: no link, no .htaccess beside it.
-        self.goesByPlace = self._accessFiles is None and not self._judgesLinks
         self._rules: dict[tuple[SectionKey, ...], Rules] = {}
         self._lines = 0
         self.rules = self._rulesFor(())
@@ -153,6 +151,7 @@ class Site:
             look.sent = request.target
         else:
             look.previous = previous
+            look.grounds = previous.grounds
             look.ended = previous.ended
             look.early = previous.early
         early = self.host.directory.earlyFields
@@ -337,16 +336,27 @@ class Site:
         sections, locations, environment = self._sections, look.sectionKeys, look.environment
         if look.mapped is None:
             find = self._findAccessFile
+            if find is not None:
+                find = partial(look.grounds.findAccessFile, find)
             if self._judgesLinks:
-                checkLinks(look.filename, self._linksIn)
+                self._checkLinks(look)
             familiar = _familiar(look)
             keys = sections.directories(look.filename, look.kind, environment, find, familiar)
             if find is not None and not self._judgesLinks and anyJudgesLinks(keys):
-                checkLinks(look.filename, self._linksIn)
+                self._checkLinks(look)
             look.sectionKeys = keys + locations
         elif sections.hasProxies:
             look.sectionKeys = sections.proxies(look.mapped.url, environment) + locations
         look.rules = self._rulesFor(look.sectionKeys)
+
+    def _checkLinks(self, look: Look) -> None:
+        """
+        Hold to what is said of symbolic links.
+
+        :raises RequestError: when one is not followed.
+        """
+        look.grounds.lasting = False
+        checkLinks(look.filename, self._linksIn)
 
     def _linksIn(self, directory: bytes) -> tuple[bool, bool]:
         """Whether symbolic links in a directory are followed: all, and their owner's own."""

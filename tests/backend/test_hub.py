@@ -205,6 +205,20 @@ class HubTests(SynchronousTestCase):
         self.hub.removeReader(end)
         self.assertEqual(self.reactor.readers, set())
 
+    def test_removedTwice(self) -> None:
+        """A socket that is not in it any more is not looked for among all the others."""
+
+        class Unsearchable(dict[int, Any]):
+            def items(self) -> Any:
+                raise AssertionError("all sockets were looked at")
+
+        end, _ = self.reading(2)
+        self.hub._sockets = Unsearchable(self.hub._sockets)
+        self.hub.removeReader(end)
+        self.hub.removeReader(end)
+        self.hub.removeWriter(end)
+        self.assertEqual(len(self.hub._sockets), 1)
+
     def test_reactorEnds(self) -> None:
         """When the reactor ends, all sockets are told."""
         ends = self.reading(2)

@@ -126,9 +126,11 @@ class Hub:
 
     def _remove(self, socket: Any, interest: int) -> None:
         number = socket.fileno()
-        if self._sockets.get(number) is not socket:
+        if number < 0:
             # Closed already: then the kernel has forgotten it, and we have to look for it.
             number = next((n for n, known in self._sockets.items() if known is socket), -1)
+        elif self._sockets.get(number) is not socket:
+            return
         known = self._interests.get(number, 0)
         if not known & interest:
             return

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable
 from glob import glob
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.peers.fixtures"]
 
@@ -40,7 +40,13 @@ CI = bool(os.environ.get("CI"))
 
 # Examples are bounded by their number; how fast a machine is says nothing.
 # New examples are for who can look at what they find.
-settings.register_profile("twisted_fcgi", deadline=None, print_blob=True, derandomize=CI)
+settings.register_profile(
+    "twisted_fcgi",
+    deadline=None,
+    suppress_health_check=(HealthCheck.too_slow,),
+    print_blob=True,
+    derandomize=CI,
+)
 settings.load_profile("twisted_fcgi")
 
 

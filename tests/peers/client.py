@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from tests.peers.process import Address
+from tests.peers.process import LIMIT, Address
 
 __all__ = ["BLOCK", "Answer", "ask", "begin", "checksumOfStream"]
 
@@ -48,7 +48,7 @@ def begin(
     :param do: the query's fields, if any.
     :param body: posted; a Content-Length is sent for bytes, else chunks.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=LIMIT)
     try:
         connection.request(
             "GET" if body is None else "POST",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.peers.process import Address, Server
 
 __all__ = ["Nsd"]
+
+#: For the SOA of example.org.
+QUESTION = bytes.fromhex("0001 0000 0001 0000 0000 0000") + b"\7example\3org\0\0\6\0\1"
 
 
 class Nsd(Server):
@@ -47,6 +51,17 @@ zone:
     zonefile: zone
 """)
         return ["/usr/sbin/nsd", "-d", "-c", file]
+
+    def ready(self) -> bool:
+        """Whether it answers: it accepts before it heeds SIGHUP, which would end it."""
+        try:
+            with socket.socket(type=socket.SOCK_DGRAM) as asking:
+                asking.settimeout(1)
+                asking.connect(("127.0.0.1", self.address.port))
+                asking.send(QUESTION)
+                return bool(asking.recv(512))
+        except OSError:
+            return False
 
     def tell(self, *records: str) -> None:
         """From now on these are the records; of those before none is left."""

@@ -3,26 +3,69 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Address", "Server", "freePort"]
+__all__ = ["LIMIT", "Address", "Server", "freePort", "waitFor"]
 
-#: For a server to accept, and to end when told to; seconds.
-START_LIMIT = 15.0
-STOP_LIMIT = 3.0
+#: Seconds after which something is broken, however slow the machine is.
+LIMIT = 60.0
+
+#: For a server to end when told to, before it is killed.
+STOP_LIMIT = 10.0
+
+#: Where Linux says which ports it gives to those who ask for none.
+_GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def waitFor(condition: Callable[[], object], what: Callable[[], object] = str) -> None:
+    """
+    Wait until something is so.
+
+    :param what: the message when it never is.
+    """
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, what() or "it never came to pass"
+        time.sleep(0.01)
+
+
+def _ports() -> Iterator[int]:
+    """
+    Ports, each once, in any order.
+
+    None of those that the system gives to whoever connects: somebody else may be given such a
+    port before its server is started, and a connect to it may come from it, and meet itself.
+    """
+    given = range(32768, 61000)
+    if _GIVEN.exists():
+        first, last = map(int, _GIVEN.read_text().split())
+        given = range(first, last + 1)
+    ports = [port for port in range(10000, 65536) if port not in given] or list(given)
+    random.Random(os.urandom(8)).shuffle(ports)
+    yield from ports
+
+
+_untaken = _ports()
 
 
 def freePort() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1, for TCP and UDP, that nobody has; never the same one twice."""
+    for port in _untaken:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            try:
+                stream.bind(("127.0.0.1", port))
+                datagrams.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("there is no port left")
 
 
 class Address(NamedTuple):
@@ -41,9 +84,9 @@ class Address(NamedTuple):
     def connect(self) -> socket.socket:
         """A connection to it."""
         if self.path is None:
-            return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+            return socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT)
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(20)
+        connection.settimeout(LIMIT)
         connection.connect(str(self.path))
         return connection
 
@@ -101,16 +144,21 @@ class Server:
                 stderr=output,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_LIMIT
+        deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline and self.running():
-            try:
-                self.address.connect().close()
-            except OSError:
-                time.sleep(0.01)
-            else:
+            if self.ready():
                 return
+            time.sleep(0.01)
         self.stop()
         raise RuntimeError(f"{self.name} does not start:\n{self.log()}")
+
+    def ready(self) -> bool:
+        """Whether it accepts."""
+        try:
+            self.address.connect().close()
+        except OSError:
+            return False
+        return True
 
     def running(self) -> bool:
         """Whether the process has not ended."""

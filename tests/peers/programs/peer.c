@@ -123,13 +123,13 @@ static void stream(unsigned long long left)
     }
 }
 
-/* Wait until a file is there; after 20 s, die. */
+/* Wait until a file is there; after a minute, die. */
 static void await(const char *path)
 {
     struct stat s;
     int turn;
     for (turn = 0; stat(path, &s); turn++) {
-        if (turn == 2000)
+        if (turn == 6000)
             abort();
         usleep(10000);
     }
@@ -175,12 +175,12 @@ static void forever(void)
 {
     int turn;
     head("text/plain\r\n");
-    for (turn = 0; turn < 2000; turn++) {
+    for (turn = 0; turn < 6000; turn++) {
         if (fwrite(block, 1, 1024, stdout) != 1024 || fflush(stdout))
             break;
         usleep(10000);
     }
-    if (turn < 2000)
+    if (turn < 6000)
         touch(field("marker"));
 }
 

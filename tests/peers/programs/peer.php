@@ -16,7 +16,7 @@ function quoted(string $text): string
 function await(string $path): void
 {
     for ($turn = 0; !file_exists($path); $turn++) {
-        if ($turn == 2000) {
+        if ($turn == 6000) {
             exit("$path does not come\n");
         }
         usleep(10000);
@@ -80,7 +80,7 @@ switch ($_GET['do'] ?? '') {
                 touch($_GET['marker']);
             }
         });
-        for ($turn = 0; $turn < 2000; $turn++) {
+        for ($turn = 0; $turn < 6000; $turn++) {
             echo substr($block, 0, 1024);
             flush();
             usleep(10000);

@@ -17,7 +17,7 @@ BLOCK = (b"abcdefghijklmnopqrstuvw" * 2850)[:65536]
 
 
 def await_(path):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.exists():
         if time.monotonic() > deadline:
             raise TimeoutError(path)
@@ -53,7 +53,7 @@ def meet(number, place, name):
 
 
 def forever(marker):
-    left = 2000
+    left = 6000
     try:
         while left:
             yield BLOCK[:1024]

@@ -174,12 +174,12 @@ class ChecksTests(SynchronousTestCase):
             self.setUp()
             [state] = self.start(balancerOf("a", max=limit))
             for _ in range(3):
-                self.balancers[0].began(state, 0.0)
+                self.balancers[0].began(state)
             for _ in range(2 - busy):
-                self.balancers[0].finished(state, 0.0)
+                self.balancers[0].finished(state)
             self.clock.advance(10.0)
             self.accept("a")
-            self.balancers[0].finished(state, 1.0, received=read)
+            self.balancers[0].finished(state, received=read)
             self.clock.advance(10.0)
             self.assertEqual(status, state.status, (limit, busy, read))
 

@@ -211,9 +211,9 @@ class Play:
             state = self.balancer.elect(self.now, tried, session.route if session else None)
             if state is None:
                 break
-            self.balancer.began(state, self.now)
+            self.balancer.began(state)
             host = state.settings.host
-            self.balancer.finished(state, self.now, 1000, 1000 * (host not in self.down))
+            self.balancer.finished(state, 1000, 1000 * (host not in self.down))
             if host not in self.down:
                 self.balancer.recovered(state, self.now)
                 pairs = dict(balancerVariables(settings, state, session))
@@ -380,9 +380,9 @@ class StatusTests(SynchronousTestCase):
         balancer = balancerOf("b0")
         state = balancer.elect(START)
         assert state is not None
-        balancer.began(state, START)
+        balancer.began(state)
         self.assertEqual((1, 1), (state.elected, state.busy))
-        balancer.finished(state, START, sent=3, received=5)
+        balancer.finished(state, sent=3, received=5)
         self.assertEqual((0, 3, 5), (state.busy, state.transferred, state.read))
 
 
@@ -406,11 +406,11 @@ class DrainTests(SynchronousTestCase):
         balancer = balancerOf("b0")
         state = balancer.elect(START)
         assert state is not None
-        balancer.began(state, START)
+        balancer.began(state)
         balancer.drain(state, START, 0.0)
         self.assertIs(None, balancer.elect(START + 1.0))
         self.assertFalse(state.drained)
-        balancer.finished(state, START + 2.0)
+        balancer.finished(state)
         self.assertTrue(state.drained)
 
 

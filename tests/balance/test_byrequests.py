@@ -94,7 +94,7 @@ def play(
             returns += expected in failed
             failed.discard(expected)
             expected.busy += 1
-            balancer.began(elected, now)
+            balancer.began(elected)
             busy.append(expected.number)
             if random.random() >= trouble or (letters and expected is workers[-1]):
                 break
@@ -106,7 +106,7 @@ def play(
         while len(busy) > random.randrange(2 * len(workers)):
             number = busy.pop(random.randrange(len(busy)))
             workers[number].busy -= 1
-            balancer.finished(balancer.members[number], now)
+            balancer.finished(balancer.members[number])
     balancer.settle()
     for worker, state in zip(workers, balancer.members):
         assert worker.lbstatus == state.lbstatus
@@ -222,10 +222,10 @@ def linesOf(balancer: Balancer, elections: int) -> int:
     def request() -> None:
         state = balancer.elect(0.0)
         assert state is not None
-        balancer.began(state, 0.0)
+        balancer.began(state)
         busy.append(state)
         if len(busy) > 5:
-            balancer.finished(busy.popleft(), 0.0, 100, 1000)
+            balancer.finished(busy.popleft(), 100, 1000)
 
     for _ in range(elections):
         request()

@@ -64,8 +64,8 @@ class TrafficTests(SynchronousTestCase):
         for _ in range(2000):
             state = balancer.elect(0.0)
             assert state is not None
-            balancer.began(state, 0.0)
-            balancer.finished(state, 0.0, random.randrange(2000), random.randrange(20000))
+            balancer.began(state)
+            balancer.finished(state, random.randrange(2000), random.randrange(20000))
         one, three = (state.transferred + state.read for state in balancer.members)
         self.assertAlmostEqual(3.0, three / one, 1)
 
@@ -82,11 +82,11 @@ class ByBusynessTests(SynchronousTestCase):
             for _ in range(random.randrange(60)):
                 state = balancer.elect(0.0)
                 assert state is not None
-                balancer.began(state, 0.0)
+                balancer.began(state)
                 busy.append(state)
             random.shuffle(busy)
             while len(busy) > 40:
-                balancer.finished(busy.pop(), 0.0)
+                balancer.finished(busy.pop())
         method = balancer._method
         assert isinstance(method, ByBusyness)
         kept = sum(len(heap) for lanes in method._levels.values() for heap in lanes.values())
@@ -110,7 +110,7 @@ class LeastConnectionsTests(SynchronousTestCase):
         for _ in range(5000):
             state = balancer.elect(0.0)
             assert state is not None
-            balancer.began(state, 0.0)
+            balancer.began(state)
         counts = [state.busy for state in balancer.members]
         self.assertLessEqual(max(counts) - min(counts), 8)
 

@@ -8,8 +8,8 @@ of a request::
     route = session.route if session else None          # or RouteCookie.check(cookies)
     state = balancer.elect(now, tried, route)           # None: 503
     pairs = balancerVariables(settings, state, session)
-    balancer.began(state, now)
-    balancer.finished(state, now, sent, received)       # in any case, then one of
+    balancer.began(state)
+    balancer.finished(state, sent, received)            # in any case, then one of
     balancer.failed(state, now, reason)
     balancer.recovered(state, now)
 """

@@ -135,11 +135,11 @@ class Balancer:
             state.elected += 1
         return state
 
-    def began(self, state: MemberState, now: float) -> None:
+    def began(self, state: MemberState) -> None:
         """A request is on its way to a member."""
         state.busy += 1
 
-    def finished(self, state: MemberState, now: float, sent: int = 0, received: int = 0) -> None:
+    def finished(self, state: MemberState, sent: int = 0, received: int = 0) -> None:
         """
         A request that began at a member is over, however it ended.
 

@@ -80,6 +80,7 @@ class Turns:
             byFactor.setdefault(state.factor, []).append((-state.lbstatus, order))
         self.total = sum(factor * len(heap) for factor, heap in byFactor.items())
         self._lanes = [_Lane(factor, heap) for factor, heap in byFactor.items()]
+        self._only = self._lanes[0] if len(self._lanes) == 1 else None
         # All lanes are in the one or the other; all above the bar are in the first.
         self._watched = self._lanes
         self._calendar: dict[int, list[_Lane]] = {}
@@ -99,26 +100,28 @@ class Turns:
     def take(self) -> MemberState:
         """Credit each candidate its factor, and charge the best one the sum of these."""
         self.credit()
-        step = self.steps
         while True:
-            high = self._bar
-            order = -1
-            for lane in self._watched:
-                value = lane.factor * step - lane.debt
-                if value >= high and (value > high or lane.order < order or order < 0):
-                    best = lane
-                    high = value
-                    order = lane.order
-            if order < 0:
-                self._lower()
-                continue
-            state = self.candidates[order]
+            best = self._only or self._best()
+            state = self.candidates[best.order]
             if state.lbstatus == -best.debt:
                 break
             best.replaceTop(state.lbstatus)
         state.lbstatus -= self.total
         best.replaceTop(state.lbstatus)
         return state
+
+    def _best(self) -> _Lane:
+        """The lane whose first one is the best of all."""
+        step = self.steps
+        while True:
+            best, high = None, self._bar
+            for lane in self._watched:
+                value = lane.factor * step - lane.debt
+                if value >= high and (best is None or value > high or lane.order < best.order):
+                    best, high = lane, value
+            if best is not None:
+                return best
+            self._lower()
 
     def _lower(self) -> None:
         """Lay the bar so that some lanes are above it."""

@@ -17,7 +17,7 @@ and each is given the route that leads to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from secrets import token_hex
@@ -68,6 +68,9 @@ class LiveBalancer:
     A balancer at work.
 
     :ivar balancer: elects.
+    :ivar sticks: whether requests may have a session.
+    :ivar hashes: whether something of a request says who gets it.
+    :ivar most: how many members one request may ask.
     :ivar cookie: tells applications' sessions apart that add no route, or ``None``.
     :ivar reactor: tells the time.
     :param elected: makes the route for a member; may raise a :class:`RequestError`.
@@ -85,6 +88,9 @@ class LiveBalancer:
             settings = replace(settings, routeSecret=token_hex())
         self.balancer = Balancer(settings)
         self.cookie = RouteCookie(settings) if settings.routeCookie else None
+        self.sticks = bool(settings.stickySession) or self.cookie is not None
+        self.hashes = settings.method == "hash"
+        self.most = inf if settings.maxAttempts is None else settings.maxAttempts + 1
         self._elected = elected
         self.reactor = reactor
         self._probes = None if probes is None else probes(self.balancer)
@@ -184,22 +190,24 @@ class LiveBalancer:
 class BalancedAttempts:
     """An iterator over members and their routes."""
 
+    _session: Session | None = None
+    _wanted: bytes | None = None
+    _key: bytes | None = None
+    _tried: Sequence[MemberState] = ()
+    _state: MemberState | None = None
+    _deaths = 0
+    _beganAt = 0.0
+    _waitsUntil = 0.0
+
     def __init__(self, live: LiveBalancer, request: Request, route: Route) -> None:
-        settings = live.balancer.settings
         self._live = live
         self._request = request
         self._route = route
-        self._session: Session | None = None
-        self._wanted: bytes | None = None
-        if settings.stickySession or live.cookie is not None:
+        self._left = live.most
+        if live.sticks:
             self._findRoute(request)
-        self._key = hashKey(settings, request) if settings.method == "hash" else None
-        self._left = inf if settings.maxAttempts is None else settings.maxAttempts + 1
-        self._tried: list[MemberState] = []
-        self._state: MemberState | None = None
-        self._deaths = 0
-        self._beganAt = live.reactor.seconds()
-        self._waitsUntil = 0.0
+        if live.hashes:
+            self._key = hashKey(live.balancer.settings, request)
 
     def _findRoute(self, request: Request) -> None:
         """Find out whom the request's session belongs to, if it has one."""
@@ -222,10 +230,13 @@ class BalancedAttempts:
     def __next__(self) -> tuple[MemberSettings, Route]:
         live = self._live
         balancer, now = live.balancer, live.reactor.seconds()
-        last, self._state = self._state, None
+        last = self._state
         if last is not None:
-            balancer.finished(last, now)
-            self._tried.append(last)
+            self._state = None
+            balancer.finished(last)
+            self._tried = (*self._tried, last)
+        elif not self._beganAt:
+            self._beganAt = now
         if self._left <= 0:
             raise StopIteration
         state = balancer.elect(now, self._tried, self._wanted, self._key)
@@ -235,7 +246,7 @@ class BalancedAttempts:
         if self._waitsUntil:
             live.waitNoMore(self)
         route = live.routeFor(state, self._request, self._route, self._session)
-        balancer.began(state, now)
+        balancer.began(state)
         self._state = state
         return state.settings, route
 
@@ -279,7 +290,7 @@ class BalancedAttempts:
         reason = reasonToFail(balancer.settings, status, False)
         if reason:
             self._live.lost(state, reason)
-        elif not state.inError:
+        elif state.retries and state.failedAt is None:
             balancer.recovered(state, self._live.reactor.seconds())
 
     def mayGoOn(self, error: RequestError) -> bool:
@@ -322,6 +333,6 @@ class BalancedAttempts:
         """
         state, self._state = self._state, None
         if state is not None:
-            self._live.balancer.finished(state, self._live.reactor.seconds(), sent, received)
+            self._live.balancer.finished(state, sent, received)
         elif self._waitsUntil:
             self._live.waitNoMore(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -523,6 +524,46 @@ PIECES = (
     b"GET / HTTP/1.1", b"GET / HTTP/1.0\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n",
     b"Connection: close\r\n",
 )  # fmt: skip
+
+
+class ManyConnectionsTests(SynchronousTestCase):
+    """What connections share, and what each of them holds."""
+
+    def test_nothingIsLeft(self) -> None:
+        """Whatever one connection sent, the next one's fields are its own."""
+        for fields, status in (
+            (b"Bad Name: x\r\n", 400),
+            (b"Content-Length: 5\r\n", 0),
+            (b"Transfer-Encoding: chunked\r\n", 0),
+            (b"Connection: close\r\n", 0),
+            (b"Connection: Upgrade\r\nUpgrade: h2c\r\n", 0),
+            (b"Proxy-Connection: close\r\n", 0),
+            (b"Content-Length: x\r\n", 400),
+        ):
+            head = b"POST / HTTP/1.1\r\n" + HOST + fields + b"\r\n"
+            for cut in (wholly, bytewise):
+                self.assertEqual(statusOf(head, cut), status)
+                request, _ = read(b"GET / HTTP/1.1\r\nHost: other.test\r\nA: b\r\n\r\n", cut)
+                self.assertEqual(request.headers.pairs, [(b"Host", b"other.test"), (b"A", b"b")])
+
+    def test_restsLightly(self) -> None:
+        """A connection that rests holds nothing of the head that it sent last."""
+        readers = [RequestReader(Limits()) for _ in range(100)]
+        head = (
+            b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"N%d: v\r\n" % n for n in range(50)) + b"\r\n"
+        )
+
+        def serve() -> None:
+            for reader in readers:
+                reader.receive(bytes(bytearray(head)))
+                self.assertIsNotNone(reader.next(0.0))
+                reader.forget()
+
+        serve()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        serve()
+        self.assertLess(tracemalloc.get_traced_memory()[0], 5000)
 
 
 class SplitTests(SynchronousTestCase):

@@ -5,7 +5,9 @@ Strategy: httpd's request line and llhttp's everything else.  llhttp refuses
 methods, targets and versions that httpd serves (``FOO``, ``?x``, ``HTTP/1.2``),
 so an expression reads the line, and llhttp is given the fields behind a
 line of our own.  It never sees more than one head: a head ends at the first
-empty line, so what follows can't be taken for a part of it.
+empty line, so what follows can't be taken for a part of it.  So nothing is left of one
+head when the next one is read, and all connections have one llhttp between them; after a
+head that it refused, or behind which it waits for more, they get another one.
 
 A client repeats its fields from request to request, and the same bytes mean the
 same: behind a new request line they are compared with those of the head before, and
@@ -23,7 +25,6 @@ the whole head by :data:`HEAD_LIMIT`.
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -51,6 +52,8 @@ findEmptyLine = re.compile(rb"\r\n\r\n").search
 # What llhttp is told in place of the client's request line.
 _STAND_IN = b"GET / HTTP/1.1\r\n"
 
+_NONE = Headers()
+
 
 class RequestReader:
     """
@@ -67,10 +70,27 @@ class RequestReader:
     :ivar lineRead: whether a head that is not whole has its request line.
     """
 
-    __slots__ = ("_at", "_blank", "_client", "_fieldLimit", "_fields", "_fieldsLimit", "_headers",
-                 "_length", "_lineLimit", "_pairs", "_parser", "_protocol", "_searched", "_secure",
-                 "_server", "buffer", "current", "expectation", "keepAlive", "lineRead",
-                 "persistent")
+    __slots__ = (
+        "_at",
+        "_blank",
+        "_client",
+        "_fieldLimit",
+        "_fields",
+        "_fieldsLimit",
+        "_headers",
+        "_length",
+        "_lineLimit",
+        "_protocol",
+        "_searched",
+        "_secure",
+        "_server",
+        "buffer",
+        "current",
+        "expectation",
+        "keepAlive",
+        "lineRead",
+        "persistent",
+    )
 
     def __init__(
         self,
@@ -90,12 +110,10 @@ class RequestReader:
         self._at = 0
         self._searched = 0
         self._blank = 0
-        self._pairs: list[tuple[bytes, bytes]] = []
-        self._parser: HttpRequestParser | None = None
         # The head that was read last, but for its request line; no protocol, no head.
         self._protocol = b""
         self._fields = b""
-        self._headers = Headers()
+        self._headers = _NONE
         self._length: int | None = 0
         self.current = True
         self.persistent = False
@@ -136,7 +154,7 @@ class RequestReader:
     def forget(self) -> None:
         """Keep nothing of the head that was read last; for a connection that rests."""
         self._protocol = self._fields = b""
-        self._headers = Headers()
+        self._headers = _NONE
 
     def next(self, now: float) -> Request | None:
         """
@@ -239,18 +257,7 @@ class RequestReader:
         :param fields: with the empty line at their end.
         :returns: what :meth:`Headers.indexed` takes.
         """
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = _fieldsParser(self._pairs)
-        found = self._pairs
-        found.clear()
-        try:
-            parser.feed_data(_STAND_IN + fields)
-        except HttpParserUpgrade:
-            # The client would like another protocol; it gets the one it speaks.
-            pass
-        except HttpParserError as error:
-            raise BadRequest(f"malformed header field: {error}") from None
+        found = _fieldsParser.read(fields)
         if len(found) != fields.count(b"\n") - 1:
             raise BadRequest("malformed header fields")
         if len(found) > self._fieldsLimit > 0:
@@ -279,7 +286,7 @@ class RequestReader:
         if codings is None and lengths is None:
             return 0
         # llhttp now waits for a body that it will not get.
-        self._parser = None
+        _fieldsParser.renew()
         if codings is None:
             assert lengths is not None
             if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 19:
@@ -336,17 +343,42 @@ class RequestReader:
             raise BadRequest("a header field exceeds LimitRequestFieldSize")
 
 
-def _fieldsParser(pairs: list[tuple[bytes, bytes]]) -> HttpRequestParser:
-    """
-    :param pairs: gets the fields.
-    """
-    add = pairs.append
+class _FieldsParser:
+    """llhttp, for the fields of one head after the other."""
 
-    def on_header(name: bytes, value: bytes) -> None:
-        add((name, value))
+    __slots__ = ("_feed", "_found")
 
-    parser = HttpRequestParser(SimpleNamespace(on_header=on_header))
-    # Or it would read nothing behind a head with "Connection: close", or with a
-    # "Proxy-Connection: close" that means nothing to us.
-    parser.set_dangerous_leniencies(lenient_keep_alive=True)
-    return parser
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, whatever it was told before."""
+        parser = HttpRequestParser(self)
+        # Or it would read nothing behind a head with "Connection: close", or with a
+        # "Proxy-Connection: close" that means nothing to us.
+        parser.set_dangerous_leniencies(lenient_keep_alive=True)
+        self._feed = parser.feed_data
+        self._found: list[tuple[bytes, bytes]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """httptools calls this for each field."""
+        self._found.append((name, value))
+
+    def read(self, fields: bytes) -> list[tuple[bytes, bytes]]:
+        """
+        :param fields: with the empty line at their end.
+        :raises BadRequest: they are none.
+        """
+        found = self._found = []
+        try:
+            self._feed(_STAND_IN + fields)
+        except HttpParserUpgrade:
+            # The client would like another protocol; it gets the one it speaks.
+            self.renew()
+        except HttpParserError as error:
+            self.renew()
+            raise BadRequest(f"malformed header field: {error}") from None
+        return found
+
+
+_fieldsParser = _FieldsParser()

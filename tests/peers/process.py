@@ -18,7 +18,7 @@ __all__ = ["LIMIT", "Address", "Server", "freePort", "waitFor"]
 LIMIT = 60.0
 
 #: For a server to end when told to, before it is killed.
-STOP_LIMIT = 10.0
+STOP_LIMIT = 3.0
 
 #: Where Linux says which ports it gives to those who ask for none.
 _GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")

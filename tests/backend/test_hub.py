@@ -130,6 +130,15 @@ class HubTests(SynchronousTestCase):
         self.assertEqual(said, ["read"] * 3 + ["sent"] * 3)
         self.assertIsNone(turn.collected)
 
+    def test_failedToSend(self) -> None:
+        """That one can't be sent to does not keep others from it."""
+        sends = turn.begin()
+        said: list[str] = []
+        sends += [lambda: 1 // 0, lambda: said.append("sent")]
+        turn.end(sends)
+        self.assertEqual(said, ["sent"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_closed(self) -> None:
         """A socket that says that it is over is removed and told."""
         (end,) = self.reading()

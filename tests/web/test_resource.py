@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 from h2.config import H2Configuration
@@ -18,6 +20,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from tests.web.doubles import ScriptedMember
+from twisted_fcgi.backend.hub import turn
 from twisted_fcgi.config import loads
 from twisted_fcgi.errors import ConfigurationErrors, ResponseTimedOut
 from twisted_fcgi.settings import MemberSettings
@@ -49,12 +52,18 @@ class SiteTestCase(SynchronousTestCase):
 
     protocol: bytes | None = None
 
-    def connect(self, *script: Any, path: bytes = b"") -> None:
+    def turn(self) -> list[Any]:
+        """Begin a turn, which ends when the test does if not before."""
+        self.patch(turn, "collected", None)
+        return turn.begin()
+
+    def connect(self, *script: Any, path: bytes = b"", flags: str = "") -> None:
         """
         Connect a client to a site.
 
         :param script: what the member says.
         :param path: put the resource there, below another one.
+        :param flags: parameters of the member.
         """
         self.clock = Clock()
 
@@ -62,7 +71,7 @@ class SiteTestCase(SynchronousTestCase):
             self.member = ScriptedMember(settings, *script)
             return self.member
 
-        gateway = Gateway(loads(CONFIGURATION), self.clock, makeMember)
+        gateway = Gateway(loads(CONFIGURATION + flags), self.clock, makeMember)
         resource: Resource = FastCGIResource(self.clock, gateway=gateway)
         if path:
             root = Resource()
@@ -158,6 +167,13 @@ class HTTP1Tests(SiteTestCase):
         self.connect(b"X-A: b\r\n\r\nhello", END)
         self.assertNotIn(b"content-type", self.request(b"GET /app/x HTTP/1.1").lower())
 
+    def test_ownDate(self) -> None:
+        """An application's Date is the only one."""
+        self.connect(b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nhello", END)
+        answer = self.request(b"GET /app/x HTTP/1.1")
+        self.assertEqual(answer.count(b"\r\nDate: "), 1)
+        self.assertIn(b"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n", answer)
+
     def test_repeatedFields(self) -> None:
         """Each Set-Cookie of the application reaches the client."""
         self.connect(b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n", END)
@@ -173,6 +189,65 @@ class HTTP1Tests(SiteTestCase):
         self.member.receiver.stdoutReceived(b"two")
         self.member.receiver.streamEnded(END)
         self.assertTrue(self.transport.value().endswith(b"3\r\ntwo\r\n0\r\n\r\n"))
+
+    def test_wholeInOneTurn(self) -> None:
+        """A response that is whole when the application was read has its length."""
+        self.connect()
+        self.request(b"GET /app/x HTTP/1.1")
+        sends = self.turn()
+        self.member.receiver.stdoutReceived(HEAD + b"hello")
+        self.member.receiver.streamEnded(END)
+        turn.end(sends)
+        answer = self.transport.value()
+        self.assertIn(b"\r\nContent-Length: 5\r\n", answer)
+        self.assertNotIn(b"chunked", answer)
+        self.assertTrue(answer.endswith(b"\r\n\r\nhello"), answer)
+
+    def test_partsInOneTurn(self) -> None:
+        """Parts that come in one turn leave in their order, when it ends at the latest."""
+        self.connect()
+        self.request(b"GET /app/x HTTP/1.1")
+        for parts in (b"one",), (b"two", b"three"):
+            sends = self.turn()
+            self.member.receiver.stdoutReceived(HEAD)
+            for part in parts:
+                self.member.receiver.stdoutReceived(part)
+            turn.end(sends)
+            self.assertTrue(self.transport.value().endswith(b"\r\n" + parts[-1] + b"\r\n"))
+            self.member.receiver.streamEnded(END)
+            self.assertTrue(self.transport.value().endswith(b"\r\n0\r\n\r\n"))
+            self.request(b"GET /app/y HTTP/1.1")
+        self.assertIn(b"\r\n3\r\ntwo\r\n5\r\nthree\r\n", self.transport.value())
+
+    def test_flushedInOneTurn(self) -> None:
+        """What flushpackets=on sends at once does not wait for the end of the turn."""
+        self.connect(flags=" flushpackets=on")
+        self.request(b"GET /app/x HTTP/1.1")
+        sends = self.turn()
+        self.member.receiver.stdoutReceived(HEAD + b"one")
+        self.assertTrue(self.transport.value().endswith(b"\r\n3\r\none\r\n"))
+        turn.end(sends)
+
+    def test_brokenInOneTurn(self) -> None:
+        """Nothing of a response that breaks off in the turn in which it began is sent later."""
+        self.connect()
+        self.request(b"GET /app/x HTTP/1.1")
+        sends = self.turn()
+        self.member.receiver.stdoutReceived(HEAD + b"begun")
+        self.member.receiver.streamFailed(ResponseTimedOut("silent"))
+        turn.end(sends)
+        self.assertEqual(self.transport.value(), b"")
+        self.assertTrue(self.transport.disconnected)
+
+    def test_clientGoneInOneTurn(self) -> None:
+        """Nothing is written to a client that left in the turn in which its response began."""
+        self.connect()
+        self.request(b"GET /app/x HTTP/1.1")
+        sends = self.turn()
+        self.member.receiver.stdoutReceived(HEAD + b"begun")
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        turn.end(sends)
+        self.assertEqual(self.transport.value(), b"")
 
     def test_slowClient(self) -> None:
         """A client that does not read pauses the application."""
@@ -222,6 +297,28 @@ class HTTP1Tests(SiteTestCase):
         self.transport.clear()
         self.assertIn(b"hello", self.request(b"GET /app/2 HTTP/1.1"))
 
+    def test_otherFields(self) -> None:
+        """A request on a connection has its own fields, not those of the one before."""
+        self.connect(HEAD, END)
+        for fields in (b"X-A: 1",), (b"X-A: 1",), (b"X-A: 2",), (b"X-A: 2", b"X-B: 3"), ():
+            self.request(b"GET /app/ HTTP/1.1", *fields)
+            told = {name: self.member.params.get(name) for name in (b"HTTP_X_A", b"HTTP_X_B")}
+            sent = dict(field.split(b": ") for field in fields)
+            expected = {b"HTTP_X_A": sent.get(b"X-A"), b"HTTP_X_B": sent.get(b"X-B")}
+            self.assertEqual(told, expected)
+
+    def test_noGarbage(self) -> None:
+        """Nothing of a request that was answered is left to the garbage collector."""
+        self.connect()
+        self.addCleanup(gc.enable)
+        gc.disable()
+        self.request(b"GET /app/ HTTP/1.1")
+        exchange = weakref.ref(self.member.receiver)
+        self.member.receiver.stdoutReceived(HEAD + b"hello")
+        self.member.receiver.streamEnded(END)
+        self.member.receiver = None
+        self.assertIsNone(exchange())
+
     def test_badConfiguration(self) -> None:
         """A configuration with a mistake raises all of them."""
         error = self.assertRaises(
@@ -239,8 +336,8 @@ class HTTP2Tests(SiteTestCase):
 
     protocol = b"h2"
 
-    def connect(self, *script: Any, path: bytes = b"") -> None:
-        super().connect(*script, path=path)
+    def connect(self, *script: Any, path: bytes = b"", flags: str = "") -> None:
+        super().connect(*script, path=path, flags=flags)
         # The HTTP/2 connection of twisted.web imports its reactor when it is made.
         self.patch(internet, "reactor", self.clock)
 

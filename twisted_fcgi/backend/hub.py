@@ -64,7 +64,10 @@ class Turn:
         """Send what was collected."""
         self.collected = None
         for send in collected:
-            send()
+            try:
+                send()
+            except Exception:
+                log.failure("while what was written was sent")
 
 
 #: Of the process, which has one thread that reads.

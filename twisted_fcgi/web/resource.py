@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -26,6 +27,7 @@ from twisted.web.server import NOT_DONE_YET
 from twisted.web.server import Request as SiteRequest
 from zope.interface import implementer
 
+from twisted_fcgi.backend.hub import turn
 from twisted_fcgi.config import loads
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IResponse
@@ -77,17 +79,20 @@ class FastCGIResource(Resource):
         return NOT_DONE_YET
 
 
+#: Fields of the site's own that an application's replace, as in httpd.
+_SITES = frozenset((b"date", b"server"))
+
+#: The fields that came last on each client's connection, as long as that is there.
+_fields: WeakKeyDictionary[Any, Headers] = WeakKeyDictionary()
+
+
 def _messageOf(request: SiteRequest, length: int) -> Request:
     """The gateway's request for one of ``twisted.web``."""
     protocol = request.clientproto
     return Request(
         request.method,
         request.uri,
-        Headers(
-            (name, value)
-            for name, values in request.requestHeaders.getAllRawHeaders()
-            for value in values
-        ),
+        _headersOf(request),
         # httpd's name of it; twisted.web has "HTTP/2".
         protocol=b"HTTP/2.0" if protocol == b"HTTP/2" else protocol,
         client=addressOf(request.getClientAddress()),
@@ -97,18 +102,42 @@ def _messageOf(request: SiteRequest, length: int) -> Request:
     )
 
 
+def _headersOf(request: SiteRequest) -> Headers:
+    """
+    A request's fields.
+
+    A client repeats them, and the same object comes with what was made of it before.
+    """
+    pairs = [
+        (name, value)
+        for name, values in request.requestHeaders.getAllRawHeaders()
+        for value in values
+    ]
+    connection = request.transport
+    if connection is None:  # HTTP/2
+        return Headers(pairs)
+    headers = _fields.get(connection)
+    if headers is None or headers.pairs != pairs:
+        headers = _fields[connection] = Headers(pairs)
+    return headers
+
+
 @implementer(IResponse)
 class _SiteResponse:
     """
     A response written through ``twisted.web``, which frames it.
 
-    It is also the push producer that the site pauses for a slow client.
+    What comes first of a body of unknown length is held until the application's part of
+    the turn is over: if it is all, its length is known, and nothing has to be chunked.
     """
+
+    _exchange: IExchange | None = None
+    _finished = False
+    _framed = False
+    _held: bytes | None = None
 
     def __init__(self, request: SiteRequest) -> None:
         self._request = request
-        self._exchange: IExchange | None = None
-        self._finished = False
         # A response without a Content-Type has none; the site would make one up.
         request.defaultContentType = None
         request.notifyFinish().addErrback(self._clientGone)
@@ -120,32 +149,55 @@ class _SiteResponse:
             self._request.registerProducer(exchange, True)
 
     def _clientGone(self, reason: Failure) -> None:
+        exchange, self._exchange, self._held = self._exchange, None, None
         if not self._finished:
             self._finished = True
-            if self._exchange is not None:
-                self._exchange.clientGone()
+            if exchange is not None:
+                exchange.clientGone()
 
     def writeHead(self, head: ResponseHead) -> None:
         request = self._request
         request.setResponseCode(head.status, head.reason)
         fields = request.responseHeaders
+        for name in _SITES.intersection(head.headers.names()):
+            fields.removeHeader(name)
         for name, value in head.headers:
             fields.addRawHeader(name, value)
         if head.contentLength is not None:
+            self._framed = True
             fields.setRawHeaders(b"content-length", [b"%d" % head.contentLength])
         if head.close:
             fields.setRawHeaders(b"connection", [b"close"])
 
     def write(self, data: bytes) -> None:
-        self._request.write(data)
+        sends = None if self._framed else turn.collected
+        self._framed = True
+        if sends is not None:
+            self._held = data
+            sends.append(self._release)
+        else:
+            self._release()
+            self._request.write(data)
+
+    def _release(self) -> None:
+        """Write what is held, whatever its length."""
+        data, self._held = self._held, None
+        if data is not None:
+            self._request.write(data)
 
     def flush(self) -> None:
         """Write the head, if nothing has been written yet."""
+        self._framed = True
+        self._release()
         self._request.write(b"")
 
     def finish(self) -> None:
+        request, data = self._request, self._held
         self._end()
-        self._request.finish()
+        if data is not None:
+            request.responseHeaders.setRawHeaders(b"content-length", [b"%d" % len(data)])
+            request.write(data)
+        request.finish()
 
     def abort(self) -> None:
         self._end()
@@ -156,5 +208,8 @@ class _SiteResponse:
 
     def _end(self) -> None:
         self._finished = True
+        self._held = None
         if self._exchange is not None:
+            # It refers to this one, and the garbage collector would have to find that out.
+            self._exchange = None
             self._request.unregisterProducer()

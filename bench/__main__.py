@@ -7,26 +7,37 @@ import datetime
 import os
 import platform
 import resource
+import shutil
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench import report
-from bench.measure import proportional
-from bench.programs import Responder, build, load
-from bench.proxies import PROXIES, Proxy
-from bench.scenarios import SCENARIOS, Scenario, Start, Turn, play
+from bench.chart import chart
+from bench.programs import Programs, Responder
+from bench.proxies import Proxy
+from bench.scenarios import COMPARISONS, SCENARIOS, Scenario, fitted
+from bench.turns import Outcome, play, start
 
 HERE = Path(__file__).parent
+
+KINDS = [kind for comparison in COMPARISONS for kind in comparison.kinds]
 
 
 def options(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("-k", metavar="NAME", action="append", help="only this scenario; repeated")
-    parser.add_argument("--proxy", metavar="NAME", action="append", help="only this; repeated")
+    parser.add_argument(
+        *("-k", "--scenario"), metavar="NAME", action="append", help="only this; repeated",
+        choices=[scenario.name for scenario in SCENARIOS],
+    )  # fmt: skip
+    parser.add_argument(
+        "--proxy", metavar="NAME", action="append", help="only this; repeated",
+        choices=[kind.name for kind in KINDS],
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, help="turns of each proxy")
-    parser.add_argument("--seconds", type=float, default=1.5, help="of a turn")
+    parser.add_argument("--seconds", type=float, default=0.8, help="of a turn")
     parser.add_argument("--list", action="store_true", help="print the scenarios' names")
     return parser.parse_args(words)
 
@@ -41,67 +52,78 @@ def machine() -> str:
     return f"{os.cpu_count()} CPUs ({model}), Linux {platform.release().partition('-')[0]}"
 
 
+def directory(stack: ExitStack) -> Path:
+    """A directory that is there until the end, and that servers of other users can enter."""
+    made = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+    made.chmod(0o755)
+    return made
+
+
 def measured(
-    scenario: Scenario,
-    kinds: list[type[Proxy]],
-    responder: Responder,
-    loader: Path,
-    chosen: argparse.Namespace,
-    starts: dict[str, list[Start]],
-) -> dict[str, list[Turn]]:
+    scenario: Scenario, kinds: list[type[Proxy]], programs: Programs, chosen: argparse.Namespace
+) -> Outcome:
     """All rounds of a scenario: the proxies in turns, each warmed up before the first."""
-    results: dict[str, list[Turn]] = {}
+    outcome = Outcome()
     with ExitStack() as stack:
         proxies = []
         for kind in kinds:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            directory.chmod(0o755)
-            proxy = kind(directory, responder.port, scenario.setup)
+            own = directory(stack)
+            responder = Responder(programs.responder, own)
+            stack.callback(responder.stop)
+            proxy = kind(own, responder, programs.certificate, scenario.setup)
             stack.callback(proxy.stop)
-            proxy.wait()
-            start = Start(proxy.startedIn, proportional(proxy.pid))
-            starts.setdefault(proxy.name, []).append(start)
-            load(loader, proxy.port, "/bytes/100", connections=16, requests=1000)
             proxies.append(proxy)
+            with outcome.watched(proxy):
+                outcome.starts[proxy.name] = start(proxy, scenario, programs.loader)
         for _ in range(scenario.rounds or chosen.rounds):
             for proxy in proxies:
-                turn = play(scenario, proxy, loader, chosen.seconds)
-                results.setdefault(proxy.name, []).append(turn)
-    return results
+                if proxy.name not in outcome.failures:
+                    with outcome.watched(proxy):
+                        turn = play(scenario, proxy, programs.loader, chosen.seconds)
+                        outcome.turns.setdefault(proxy.name, []).append(turn)
+    return outcome
 
 
 def main(words: list[str]) -> int:
     chosen = options(words)
     if chosen.list:
-        print("\n".join(f"{scenario.name:10} {scenario.title}" for scenario in SCENARIOS))
+        print("\n".join(f"{scenario.name:12} {scenario.title}" for scenario in SCENARIOS))
         return 0
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    kinds = [
-        kind
-        for kind in PROXIES
-        if kind.program() and (not chosen.proxy or kind.name in chosen.proxy)
-    ]
-    all_: dict[Scenario, dict[str, list[Turn]]] = {}
-    starts: dict[str, list[Start]] = {}
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory, ExitStack() as stack:
-        loader = build("loader", Path(directory))
-        responder = Responder(build("responder", Path(directory)))
-        stack.callback(responder.stop)
-        for scenario in SCENARIOS:
-            if chosen.k and scenario.name not in chosen.k:
+    began = time.monotonic()
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # those we start inherit it
+    kinds = [kind for kind in KINDS if kind.program()]
+    all_: dict[Scenario, Outcome] = {}
+    with ExitStack() as stack:
+        programs = Programs.made(directory(stack))
+        for row in SCENARIOS:
+            if chosen.scenario and row.name not in chosen.scenario:
                 continue
-            able = [kind for kind in kinds if kind.name not in scenario.without]
-            all_[scenario] = measured(scenario, able, responder, loader, chosen, starts)
+            if row.setup.tls and not shutil.which("h2load"):
+                print(f"{row.name} is left out: there is no h2load (Debian: nghttp2-client)")
+                continue
+            scenario = fitted(row, files)
+            if scenario.connections < row.connections:
+                print(
+                    f"{row.name}: {scenario.connections:,} in place of {row.connections:,}: a"
+                    f" process may open {files:,} files (ulimit -Hn)"
+                )
+            able = [
+                kind
+                for kind in scenario.comparison.kinds
+                if kind in kinds and kind.name not in scenario.without
+                if not chosen.proxy or kind.name in chosen.proxy
+            ]
+            all_[scenario] = measured(scenario, able, programs, chosen)
             print(report.summary(scenario, all_[scenario]), flush=True)
-    if not chosen.k and not chosen.proxy:
-        versions = {kind.name: kind.version() for kind in kinds}
+    if not chosen.scenario and not chosen.proxy:
+        took = (time.monotonic() - began) / 60
         circumstances = (
             f"{datetime.date.today().isoformat()}, {machine()}, {chosen.rounds} rounds of"
-            f" {chosen.seconds:g} s."
+            f" {chosen.seconds:g} s, {took:.0f} minutes in all."
         )
-        (HERE / "README.rst").write_text(report.readme(all_, starts, versions, circumstances))
-        (HERE / "chart.svg").write_text(report.chart(all_, list(versions)))
+        (HERE / "README.rst").write_text(report.readme(all_, kinds, circumstances))
+        (HERE / "chart.svg").write_text(chart(all_))
     return 0
 
 

@@ -2,11 +2,12 @@
  * A load generator that costs little and counts what goes wrong: one thread, epoll.
  *
  *     loader -p PORT [-u TARGET] [-c CONNECTIONS] [-n REQUESTS] [-d SECONDS] [-t TIMEOUT]
- *            [-b BODY] [-f] [-r RATE] [-H FIELD]...
+ *            [-b BODY] [-f] [-r RATE] [-i IDLE] [-H FIELD]...
  *
  * Each connection sends one request after another (-f: a fresh connection for each) until
  * REQUESTS were begun or SECONDS went by.  The connections begin at once, or RATE in a
- * second.  BODY bytes are posted with a Content-Length.
+ * second.  BODY bytes are posted with a Content-Length.  With IDLE, each connection sends
+ * one request and then stays open, until all have been idle for so many seconds.
  * A request counts when its answer is a 200 whose body came whole by its own framing
  * (Content-Length, chunks, or the end of the connection), and whose connection was closed
  * when that was said; everything else is an error.
@@ -34,7 +35,7 @@ enum { READ_SIZE = 1 << 18, LARGEST_HEAD = 8192, BLOCK = 1 << 16 };
 enum framing { HEAD, LENGTH, CHUNK_SIZE, CHUNK, CHUNK_END, TRAILER, TO_END, ENDED };
 
 struct connection {
-    int fd, writing, last;
+    int fd, writing, last, resting;
     char head[LARGEST_HEAD];
     size_t have;
     enum framing framing;
@@ -49,10 +50,11 @@ static size_t request_length;
 static unsigned long long body_length;
 static char block[BLOCK];
 static unsigned long wanted = ~0UL, begun, done, bad_status, broken, refused, timed_out, open_count;
+static unsigned long resting;
 static unsigned long long bytes;
 static uint32_t *times;
 static size_t times_room;
-static double stop_at;
+static double stop_at, idle;
 static char complaint[200];
 
 static double now(void)
@@ -109,6 +111,11 @@ static void dial(struct connection *c)
 /* The next request of this connection, or its end. */
 static void next(struct connection *c)
 {
+    if (idle && c->began && c->fd >= 0 && !c->last) {
+        c->resting = 1;
+        resting++;
+        return;
+    }
     if (begun >= wanted || now() >= stop_at) {
         hang_up(c);
         return;
@@ -285,13 +292,13 @@ int main(int count, char **words)
     static char in[READ_SIZE], fields[65536];
     const char *target = "/";
     unsigned long connections = 1, i = 0;
-    double seconds = 1e9, timeout = 30, rate = 1e9, start, silence;
+    double seconds = 1e9, timeout = 30, rate = 1e9, start, silence, quiet;
     struct epoll_event events[512];
     struct connection *all;
     struct rlimit files;
     int option;
 
-    while ((option = getopt(count, words, "p:u:c:n:d:t:b:fr:H:")) > 0) {
+    while ((option = getopt(count, words, "p:u:c:n:d:t:b:fr:i:H:")) > 0) {
         switch (option) {
         case 'p': port = atoi(optarg); break;
         case 'u': target = optarg; break;
@@ -302,6 +309,7 @@ int main(int count, char **words)
         case 'b': body_length = strtoull(optarg, NULL, 10); break;
         case 'f': fresh = 1; break;
         case 'r': rate = atof(optarg); break;
+        case 'i': idle = atof(optarg); break;
         case 'H':
             if (strlen(fields) + strlen(optarg) + 3 > sizeof fields)
                 return 2;
@@ -323,7 +331,7 @@ int main(int count, char **words)
     memset(block, 'x', sizeof block);
     poller = epoll_create1(0);
     all = calloc(connections, sizeof *all);
-    start = silence = now();
+    start = silence = quiet = now();
     stop_at = start + seconds;
     while (open_count || i < connections) {
         for (; i < connections && i < 1 + (now() - start) * rate; i++) {
@@ -334,6 +342,10 @@ int main(int count, char **words)
         if (ready > 0)
             silence = now();
         else if (now() - silence > timeout)
+            break;
+        if (i < connections || resting < open_count)
+            quiet = now();
+        else if (idle && now() - quiet > idle)
             break;
         for (k = 0; k < ready; k++) {
             struct connection *c = events[k].data.ptr;
@@ -354,6 +366,14 @@ int main(int count, char **words)
                 continue;
             if (got < 0 && errno == EAGAIN)
                 continue;
+            if (c->resting) {
+                broken++;
+                complain(c, "closed while idle");
+                resting--;
+                c->resting = 0;
+                hang_up(c);
+                continue;
+            }
             if (got == 0 && (c->framing == TO_END || c->framing == ENDED)) {
                 c->last = 1;
                 finished(c);
@@ -365,7 +385,7 @@ int main(int count, char **words)
             next(c);
         }
     }
-    timed_out = open_count;
+    timed_out = open_count - resting;
     qsort(times, done, sizeof *times, by_size);
     printf("done=%lu seconds=%.6f bytes=%llu p50=%u p90=%u p99=%u max=%u status=%lu broken=%lu "
            "refused=%lu timeout=%lu%s%s\n", done, now() - start, bytes, quantile(.5), quantile(.9),

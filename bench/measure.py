@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["MemoryWatch", "cpuSeconds", "proportional", "resetPeak", "residentPeak", "tree"]
+__all__ = ["MemoryWatch", "cpuSeconds", "proportional", "resident", "tree"]
 
 PROC = Path("/proc")
 
@@ -72,30 +72,20 @@ def proportional(pid: int) -> int:
     return 1024 * sum(_kilobytes(known, "smaps_rollup", "Pss") for known in tree(pid))
 
 
-def resetPeak(pid: int) -> int:
-    """
-    Forget the highest resident size of each process of a tree.
-
-    :returns: their resident size now, in bytes.
-    """
-    for known in tree(pid):
-        (PROC / str(known) / "clear_refs").write_text("5")
+def resident(pid: int) -> int:
+    """Bytes of memory of a process and its descendants, what they share counted for each (RSS)."""
     return 1024 * sum(_kilobytes(known, "status", "VmRSS") for known in tree(pid))
-
-
-def residentPeak(pid: int) -> int:
-    """The sum of the highest resident sizes since :func:`resetPeak`, in bytes."""
-    return 1024 * sum(_kilobytes(known, "status", "VmHWM") for known in tree(pid))
 
 
 class MemoryWatch:
     """
     Looks at the PSS of a tree every so often, while a ``with`` block runs.
 
+    :param interval: seconds; ``None``: only at the end.
     :ivar peak: the most that was seen, in bytes.
     """
 
-    def __init__(self, pid: int, interval: float = 0.2) -> None:
+    def __init__(self, pid: int, interval: float | None) -> None:
         self.pid = pid
         self.interval = interval
         self.peak = 0
@@ -103,10 +93,10 @@ class MemoryWatch:
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def _look(self) -> None:
-        while True:
+        over = False
+        while not over:
+            over = self._over.wait(self.interval)
             self.peak = max(self.peak, proportional(self.pid))
-            if self._over.wait(self.interval):
-                return
 
     def __enter__(self) -> MemoryWatch:
         self._thread.start()

@@ -1,88 +1,100 @@
-"""README.rst and chart.svg: what was measured, in words, tables and bars."""
+"""README.rst: what was measured, in words and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from statistics import median
 
-from bench.scenarios import Scenario, Start, Turn
+from bench.proxies import Proxy, Setup
+from bench.scenarios import COMPARISONS, Comparison, Scenario
+from bench.turns import Outcome, Turn
 
-__all__ = ["Results", "chart", "readme", "summary"]
+__all__ = ["Results", "present", "ratio", "readme", "summary"]
 
-#: The turns of each proxy, by its name.
-Results = Mapping[str, Sequence[Turn]]
-
-REFERENCE = "Apache"
-OURS = "twisted_fcgi"
-COLOURS = {OURS: "#2b6cb0", "Apache": "#c05621", "nginx": "#2f855a", "HAProxy": "#718096"}
+#: What came of each scenario.
+Results = Mapping[Scenario, Outcome]
 
 
-def _middle(turns: Sequence[Turn], value: Callable[[Turn], float]) -> float:
-    return median(value(turn) for turn in turns)
-
-
-def ratio(results: Results, value: Callable[[Turn], float] = lambda turn: turn.cpu) -> float | None:
+def ratio(outcome: Outcome, over: str, under: str) -> float | None:
     """
-    How many times what we use Apache uses: the median of the rounds' ratios.
+    How many times the CPU that one proxy uses another uses: the median of the rounds' ratios.
 
+    :param over: the name of the other.
+    :param under: the name of the one.
     :returns: ``None`` when one of both is missing.
     """
-    if REFERENCE not in results or OURS not in results:
+    if over not in outcome.turns or under not in outcome.turns:
         return None
-    pairs = zip(results[REFERENCE], results[OURS], strict=True)
-    return median(value(theirs) / value(ours) for theirs, ours in pairs)
+    pairs = zip(outcome.turns[over], outcome.turns[under], strict=True)
+    return median(theirs.cpu / ours.cpu for theirs, ours in pairs)
 
 
 @dataclass(frozen=True)
-class Column:
-    """One way to look at a turn: a table with a cell for each scenario and proxy."""
+class Table:
+    """
+    One way to look at a proxy's turns: a row for each scenario, a column for each proxy.
+
+    :ivar ratios: whether the columns of the comparison's ratios follow.
+    :ivar goal: whether that of the scenario does.
+    """
 
     title: str
-    cell: Callable[[Sequence[Turn]], str]
+    cell: Callable[[Scenario, Sequence[Turn]], str]
     wanted: Callable[[Scenario], bool]
-    ratio: bool = False
+    ratios: bool = False
+    goal: bool = False
 
 
-def _cpu(turns: Sequence[Turn]) -> str:
-    value = _middle(turns, lambda turn: turn.cpu) * 1e6
-    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+def _cpu(scenario: Scenario, turns: Sequence[Turn]) -> str:
+    value = median(turn.cpu for turn in turns) * 1e6
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def _rate(turns: Sequence[Turn]) -> str:
-    return f"{_middle(turns, lambda turn: turn.rate):,.0f}"
+def _rate(scenario: Scenario, turns: Sequence[Turn]) -> str:
+    return f"{median(turn.rate for turn in turns):,.0f}"
 
 
-def _latency(turns: Sequence[Turn]) -> str:
-    p50 = _middle(turns, lambda turn: turn.p50) * 1e3
-    p99 = _middle(turns, lambda turn: turn.p99) * 1e3
+def _latency(scenario: Scenario, turns: Sequence[Turn]) -> str:
+    p50 = median(turn.p50 for turn in turns) * 1e3
+    p99 = median(turn.p99 for turn in turns) * 1e3
     return f"{p50:.1f} / {p99:.1f}"
 
 
-def _memory(turns: Sequence[Turn]) -> str:
-    peak = _middle(turns, lambda turn: turn.memory) / 1e6
-    growth = _middle(turns, lambda turn: turn.growth) / 1e6
+def _memory(scenario: Scenario, turns: Sequence[Turn]) -> str:
+    peak = median(turn.memory for turn in turns) / 1e6
+    growth = median(turn.growth for turn in turns) / 1e6
     return f"{peak:.1f} (+{growth:.1f})"
 
 
-def _longest(turns: Sequence[Turn]) -> str:
+def _each(scenario: Scenario, turns: Sequence[Turn]) -> str:
+    return f"{median(turn.growth for turn in turns) / scenario.connections / 1e3:.1f}"
+
+
+def _longest(scenario: Scenario, turns: Sequence[Turn]) -> str:
     return f"{max(turn.longest for turn in turns):.2f}"
 
 
 TABLES = (
-    Column(
-        "CPU, µs per request (per MB where bodies are large)", _cpu, lambda scenario: True, True
+    Table(
+        "CPU, µs per request (per MB where bodies are 1 MB or more)",
+        _cpu, lambda scenario: not scenario.waiting, ratios=True, goal=True,
     ),
-    Column(
-        "Requests (or MB) per second", _rate, lambda scenario: scenario.seconds is not None
+    Table(
+        "Requests (or MB) per second",
+        _rate, lambda scenario: not scenario.waiting,
     ),
-    Column(
-        "Latency p50 / p99, ms", _latency,
-        lambda scenario: scenario.seconds is not None and not scenario.size,
+    Table(
+        "Latency p50 / p99, ms",
+        _latency, lambda scenario: not (scenario.waiting or scenario.size),
     ),
-    Column("Peak memory (PSS) and growth of the resident size, MB", _memory, lambda s: s.memory),
-    Column("All answered within, s", _longest, lambda s: s.memory and not s.size),
+    Table("Peak memory (PSS) and how much more it is than before, MB", _memory, lambda s: s.memory),
+    Table(
+        "What each connection that waits adds to the memory, KB",
+        _each, lambda scenario: scenario.waiting and scenario.connections > 1, goal=True,
+    ),
+    Table("CPU of each connection that waits, µs", _cpu, lambda scenario: scenario.waiting),
+    Table("All were answered within, s", _longest, lambda s: s.waiting and not s.idle),
 )  # fmt: skip
 
 
@@ -91,92 +103,116 @@ def _grid(rows: Sequence[Sequence[str]]) -> str:
     for row in rows:
         for number, cell in enumerate(row):
             lines.append(f"   {'*' if not number else ' '} - {cell}".rstrip())
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
-def _table(column: Column, names: Sequence[str], all_: Mapping[Scenario, Results]) -> str:
-    rows = [["", *names, *(["Apache : ours"] if column.ratio else [])]]
-    for scenario, results in all_.items():
-        if not column.wanted(scenario):
-            continue
-        row = [scenario.title]
-        row += [column.cell(results[name]) if name in results else "" for name in names]
-        if column.ratio:
-            times = ratio(results)
-            row.append(f"{times:.2f}" if times is not None else "")
-        rows.append(row)
-    if len(rows) == 1:
+def present(comparison: Comparison, all_: Results) -> list[str]:
+    """The names of those of a comparison who took part."""
+    there = {name for outcome in all_.values() for name in outcome.turns}
+    return [kind.name for kind in comparison.kinds if kind.name in there]
+
+
+def _table(table: Table, comparison: Comparison, all_: Results) -> str:
+    scenarios = [s for s in all_ if s.comparison is comparison and table.wanted(s)]
+    if not scenarios:
         return ""
-    return f"**{column.title}**\n\n{_grid(rows)}\n"
+    names = present(comparison, all_)
+    ratios = [pair for pair in comparison.ratios if table.ratios and set(pair) <= set(names)]
+    rows = [["", *names, *map(" : ".join, ratios), *(["Goal"] if table.goal else [])]]
+    for scenario in scenarios:
+        turns = all_[scenario].turns
+        row = [scenario.title]
+        row += [table.cell(scenario, turns[name]) if name in turns else "" for name in names]
+        for pair in ratios:
+            times = ratio(all_[scenario], *pair)
+            row.append("" if times is None else f"{times:.2f}")
+        rows.append([*row, scenario.goal] if table.goal else row)
+    return f"**{table.title}**\n\n{_grid(rows)}"
 
 
-def summary(scenario: Scenario, results: Results) -> str:
+def summary(scenario: Scenario, outcome: Outcome) -> str:
     """A scenario's outcome for the terminal."""
-    lines = [scenario.title]
-    for name, turns in results.items():
-        errors = sum(turn.errors for turn in turns)
-        lines.append(
-            f"  {name:13} {_cpu(turns):>7} µs  {_rate(turns):>9}/s  {_latency(turns):>16} ms"
-            f"  {_memory(turns):>16} MB  longest {_longest(turns)} s  {errors} errors"
-        )
-        lines += [f"      {turn.complaint}" for turn in turns if turn.errors]
-    times = ratio(results)
-    if times is not None:
-        lines.append(f"  Apache's CPU : ours = {times:.2f}")
-    return "\n".join(lines)
+    lines = [f"{scenario.name}: {scenario.title}"]
+    for name, turns in outcome.turns.items():
+        cells = [f"{_cpu(scenario, turns):>7} µs", f"{_rate(scenario, turns):>8}/s"]
+        cells += [f"{_latency(scenario, turns):>16} ms"]
+        if scenario.memory:
+            cells += [f"{_memory(scenario, turns):>16} MB"]
+        if scenario.waiting and scenario.connections > 1:
+            cells += [f"{_each(scenario, turns)} KB each", f"longest {_longest(scenario, turns)} s"]
+        lines.append(f"  {name:24}" + "  ".join(cells))
+    for over, under in scenario.comparison.ratios:
+        times = ratio(outcome, over, under)
+        if times is not None:
+            lines.append(f"  CPU, {over} : {under} = {times:.2f}")
+    return "\n".join(lines + [f"  {trouble}" for trouble in _troubles(outcome)])
 
 
-def _startsTable(names: Sequence[str], starts: Mapping[str, Sequence[Start]]) -> str:
-    seconds = [f"{median(start.seconds for start in starts[name]):.2f}" for name in names]
-    memory = [f"{median(start.memory for start in starts[name]) / 1e6:.1f}" for name in names]
-    rows = [["", *names], ["Seconds until it accepts", *seconds], ["Memory (PSS), MB", *memory]]
-    return f"**Before the first request**\n\n{_grid(rows)}\n"
-
-
-def _errors(all_: Mapping[Scenario, Results]) -> str:
-    lines = [
-        f"- {scenario.title}: {name}: {sum(turn.errors for turn in turns)}"
-        f" ({next(turn.complaint for turn in turns if turn.errors)})"
-        for scenario, results in all_.items()
-        for name, turns in results.items()
-        if any(turn.errors for turn in turns)
+def _troubles(outcome: Outcome) -> list[str]:
+    return [
+        *(f"{name}: left out: {why}" for name, why in outcome.failures.items()),
+        *(
+            f"{name}: {sum(turn.errors for turn in turns):,} of the requests of all rounds:"
+            f" {next(turn.complaint for turn in turns if turn.errors)}"
+            for name, turns in outcome.turns.items()
+            if any(turn.errors for turn in turns)
+        ),
     ]
-    return "\n".join(lines) or "None."
 
 
-def readme(
-    all_: Mapping[Scenario, Results],
-    starts: Mapping[str, Sequence[Start]],
-    versions: Mapping[str, str],
-    circumstances: str,
-) -> str:
+def _starts(all_: Results) -> str:
+    """How each proxy begins, with the plainest configuration."""
+    plain = [o.starts for s, o in all_.items() if s.setup == Setup()]
+    rows = [["", "Seconds until it accepts", "Memory (PSS), MB", "Resident (RSS), MB"]]
+    for comparison in COMPARISONS:
+        for name in present(comparison, all_):
+            starts = [start[name] for start in plain if name in start]
+            if starts:
+                seconds = median(start.seconds for start in starts)
+                memory = median(start.memory for start in starts) / 1e6
+                resident = median(start.resident for start in starts) / 1e6
+                rows.append([name, f"{seconds:.2f}", f"{memory:.1f}", f"{resident:.1f}"])
+    rows.append(["Goal of ours", "0.5", "", "40"])
+    return f"**Before the first request**\n\n{_grid(rows)}"
+
+
+def readme(all_: Results, kinds: Sequence[type[Proxy]], circumstances: str) -> str:
     """
     The text of README.rst.
 
-    :param all_: the results of all scenarios.
-    :param starts: of each proxy, by its name.
-    :param versions: of each proxy, by its name.
+    :param all_: the outcomes of all scenarios.
+    :param kinds: the proxies that were there.
     :param circumstances: the date, the machine, the rounds.
     """
-    names = list(versions)
-    tables = [_table(column, names, all_) for column in TABLES]
-    tables.append(_startsTable(names, starts))
-    text = "\n".join(table for table in tables if table)
-    proxies = "\n".join(f"- {name}: {version}" for name, version in versions.items())
+    tables = [_table(table, comparison, all_) for comparison in COMPARISONS for table in TABLES]
+    text = "\n".join(table for table in [*tables, _starts(all_)] if table)
+    proxies = "\n".join(f"- {kind.name}: {kind.version()}" for kind in kinds)
+    purposes = "\n".join(f"- {scenario.title}: {scenario.purpose}" for scenario in all_)
+    troubles = "\n".join(
+        f"- {scenario.title}: {trouble}"
+        for scenario, outcome in all_.items()
+        for trouble in _troubles(outcome)
+    )
     return f"""\
 What a proxied request costs
 ============================
 
 ``make bench`` wrote this file and measured all of it in one run: each proxy in front of
 the same FastCGI responder (``responder.c``: one thread, epoll), the same load
-(``loader.c``), the proxies in turns, round after round.  Numbers are medians of the
-rounds.  CPU is that of the proxy's whole tree of processes, as the kernel's scheduler
-accounts it.  Apache's CPU divided by ours is the median of the rounds' own ratios, for
-the machine's speed varies more from minute to minute than from turn to turn.
+(``loader.c``, over TLS h2load), the proxies in turns, round after round.  Numbers are
+medians of the rounds.  CPU is that of the proxy's whole tree of processes, as the
+kernel's scheduler accounts it.  A ratio, such as Apache's CPU divided by ours, is the
+median of the rounds' own ratios, for the machine's speed varies more from minute to
+minute than from turn to turn.
 
 {circumstances}
 
 {proxies}
+
+No proxy writes an access log, limits the requests of a connection or holds bodies back
+before it passes them on; all keep idle connections to the application, unless the row
+says otherwise.  twisted_fcgi and Apache have the same configuration word for word;
+Apache has as many threads as there are requests at a time, ready before the first.
 
 .. image:: chart.svg
    :alt: CPU of each proxy in proportion to Apache's
@@ -185,58 +221,10 @@ the machine's speed varies more from minute to minute than from turn to turn.
 Requests that were not answered as they should be
 -------------------------------------------------
 
-{_errors(all_)}
+{troubles or "None."}
+
+What each row is for
+--------------------
+
+{purposes}
 """
-
-
-def chart(all_: Mapping[Scenario, Results], names: Sequence[str]) -> str:
-    """
-    The text of chart.svg: each proxy's CPU in proportion to Apache's, shorter is better.
-
-    :param names: of the proxies, in the order of their bars.
-    """
-    rows = {s: results for s, results in all_.items() if REFERENCE in results}
-    costs = {
-        (scenario, name): median(
-            mine.cpu / theirs.cpu
-            for mine, theirs in zip(results[name], results[REFERENCE], strict=True)
-        )
-        for scenario, results in rows.items()
-        for name in names
-        if name in results
-    }
-    left, bar, gap, width = 350, 13, 16, 400
-    scale = width / max(costs.values(), default=1)
-    height = 50 + len(rows) * (len(names) * bar + gap)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 60}" height="{height}"'
-        ' font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="white"/>',
-        '<text x="10" y="20" font-size="14">CPU in proportion to Apache httpd, shorter is'
-        " better</text>",
-    ]
-    for number, name in enumerate(names):
-        x = left + number * 110
-        colour = COLOURS.get(name, "black")
-        parts.append(f'<rect x="{x}" y="28" width="10" height="10" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 15}" y="37">{escape(name)}</text>')
-    y = 50
-    for scenario in rows:
-        middle = y + len(names) * bar / 2 + 4
-        parts.append(
-            f'<text x="{left - 8}" y="{middle:.0f}" text-anchor="end">{escape(scenario.title)}'
-            "</text>"
-        )
-        for name in names:
-            cost = costs.get((scenario, name))
-            if cost is not None:
-                parts.append(
-                    f'<rect x="{left}" y="{y}" width="{cost * scale:.1f}" height="{bar - 2}"'
-                    f' fill="{COLOURS.get(name, "black")}"/>'
-                    f'<text x="{left + cost * scale + 4:.1f}" y="{y + 10}" font-size="10">'
-                    f"{cost:.2f}</text>"
-                )
-            y += bar
-        y += gap
-    parts.append("</svg>\n")
-    return "\n".join(parts)

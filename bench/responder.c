@@ -2,11 +2,12 @@
  * A FastCGI responder that is never the bottleneck: one thread, epoll,
  * keep-conn, multiplexing, one read and one write for a small request.
  *
- *     responder PORT | responder PATH        prints "ready" once it listens
+ *     responder PORT|PATH...        prints "ready" once it listens at all of them
  *
  * The target (REQUEST_URI) says what is answered, once stdin has ended:
  *
  *     /bytes/N          N bytes
+ *     /                 100 bytes, and so for all that begins with /blog/
  *     /delay/MS         "done", after MS milliseconds
  *     /upload           the count of stdin's bytes; status 400 unless CONTENT_LENGTH
  *     /stats            connections accepted, requests begun, aborts seen
@@ -63,7 +64,7 @@ struct connection {
     size_t have, content, padding;
     char *out;                    /* what the socket did not take; NULL: nothing */
     size_t out_start, out_end;
-    int keep, writing, closing, dead;
+    int keep, writing, closing, dead, listening;
 };
 
 static int poller;
@@ -322,6 +323,9 @@ static void stdin_ended(struct stream *s)
         snprintf(text, sizeof text, "%llu\n", s->stdin_length);
     } else if (!strncmp(target, "/stats", 6)) {
         snprintf(text, sizeof text, "%lu %lu %lu\n", accepted, begun, aborted);
+    } else if (!strcmp(target, "/") || !strncmp(target, "/blog/", 6)) {
+        s->body_left = 100;
+        *text = 0;
     } else if (strncmp(target, "/delay/", 7)) {
         status = "Status: 404 Not Found\r\n";
     }
@@ -462,21 +466,27 @@ static void accept_all(int listener)
 int main(int count, char **words)
 {
     static char in[READ_SIZE];
-    struct epoll_event events[512], e = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event events[512];
+    struct connection *listeners = calloc(count, sizeof *listeners);
     struct rlimit files;
-    int listener, i;
+    int i;
 
     signal(SIGPIPE, SIG_IGN);
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     memset(block, 'x', sizeof block);
-    if (count != 2 || (listener = listen_at(words[1])) < 0) {
-        perror("responder PORT|PATH");
-        return 1;
-    }
     poller = epoll_create1(0);
-    epoll_ctl(poller, EPOLL_CTL_ADD, listener, &e);
+    for (i = 1; i < count; i++) {
+        struct epoll_event e = {.events = EPOLLIN, .data.ptr = &listeners[i]};
+        listeners[i].listening = 1;
+        listeners[i].fd = listen_at(words[i]);
+        if (listeners[i].fd < 0) {
+            perror(words[i]);
+            return 1;
+        }
+        epoll_ctl(poller, EPOLL_CTL_ADD, listeners[i].fd, &e);
+    }
     puts("ready");
     fflush(stdout);
     for (;;) {
@@ -489,8 +499,8 @@ int main(int count, char **words)
         for (i = 0; i < ready; i++) {
             struct connection *c = events[i].data.ptr;
             ssize_t got;
-            if (!c) {
-                accept_all(listener);
+            if (c->listening) {
+                accept_all(c->fd);
                 continue;
             }
             if (!c->dead && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {

@@ -1,24 +1,22 @@
 """
-What the proxies are given to do, and one turn of it.
+What the proxies are given to do: a row here is a scenario, and nothing else knows them.
 
-The responder and the load generator do the same for all of them; see their
-sources for the targets.  A row here is a scenario; nothing else knows them.
+The responder and the load generators do the same for all proxies; see their sources
+for the targets.
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
-from bench import measure
-from bench.programs import load
+from bench.eventdriven import HAProxy, Nginx
+from bench.httpd import Apache, Compiled, TwistedFCGI
 from bench.proxies import Proxy, Setup
+from bench.sites import CompiledResource, HelloWorld, SiteResource
 
-__all__ = ["SCENARIOS", "Scenario", "Start", "Turn", "play"]
+__all__ = ["COMPARISONS", "SCENARIOS", "Comparison", "Scenario", "fitted"]
 
 MEGABYTE = 1 << 20
-GIGABYTE = 1 << 30
 
 #: What a browser sends, and what sites add to it, up to 50 fields with Host.
 BROWSER = (
@@ -38,25 +36,64 @@ FIFTY = BROWSER + tuple(
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """
+    Who is compared with whom.
+
+    :ivar kinds: all who take part.
+    :ivar base: the name of him whose cost is 1 in the chart.
+    :ivar ratios: columns with how many times what one uses the other uses.
+    """
+
+    kinds: tuple[type[Proxy], ...]
+    base: str
+    ratios: tuple[tuple[str, str], ...]
+
+
+PROXIES = Comparison(
+    (TwistedFCGI, Compiled, Apache, Nginx, HAProxy),
+    "Apache",
+    (("Apache", "twisted_fcgi"), ("Apache", "compiled")),
+)
+SITES = Comparison(
+    (SiteResource, CompiledResource, HelloWorld),
+    "twisted.web hello world",
+    (
+        ("FastCGIResource", "twisted.web hello world"),
+        ("compiled resource", "twisted.web hello world"),
+    ),
+)
+COMPARISONS = (PROXIES, SITES)
+
+
+@dataclass(frozen=True)
 class Scenario:
     """
     One kind of work.
 
     :ivar name: short, for the command line.
     :ivar title: for the tables.
+    :ivar purpose: what it shows, in a line.
+    :ivar goal: what we want to reach: of the first ratio, or of the memory of each
+        connection where ``waiting``.
+    :ivar connections: of clients.
     :ivar size: bytes of a body, in either direction: cost is then told per MB; 0 for
         cost per request.
     :ivar seconds: how long a turn lasts, as a part of the bench's own duration, or
         ``None`` when ``requests`` ends it.
     :ivar rate: connections begun in a second; ``None`` for all at once.
+    :ivar idle: seconds for which each connection stays open after its one request.
+    :ivar streams: of HTTP/2, at a time on each connection; 0 for HTTP/1.1.
     :ivar rounds: turns of each proxy; ``None`` for the bench's own number.
-    :ivar memory: whether memory is what this is about.
+    :ivar memory: whether memory is looked at all the time.
     :ivar without: proxies that can't do it.
     """
 
     name: str
     title: str
     target: str
+    purpose: str
+    goal: str = ""
     connections: int = 32
     seconds: float | None = 1.0
     requests: int | None = None
@@ -64,142 +101,157 @@ class Scenario:
     size: int = 0
     fresh: bool = False
     rate: float | None = None
+    idle: float | None = None
+    streams: int = 0
     fields: tuple[str, ...] = ()
     setup: Setup = field(default_factory=Setup)
+    comparison: Comparison = PROXIES
     rounds: int | None = None
     memory: bool = False
     without: tuple[str, ...] = ()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it is about connections that wait."""
+        return self.memory and not self.size
+
+
+def _slow(connections: int, title: str, milliseconds: int = 1000, **others: object) -> Scenario:
+    return Scenario(
+        f"slow{connections}", title, f"/delay/{milliseconds}",
+        "What a request costs that waits for the application, most of all in memory.",
+        connections=connections, seconds=None, requests=connections, memory=True, rounds=1,
+        setup=Setup(concurrency=max(64, connections)), **others,  # type: ignore[arg-type]
+    )  # fmt: skip
+
 
 SCENARIOS = (
-    Scenario("small", "GET, 100 bytes, keep-alive on both sides", "/bytes/100"),
-    Scenario("browser", "the same with a browser's 10 header fields", "/bytes/100", fields=BROWSER),
-    Scenario("fifty", "the same with 50 header fields", "/bytes/100", fields=FIFTY),
     Scenario(
-        "routes", "GET, 100 bytes, behind 1,000 ProxyPass lines", "/bytes/100",
-        setup=Setup(routes=1000), without=("HAProxy",),
+        "small", "GET, 100 bytes, keep-alive on both sides", "/bytes/100",
+        "The path itself: what every request pays.", "3.0",
     ),
     Scenario(
-        "hosts", "GET, 100 bytes, the last of 200 virtual hosts", "/bytes/100",
-        setup=Setup(hosts=199), without=("HAProxy",),
+        "multiplexed", "the same, multiplexed", "/bytes/100",
+        "Many requests at a time on few connections to the application; Apache and nginx can't,"
+        " and do as above.", "4.0", setup=Setup(multiplex=True),
     ),
     Scenario(
-        "two", "GET, 100 bytes, a balancer of 2", "/bytes/100", setup=Setup(members=2),
+        "browser", "GET with a browser's 10 header fields", "/bytes/100",
+        "What the path costs with the fields that real clients send.", fields=BROWSER,
     ),
     Scenario(
-        "thousand", "GET, 100 bytes, a balancer of 1,000", "/bytes/100",
-        setup=Setup(members=1000),
+        "fifty", "GET with 50 header fields", "/bytes/100",
+        "Each field becomes a variable of the application.", "2.5", fields=FIFTY,
     ),
     Scenario(
-        "noreuse", "GET, 100 bytes, a connection to the application each", "/bytes/100",
+        "routes", "GET behind 1,000 ProxyPass lines", "/bytes/100",
+        "Whether a large configuration is slower than a small one: ours should cost at most 1.1"
+        " times what the first row says.", setup=Setup(routes=1000), without=("HAProxy",),
+    ),
+    Scenario(
+        "hosts", "GET from the last of 200 virtual hosts", "/bytes/100",
+        "The same for hosts.", setup=Setup(hosts=199), without=("HAProxy",),
+    ),
+    Scenario(
+        "two", "GET from a balancer of 2", "/bytes/100",
+        "The choice of a member.", setup=Setup(members=2),
+    ),
+    Scenario(
+        "thousand", "GET from a balancer of 1,000", "/bytes/100",
+        "Whether that choice depends on their number.", setup=Setup(members=1000),
+    ),
+    Scenario(
+        "php", "GET / of a PHP site: an index file, SetHandler", "/",
+        "Files are looked at before the application is asked, at a Unix socket.",
+        setup=Setup(site="php"), without=("HAProxy",),
+    ),
+    Scenario(
+        "wordpress", "GET of a WordPress page: RewriteRule to index.php", "/blog/hello-world/",
+        "The rules that WordPress writes, with their conditions on files.",
+        setup=Setup(site="wordpress"), without=("HAProxy",),
+    ),
+    Scenario(
+        "tls", "GET over TLS 1.3, kept connections", "/bytes/100",
+        "The same certificate (P-256) and cipher (AES-128-GCM) for all.",
+        connections=16, setup=Setup(tls=True),
+    ),
+    Scenario(
+        "freshclient", "GET, a client's connection each", "/bytes/100",
+        "Clients that come once; connections to the application are kept.", "1.3", fresh=True,
+    ),
+    Scenario(
+        "noreuse", "GET, a connection to the application each", "/bytes/100",
+        "Applications whose connections can't be kept, as by httpd's defaults.",
         setup=Setup(reuse=False),
     ),
     Scenario(
-        "fresh", "GET, 100 bytes, fresh connections on both sides", "/bytes/100",
-        fresh=True, setup=Setup(reuse=False),
+        "fresh", "GET, fresh connections on both sides", "/bytes/100",
+        "Both at once.", "1.3", fresh=True, setup=Setup(reuse=False),
     ),
     Scenario(
-        "down", "GET, 1 MB", f"/bytes/{MEGABYTE}", connections=8, size=MEGABYTE,
+        "down", "GET, 1 MB", f"/bytes/{MEGABYTE}",
+        "How responses stream.", "1.5", connections=8, size=MEGABYTE,
     ),
     Scenario(
-        "down8k", "GET, 1 MB in records of 8 KB, as PHP writes them",
-        f"/bytes/{MEGABYTE}?record=8184", connections=8, size=MEGABYTE,
+        "down8k", "GET, 1 MB in records of 8 KB", f"/bytes/{MEGABYTE}?record=8184",
+        "The same from an application that writes as PHP does.", connections=8, size=MEGABYTE,
     ),
     Scenario(
-        "up", "POST, 1 MB", "/upload", connections=8, body=MEGABYTE, size=MEGABYTE,
+        "down100", "GET, 100 MB", f"/bytes/{100 * MEGABYTE}",
+        "Memory stays flat.", "1.5", connections=1, seconds=None, requests=4,
+        size=100 * MEGABYTE, memory=True,
     ),
     Scenario(
-        "down1g", "GET, 1 GB", f"/bytes/{GIGABYTE}", connections=1, seconds=None, requests=1,
-        size=GIGABYTE, rounds=2, memory=True,
+        "up", "POST, 1 MB", "/upload",
+        "How uploads stream.", "1.5", connections=8, body=MEGABYTE, size=MEGABYTE,
     ),
     Scenario(
-        "up1g", "POST, 1 GB", "/upload", connections=1, seconds=None, requests=1,
-        body=GIGABYTE, size=GIGABYTE, rounds=2, memory=True,
+        "up100", "POST, 100 MB", "/upload",
+        "Memory stays flat.", "1.5", connections=1, seconds=None, requests=4,
+        body=100 * MEGABYTE, size=100 * MEGABYTE, memory=True,
+    ),
+    _slow(1, "1 request that takes 1 s"),
+    _slow(100, "100 requests at a time that take 1 s each"),
+    _slow(
+        10000, "{connections:,} requests at a time that take 6 s each", 6000,
+        goal="12 KB", rate=2500,
     ),
     Scenario(
-        "slow", "1,000 requests at a time that take 1 s each", "/delay/1000", connections=1000,
-        seconds=None, requests=1000, setup=Setup(concurrency=1000), rounds=2, memory=True,
+        "idle", "{connections:,} idle clients", "/bytes/100",
+        "Kept connections of clients that ask for nothing.", connections=10000, seconds=None,
+        rate=2500, idle=1.0, setup=Setup(idle=10000), rounds=1, memory=True,
     ),
     Scenario(
-        "slow9k", "9,000 requests at a time that take 5 s each", "/delay/5000",
-        connections=9000, seconds=None, requests=9000, setup=Setup(concurrency=9000),
-        rate=3000, rounds=1, memory=True, without=("Apache",),
+        "site", "GET from a twisted.web site, HTTP/1.1", "/bytes/100",
+        "What the resource adds to the site in which it is put.", "1.5", comparison=SITES,
+    ),
+    Scenario(
+        "site2", "the same, HTTP/2 over TLS", "/bytes/100",
+        "8 connections with 4 streams at a time.", "1.5", comparison=SITES, connections=8,
+        streams=4, setup=Setup(tls=True),
     ),
 )  # fmt: skip
 
+#: Files that a proxy has open beside its connections.
+OTHER_FILES = 200
 
-@dataclass(frozen=True)
-class Turn:
+
+def fitted(scenario: Scenario, files: int) -> Scenario:
     """
-    What one proxy did and used in one turn of a scenario.
+    A scenario with as many connections as a limit on open files allows: two each.
 
-    :ivar cpu: seconds of CPU per request, or per MB where the scenario has a size.
-    :ivar rate: requests or MB per second.
-    :ivar errors: requests that were not answered as they should be.
-    :ivar memory: most bytes of memory in proportion.
-    :ivar growth: by how many bytes the resident size rose.
+    :param files: how many a process may have open.
     """
-
-    cpu: float
-    rate: float
-    p50: float
-    p99: float
-    longest: float
-    errors: int
-    complaint: str
-    memory: int
-    growth: int
-
-
-@dataclass(frozen=True)
-class Start:
-    """
-    How a proxy began.
-
-    :ivar seconds: until it accepted.
-    :ivar memory: bytes in proportion, before the first request.
-    """
-
-    seconds: float
-    memory: int
-
-
-def play(scenario: Scenario, proxy: Proxy, loader: Path, seconds: float) -> Turn:
-    """
-    Let a proxy do its work once.
-
-    :param loader: the load generator's program.
-    :param seconds: how long a turn of ``seconds=1.0`` lasts.
-    :raises RuntimeError: when not a single request was answered.
-    """
-    resident = measure.resetPeak(proxy.pid)
-    before = measure.cpuSeconds(proxy.pid)
-    with measure.MemoryWatch(proxy.pid, 0.2 if scenario.memory else 60) as memory:
-        seen = load(
-            loader,
-            proxy.port,
-            scenario.target,
-            connections=scenario.connections,
-            seconds=None if scenario.seconds is None else scenario.seconds * seconds,
-            requests=scenario.requests,
-            body=scenario.body,
-            fresh=scenario.fresh,
-            rate=scenario.rate,
-            fields=scenario.fields,
-        )
-        time.sleep(0.05)  # what the proxy still does for connections that were closed
-    used = measure.cpuSeconds(proxy.pid) - before
-    if not seen.done:
-        raise RuntimeError(f"{proxy.name}, {scenario.name}: no answer: {seen.complaint}")
-    units = seen.done * (scenario.size / MEGABYTE if scenario.size else 1)
-    return Turn(
-        cpu=used / units,
-        rate=units / seen.seconds,
-        p50=seen.p50,
-        p99=seen.p99,
-        longest=seen.longest,
-        errors=seen.errors,
-        complaint=seen.complaint,
-        memory=max(memory.peak, measure.proportional(proxy.pid)),
-        growth=max(0, measure.residentPeak(proxy.pid) - resident),
+    number = min(scenario.connections, (files - OTHER_FILES) // 2)
+    setup = scenario.setup
+    if scenario.idle:
+        setup = replace(setup, idle=number)
+    elif scenario.waiting:
+        setup = replace(setup, concurrency=max(64, number))
+    return replace(
+        scenario,
+        title=scenario.title.format(connections=number),
+        connections=number,
+        requests=number if scenario.waiting else scenario.requests,
+        setup=setup,
     )

@@ -37,7 +37,6 @@ from twisted.internet.interfaces import (
     IResolutionReceiver,
 )
 from twisted.logger import Logger
-from twisted.names import client, dns
 from twisted.names.error import DNSNameError, DomainError
 from zope.interface import implementer
 
@@ -61,6 +60,9 @@ MAX_DATAGRAM = 4096
 _HOST = re.compile(rb"[A-Za-z0-9_.-]+")
 
 RESOLV_CONF = "/etc/resolv.conf"
+
+# Types of records (RFC 1035, 3596, 2782).
+_A, _AAAA, _SRV = 1, 28, 33
 
 
 class LookupFailed(Exception):
@@ -154,7 +156,7 @@ class Resolver:
         if answer is None:
             raise LookupFailed(f"no answer to the question for {name}")
         answers, additional = answer
-        records = [record for record in answers if record.type == dns.SRV]
+        records = [record for record in answers if record.type == _SRV]
         services = sorted((r.payload for r in records), key=_order)
         services = [s for s in services if _isHost(name, s.target.name)]
         if len(services) > MAX_FOUND:
@@ -209,12 +211,14 @@ class Resolver:
     def _client(self) -> Any:
         """What asks servers; made when it is needed, since it watches /etc/resolv.conf."""
         if self._names is None:
+            from twisted.names.client import Resolver as Client  # a megabyte, for few
+
             servers = []
             for server in self._servers:
                 host, _, port = server.rpartition(":")
                 servers.append((host.strip("[]"), int(port)))
             resolv = None if servers else RESOLV_CONF
-            self._names = client.Resolver(resolv, servers, PATIENCE, _Ports(self._reactor))
+            self._names = Client(resolv, servers, PATIENCE, _Ports(self._reactor))
         return self._names
 
 
@@ -314,10 +318,10 @@ def _hosts(records: Iterable[Any]) -> list[str]:
     """The addresses in records."""
     hosts = dict.fromkeys(
         record.payload.dottedQuad()
-        if record.type == dns.A
+        if record.type == _A
         else socket.inet_ntop(socket.AF_INET6, record.payload.address)
         for record in records
-        if record.type in (dns.A, dns.AAAA)
+        if record.type in (_A, _AAAA)
     )
     return sorted(hosts)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,11 @@ import pytest
 
 from tests.peers.client import ask
 from tests.peers.dns import Nsd
-from tests.peers.process import Address, freePort
+from tests.peers.process import Address, freePort, waitFor
 from tests.peers.proxy import Proxy
 from tests.peers.python import Own
 
 pytestmark = [pytest.mark.processes, pytest.mark.servers("nsd")]
-
-#: Seconds in which a change of records arrives: their TTL is one.
-ARRIVAL = 15.0
 
 SERVICE = '"srv+fcgi://_php._tcp.example.org"'
 
@@ -94,22 +90,18 @@ def until(proxy: Proxy, wanted: set[str | int], allowed: set[str | int] = frozen
 
     :param allowed: those who may answer meanwhile; nobody else.
     """
-    deadline = time.monotonic() + ARRIVAL
-    while time.monotonic() < deadline:
+
+    def areThere() -> bool:
         seen = {worker(proxy) for _ in range(8)}
         assert seen <= wanted | allowed, proxy.log()
-        if seen == wanted:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{wanted} do not come:\n{proxy.log()}")
+        return seen == wanted
+
+    waitFor(areThere, lambda: f"{wanted} do not come:\n{proxy.log()}")
 
 
 def says(proxy: Proxy, text: str) -> None:
     """Wait until a proxy's log has a text."""
-    deadline = time.monotonic() + 2 * ARRIVAL
-    while text not in proxy.log():
-        assert time.monotonic() < deadline, proxy.log()
-        time.sleep(0.1)
+    waitFor(lambda: text in proxy.log(), proxy.log)
 
 
 def test_changes(
@@ -141,8 +133,7 @@ def test_draining(
     with ThreadPoolExecutor(1) as client:
         waiting = client.submit(ask, proxy.address, "/peer", do)
         try:
-            while not (tmp_path / "0").exists():
-                time.sleep(0.01)
+            waitFor((tmp_path / "0").exists)
             server.tell(NODE, srv(two))
             until(proxy, {name(two)}, {name(one)})
             assert not waiting.done()

@@ -11,7 +11,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,19 +20,10 @@ import pytest
 
 from tests.peers.client import ask, begin, checksumOfStream
 from tests.peers.fixtures import Site, rows
+from tests.peers.process import waitFor
 
 MEGABYTE = 1 << 20
 UPLOAD = os.urandom(MEGABYTE) * 10
-
-
-def waitUntil(true: Callable[[], bool], seconds: float = 20) -> bool:
-    """Whether something comes about in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def pieces(body: bytes) -> Iterator[bytes]:
@@ -113,7 +104,7 @@ def test_stderr(site: Site) -> None:
     said = f"said-{os.urandom(8).hex()}"
     answer = ask(site.proxy.address, site.target, {"do": "stderr", "text": said})
     assert (answer.status, answer.body) == (200, b"said\n")
-    assert waitUntil(lambda: said in site.proxy.log())
+    waitFor(lambda: said in site.proxy.log())
 
 
 def test_exitInTheMiddle(site: Site) -> None:
@@ -159,6 +150,6 @@ def test_clientGone(site: Site, tmp_path: Path) -> None:
     )
     assert response.read(1024)
     connection.close()
-    assert waitUntil(marker.exists)
+    waitFor(marker.exists)
     answer = ask(site.proxy.address, site.target, {"do": "stream", "bytes": 10})
     assert (answer.status, answer.body) == (200, b"abcdefghij")

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.processes
 
 HEAD = b"Content-Type: text/plain\r\n\r\n"
 
-#: Requests at a time, each of which is answered after so many seconds.
-CLIENTS, SECONDS = 400, 1.0
+#: Requests at a time.
+CLIENTS = 400
 
 
 class Client(Protocol):
@@ -58,30 +58,35 @@ class Application:
     """
     Listens in this process.
 
+    :ivar together: how many requests have to be there before one of them is answered.
     :ivar most: connections that there were at a time.
     """
 
     def __init__(self, path: Path, maxStreams: int) -> None:
+        self.together = 1
         self.most = 0
+        self._waiting: list[ApplicationRequest] = []
         self.factory = FastCGIApplicationFactory(self.serve, maxStreams=maxStreams)
         listening: Any = serverFromString(reactor, f"unix:{path}").listen(self.factory)
         self.port = listening.result  # it is there at once
 
     def serve(self, request: ApplicationRequest) -> None:
-        """After a while the target comes back; at once, a lot for ``/flood``."""
+        """The target comes back, when there are enough; at once, a lot for ``/flood``."""
         self.most = max(self.most, self.factory.connections)
-        target = request.params[b"REQUEST_URI"]
-        if target.startswith(b"/flood"):
+        self._waiting.append(request)
+        if request.params[b"REQUEST_URI"] == b"/flood":
             request.write(HEAD)
             for _ in range(160):
                 request.write(b"x" * 65536)
-            request.finish()
-        else:
-            later: Any = reactor
-            later.callLater(SECONDS, self.answer, request, target)
+        if len(self._waiting) >= self.together:
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                self.answer(each)
 
-    def answer(self, request: ApplicationRequest, target: bytes) -> None:
-        request.write(HEAD + b"<%s>" % target)
+    def answer(self, request: ApplicationRequest) -> None:
+        target = request.params[b"REQUEST_URI"]
+        if target != b"/flood":
+            request.write(HEAD + b"<%s>" % target)
         request.finish()
 
 
@@ -121,6 +126,7 @@ async def test_slowRequests(
     application, proxy = site(limit, "multiplex=auto maxstreams=100")
     await ask(proxy, "/first").done
     before = proxy.memory("VmRSS")
+    application.together = CLIENTS
     clients = [ask(proxy, f"/{n}") for n in range(CLIENTS)]
     await gatherResults([client.done for client in clients])
     for n, client in enumerate(clients):
@@ -136,6 +142,7 @@ async def test_slowClient(site: Callable[[int, str], tuple[Application, Proxy]])
     """A client that does not read holds up nobody, and gets its response when it does."""
     application, proxy = site(100, "multiplex=on max=1")
     await ask(proxy, "/first").done
+    application.together = 11
     slow = ask(proxy, "/flood", reads=False)
     await gatherResults([ask(proxy, f"/{n}").done for n in range(10)])
     assert slow.size == 0
@@ -149,8 +156,9 @@ async def test_slowClient(site: Callable[[int, str], tuple[Application, Proxy]])
 @pytest_twisted.ensureDeferred
 async def test_tooSlow(site: Callable[[int, str], tuple[Application, Proxy]]) -> None:
     """Beyond ``maxspool`` it is cut off; the others are not."""
-    _, proxy = site(100, "multiplex=on max=1 maxspool=100000")
+    application, proxy = site(100, "multiplex=on max=1 maxspool=100000")
     await ask(proxy, "/first").done
+    application.together = 2
     other = ask(proxy, "/other")
     slow = ask(proxy, "/flood", reads=False)
     assert (await other.done).received.endswith(b"</other>")

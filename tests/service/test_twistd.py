@@ -10,19 +10,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.peers.process import LIMIT, freePort, waitFor
 
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).parents[2]
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
-
-#: Seconds after which something is broken, whatever the machine.
-LIMIT = 60
 
 
 @pytest.fixture
@@ -31,11 +28,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port() -> int:
     """A port that is free."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number: int = server.getsockname()[1]
-    yield number
+    return freePort()
 
 
 def environment() -> dict[str, str]:
@@ -91,14 +86,6 @@ def accepts(port: int) -> bool:
     """Whether somebody listens."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def waitFor(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it never came to pass"
-        time.sleep(0.02)
 
 
 def test_demo(folder: Path, port: int) -> None:

@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.threads import deferToThread
 
+from tests.peers.process import LIMIT
 from tests.web.channels import ScriptedGateway, Served, get
 from twisted_fcgi.settings import Limits
 from twisted_fcgi.web.factory import HTTPFactory
@@ -39,13 +40,13 @@ async def serving(
         yield port.getHost()
     finally:
         await port.stopListening()
-        await factory.drain().addTimeout(10, reactor)  # type: ignore[arg-type]
+        await factory.drain().addTimeout(LIMIT, reactor)  # type: ignore[arg-type]
 
 
 def exchange(client: socket.socket, *parts: bytes, end: bool = False) -> bytes:
     """Send all, then read all: in a thread."""
     with client:
-        client.settimeout(20)
+        client.settimeout(LIMIT)
         for part in parts:
             client.sendall(part)
         if end:
@@ -125,7 +126,7 @@ async def test_reset() -> None:
         await begun
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
         client.close()
-        await gone.addTimeout(10, reactor)  # type: ignore[arg-type]
+        await gone.addTimeout(LIMIT, reactor)  # type: ignore[arg-type]
 
 
 @pytest_twisted.ensureDeferred

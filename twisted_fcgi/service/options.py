@@ -4,6 +4,8 @@
 Whatever the options are, they become a configuration: of a file, or a text that
 ``--print-config`` shows.  It is read, and every mistake in it reported, before
 twistd does anything else.
+
+What serves is imported when that is known: see :mod:`~twisted_fcgi.service.installing`.
 """
 
 from __future__ import annotations
@@ -11,20 +13,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from twisted.application.service import IService
-from twisted.internet.endpoints import serverFromString
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from twisted_fcgi import __version__, config
 from twisted_fcgi.config.shorthand import listenLine, siteText
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
-from twisted_fcgi.service.demo import DemoService, demoText, makeSocketPath
-from twisted_fcgi.service.live import FastCGIService
+from twisted_fcgi.service.installing import installReactor
 from twisted_fcgi.service.process import becomeUser, effectiveUser, hazardOfRoot
 from twisted_fcgi.settings import Settings
+
+if TYPE_CHECKING:
+    from twisted.application.service import IService
 
 __all__ = ["DEFAULT_LISTEN", "Options", "makeService"]
 
@@ -144,6 +146,8 @@ class Options(UsageOptions):
             raise UsageError("--root and --fastcgi go together")
         listen = self["listen"] or [DEFAULT_LISTEN]
         if self["demo"]:
+            from twisted_fcgi.service.demo import demoText, makeSocketPath
+
             self.demoSocket = makeSocketPath()
             return demoText(self.demoSocket, listen)
         if self["root"]:
@@ -151,7 +155,10 @@ class Options(UsageOptions):
         return None
 
     def _checkListeners(self, settings: Settings) -> None:
+        if self.parent is not None:
+            installReactor(settings)  # the process is twistd's, and for nothing else
         from twisted.internet import reactor
+        from twisted.internet.endpoints import serverFromString
 
         errors = []
         if not settings.listeners:
@@ -180,6 +187,8 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
+    from twisted_fcgi.service.live import FastCGIService
+
     twistd = getattr(options, "parent", None)
     notices = []
     if twistd is not None:
@@ -188,7 +197,11 @@ def makeService(options: Options) -> IService:
         except ConfigurationErrors as errors:
             _fail(f"{errors}\nnothing was started")
         notices = [notice for notice in (hazardOfRoot(twistd, effectiveUser()),) if notice]
-    applications = [DemoService(options.demoSocket, reactor)] if options.demoSocket else []
+    applications = []
+    if options.demoSocket:
+        from twisted_fcgi.service.demo import DemoService
+
+        applications.append(DemoService(options.demoSocket, reactor))
     try:
         return FastCGIService(options.settings, reactor, applications, notices)
     except OSError as error:

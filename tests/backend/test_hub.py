@@ -93,6 +93,13 @@ class HubTests(SynchronousTestCase):
         self.hub.removeWriter(end)
         self.assertEqual(self.reactor.readers, set())
 
+    def test_reactor(self) -> None:
+        """Who takes it for the reactor finds all that the reactor has."""
+        self.assertEqual(self.hub.getDelayedCalls(), [])
+        self.hub.callLater(1, lambda: None)
+        self.assertEqual(self.hub.getDelayedCalls(), self.reactor.getDelayedCalls())
+        self.assertFalse(hasattr(self.hub, "noSuchThing"))
+
     def test_eachThatIsReady(self) -> None:
         """Each socket that is ready is asked for what it waits for, the others are not."""
         reads, quiet = self.reading()[0], End(self)

@@ -172,6 +172,22 @@ class EagerTests(SynchronousTestCase):
             self.reactor.turn()
             self.assertEqual(before + b"".join(parts), self.drain())
 
+    def test_pullProducer(self) -> None:
+        """A producer that waits to be asked is asked whenever there is room, until it is done."""
+        transport = self.transport
+        parts = [b"one", b"two", b"three"]
+
+        class Pulled(Producer):
+            def resumeProducing(self) -> None:
+                transport.write(parts.pop(0))
+                if not parts:
+                    transport.unregisterProducer()
+
+        transport.registerProducer(Pulled(), False)
+        self.assertEqual(b"onetwothree", self.drain())
+        transport.write(b"at once")
+        self.assertEqual(b"at once", self.peer.recv(10))
+
     def test_allowance(self) -> None:
         """Between two events of the socket only ALLOWANCE bytes are sent, however fast it is."""
         sent = 0

@@ -79,8 +79,8 @@ class Hub:
     """
     Sockets that a reactor looks after as one.
 
-    To a transport it is the reactor; it has no more of one than a transport of
-    Twisted's asks for.  It is only known to the real one while it has sockets.
+    To a transport it is the reactor.  It is only known to the real one while it has
+    sockets.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -94,6 +94,10 @@ class Hub:
         self.fileno = self._epoll.fileno
         self.callLater = reactor.callLater
         self.seconds = reactor.seconds
+
+    def __getattr__(self, name: str) -> Any:
+        """Who asks a transport for its reactor, may want more of it."""
+        return getattr(self._reactor, name)
 
     # What a transport asks of its reactor.
 

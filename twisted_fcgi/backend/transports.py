@@ -217,6 +217,8 @@ class EagerWriting(_Mixed):
             and not self._writeDisconnecting
             and not self._aborting
             and not self.TLS
+            # One that is asked for more is asked by the reactor, when it could write.
+            and (self.streamingProducer or self.producer is None)
         )
 
 
@@ -229,14 +231,15 @@ class EagerServer(EagerWriting, Server):
         super().__init__(skt, protocol, client, server, session, hubOf(reactor))
 
 
-def acceptEagerly(port: object) -> None:
+def acceptEagerly(port: object, transport: type[EagerServer] = EagerServer) -> None:
     """
-    Let the connections that a port accepts be :class:`EagerServer`, where they can.
+    Let the connections that a port accepts from now on be eager, where they can.
 
     :param port: what an endpoint listens with.
+    :param transport: what they are.
     """
     if isinstance(port, Port) and port.transport is Server:
-        port.transport = EagerServer  # type: ignore[assignment]
+        port.transport = transport
 
 
 class EagerConnection(EagerWriting, Connection):

@@ -13,6 +13,9 @@ Limits: ``twisted.web`` renders a resource when the whole request body is in (in
 memory, or in a temporary file from 100,000 bytes on), so an upload does not
 stream here; use the service's own channel for that.  Responses do stream, and a
 slow client pauses the application.
+
+Where a site listens with TCP, also under TLS, the connections that it accepts after its
+first request for the resource are :class:`.EagerServer`, like the service's own.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import os
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -28,6 +32,7 @@ from twisted.web.server import Request as SiteRequest
 from zope.interface import implementer
 
 from twisted_fcgi.backend.hub import turn
+from twisted_fcgi.backend.transports import EagerServer, acceptEagerly
 from twisted_fcgi.config import loads
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IResponse
@@ -35,7 +40,7 @@ from twisted_fcgi.message import Request, ResponseHead
 from twisted_fcgi.settings import Settings
 from twisted_fcgi.web.gateway import Gateway
 from twisted_fcgi.web.spool import FileBody
-from twisted_fcgi.web.transports import addressOf
+from twisted_fcgi.web.transports import addressOf, socketBehind
 
 __all__ = ["FastCGIResource"]
 
@@ -117,15 +122,38 @@ def _headersOf(request: SiteRequest) -> Headers:
     if connection is None:  # HTTP/2
         return Headers(pairs)
     headers = _fields.get(connection)
+    if headers is None:
+        # Its first request, and the site's, may be: only now we know where that listens.
+        acceptEagerly(getattr(socketBehind(connection), "server", None), _SiteConnection)
     if headers is None or headers.pairs != pairs:
         headers = _fields[connection] = Headers(pairs)
     return headers
 
 
-@implementer(IResponse)
+class _SiteConnection(EagerServer):
+    """A client's connection, which a site asks with each request who is at its ends."""
+
+    _host: Any = None
+    _client: Any = None
+
+    def getHost(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ITransport.getHost`."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
+
+    def getPeer(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ITransport.getPeer`."""
+        if self._client is None:
+            self._client = super().getPeer()
+        return self._client
+
+
+@implementer(IResponse, IPushProducer)
 class _SiteResponse:
     """
-    A response written through ``twisted.web``, which frames it.
+    A response written through ``twisted.web``, which frames it, and pauses it for a
+    slow client.
 
     What comes first of a body of unknown length is held until the application's part of
     the turn is over: if it is all, its length is known, and nothing has to be chunked.
@@ -146,7 +174,20 @@ class _SiteResponse:
         """Let back-pressure reach the exchange, unless it is over already."""
         if not self._finished:
             self._exchange = exchange
-            self._request.registerProducer(exchange, True)
+            self._request.registerProducer(self, True)
+
+    def pauseProducing(self) -> None:
+        """The client does not take what was written."""
+        if self._exchange is not None:
+            self._exchange.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It took it."""
+        if self._exchange is not None:
+            self._exchange.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; ``notifyFinish`` tells that, too, and of each stream."""
 
     def _clientGone(self, reason: Failure) -> None:
         exchange, self._exchange, self._held = self._exchange, None, None

@@ -18,14 +18,16 @@ ROOT = Path(__file__).parents[2]
 
 #: What twistd does with its options, and what is loaded then.
 PROGRAM = """
-import sys
+import gc, sys
 from twisted.scripts.twistd import ServerOptions
 options = ServerOptions()
 options.parseOptions(["fcgiproxy", "--config", sys.argv[1]])
+assert not gc.get_freeze_count()
 options.loadedPlugins["fcgiproxy"].makeService(options.subOptions)
 print(*sorted(name for name, module in sys.modules.items() if module is not None))
 from twisted.internet import tcp
 print(hasattr(tcp.Connection, "startTLS"))
+assert gc.get_freeze_count()
 """
 
 PLAIN = """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import weakref
 from typing import Any
 
 from twisted.internet.testing import MemoryReactorClock
@@ -11,7 +13,13 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi.errors import ConfigurationErrors
-from twisted_fcgi.service.process import HeededSignals, becomeUser, hazardOfRoot
+from twisted_fcgi.service.process import (
+    YOUNG,
+    HeededSignals,
+    becomeUser,
+    hazardOfRoot,
+    settleMemory,
+)
 from twisted_fcgi.settings import Settings
 
 __all__ = ["BecomeUserTests", "HeededSignalsTests"]
@@ -79,3 +87,24 @@ class HeededSignalsTests(SynchronousTestCase):
         warned = [event["name"] for event in said if event["log_level"] is LogLevel.warn]
         self.assertEqual(warned, ["SIGHUP", "SIGUSR1"])
         self.assertIs(signal.getsignal(signal.SIGHUP), before)
+
+
+class SettleMemoryTests(SynchronousTestCase):
+    """Tests for :func:`settleMemory`."""
+
+    def test_circlesEnd(self) -> None:
+        """What was there stays out of it, what comes later and is a circle is still collected."""
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
+        settleMemory()
+        self.assertGreater(gc.get_freeze_count(), 1000)
+
+        class Circle:
+            def __init__(self) -> None:
+                self.self = self
+
+        gone = weakref.ref(Circle())
+        self.assertIsNotNone(gone())
+        held = [[] for _ in range(2 * YOUNG)]  # type: ignore[var-annotated]
+        self.assertIsNone(gone())
+        self.assertEqual(len(held), 2 * YOUNG)

@@ -22,7 +22,12 @@ from twisted_fcgi import __version__, config
 from twisted_fcgi.config.shorthand import listenLine, siteText
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
 from twisted_fcgi.service.installing import installReactor
-from twisted_fcgi.service.process import becomeUser, effectiveUser, hazardOfRoot
+from twisted_fcgi.service.process import (
+    becomeUser,
+    effectiveUser,
+    hazardOfRoot,
+    settleMemory,
+)
 from twisted_fcgi.settings import Settings
 
 if TYPE_CHECKING:
@@ -203,6 +208,9 @@ def makeService(options: Options) -> IService:
 
         applications.append(DemoService(options.demoSocket, reactor))
     try:
-        return FastCGIService(options.settings, reactor, applications, notices)
+        service = FastCGIService(options.settings, reactor, applications, notices)
     except OSError as error:
         _fail(f"twistd fcgiproxy: ErrorLog {error.filename}: {error.strerror}")
+    if twistd is not None:
+        settleMemory()
+    return service

@@ -94,3 +94,30 @@ class LiveMembersTests(SynchronousTestCase):
         self.assertNoResult(stopping)
         first.stopped.callback(None)
         self.successResultOf(stopping)
+
+    def test_nothingIsLeft(self) -> None:
+        """Of members that DNS named for a while nothing is left."""
+        for number in range(100):
+            member = self.members.of(found(number))
+            self.members.leave([])
+            assert isinstance(member, Member) and member.stopped is not None
+            member.stopped.callback(None)
+        tables = [table for table in vars(self.members).values() if isinstance(table, dict)]
+        self.assertEqual([{}] * len(tables), tables)
+
+    def test_many(self) -> None:
+        """Among thousands, a member is compared with those at its own place only."""
+        compared = []
+
+        class Compared(MemberSettings):
+            def __eq__(self, other: object) -> bool:
+                compared.append(self)
+                return super().__eq__(other)
+
+            __hash__ = MemberSettings.__hash__
+
+        for number in range(50):
+            for socket in ("/run/a", "/run/b"):
+                self.members.of(Compared(f"fcgi://{number}", f"{number}", socket=socket))
+        self.assertEqual(100, len(list(self.members)))
+        self.assertEqual([], compared)

@@ -32,6 +32,8 @@ class LiveMembers:
         # By the identity of their settings, which the configuration keeps alive; so
         # this table does not grow with requests.  Equal settings share a member.
         self._members: dict[int, IMember] = {}
+        # By their places, so that those with equal settings are found among thousands.
+        self._there: dict[tuple[str, str | None], list[IMember]] = {}
         # The settings that DNS made, which nobody else may keep alive.
         self._found: dict[int, MemberSettings] = {}
         self._leaving: dict[IMember, Deferred[None]] = {}
@@ -40,7 +42,10 @@ class LiveMembers:
         """The live member of some settings."""
         member = self._members.get(id(settings))
         if member is None:
-            member = self._like(settings) or self._make(settings)
+            member = self._like(settings)
+            if member is None:
+                member = self._make(settings)
+                self._there.setdefault(_place(settings), []).append(member)
             self._members[id(settings)] = member
             if settings.origin:
                 self._found[id(settings)] = settings
@@ -65,6 +70,10 @@ class LiveMembers:
             del self._found[key]
             gone = self._members.pop(key)
             if gone not in self._members.values():
+                others = self._there[_place(gone.settings)]
+                others.remove(gone)
+                if not others:
+                    del self._there[_place(gone.settings)]
                 self._leaving[gone] = gone.stop()
                 self._leaving[gone].addBoth(self._left, gone)
 
@@ -81,12 +90,17 @@ class LiveMembers:
 
     def _like(self, settings: MemberSettings) -> IMember | None:
         """A member with equal settings; of those that DNS named, the share may differ."""
-        for member in self._members.values():
+        for member in self._there.get(_place(settings), ()):
             known = member.settings
             if known == settings:
                 return member
-            if settings.origin and known.url == settings.url:
+            if settings.origin:
                 share = {"loadFactor": settings.loadFactor, "lbset": settings.lbset}
                 if replace(known, **share) == settings:
                     return member
         return None
+
+
+def _place(settings: MemberSettings) -> tuple[str, str | None]:
+    """What those with equal settings have in common at least."""
+    return settings.url, settings.socket

@@ -202,20 +202,47 @@ class EagerTests(SynchronousTestCase):
         self.assertEqual(b"again", self.peer.recv(10))
 
     def test_allowanceOfATurn(self) -> None:
-        """In each turn ALLOWANCE bytes are sent; of a turn's, no more than that at once."""
+        """In each turn ALLOWANCE bytes are sent, and no more at once."""
+        self.patch(EagerConnection, "ALLOWANCE", 100_000)
+        self.transport.doWrite()
         for _ in range(3):
             sends = turn.begin()
-            self.transport.write(bytes(EagerConnection.ALLOWANCE))
+            self.transport.write(bytes(60_000))
+            self.transport.write(bytes(40_000))
             turn.end(sends)
             self.assertEqual(set(), self.reactor.writers)
             self.drain()
         sends = turn.begin()
         for _ in range(3):
             self.transport.write(bytes(50_000))
-        self.assertEqual(3 * EagerConnection.ALLOWANCE + 100_000, self.transport.sent)
         turn.end(sends)
+        self.assertEqual(400_000, self.transport.sent)
         self.assertEqual({self.transport}, self.reactor.writers)
         self.assertEqual(150_000, len(self.drain()))
+
+    def test_large(self) -> None:
+        """What is large is sent at once, behind what was collected; the rest with the turn."""
+        large = os.urandom(transports.LARGE)
+        sends = turn.begin()
+        self.transport.write(b"one")
+        self.transport.writeSequence([b"two", large])
+        self.assertEqual(b"onetwo" + large, self.drain())
+        self.transport.write(b"three")
+        self.assertEqual(b"", self.drain())
+        turn.end(sends)
+        self.assertEqual(b"three", self.drain())
+
+    def test_largeReads(self) -> None:
+        """More is read at once as long as what is read fills the buffer."""
+        sizes: list[int] = []
+        self.transport.bufferSize = 1000
+        self.protocol.dataReceived = lambda data: sizes.append(len(data))  # type: ignore[method-assign]
+        self.peer.send(bytes(9500))
+        for _ in range(4):
+            self.reactor.turn()
+        self.peer.send(bytes(2000))
+        self.reactor.turn()
+        self.assertEqual([1000, 4000, 4000, 500, 1000], sizes)
 
     def test_untaken(self) -> None:
         """What the peer has not taken is known, and whether it takes some."""

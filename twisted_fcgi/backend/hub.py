@@ -38,6 +38,11 @@ log = Logger()
 #: reactor, waits for these.
 BATCH = 64
 
+#: Some times what is read at once of a large body.  glibc gives what is freed back to the
+#: system, and gets it again page by page with the next read, which costs as much as to
+#: copy it; unless a block of that size has been freed before (M_MMAP_THRESHOLD in mallopt(3)).
+KEPT = 1 << 20
+
 _IN: int = getattr(select, "EPOLLIN", 0)
 _OUT: int = getattr(select, "EPOLLOUT", 0)
 
@@ -94,6 +99,7 @@ class Hub:
         self.fileno = self._epoll.fileno
         self.callLater = reactor.callLater
         self.seconds = reactor.seconds
+        bytes(KEPT)
 
     def __getattr__(self, name: str) -> Any:
         """Who asks a transport for its reactor, may want more of it."""

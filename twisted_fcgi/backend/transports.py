@@ -55,6 +55,14 @@ _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 #: Bytes up to which parts are sent as one: to join them is cheaper than sendmsg().
 JOINED = 4096
 
+#: Bytes that are not collected any more, but sent at once: of many large bodies in a turn,
+#: all would be held until its end.
+LARGE = 32768
+
+#: What is read after a read that filled the buffer, in buffers: a large body's parts cost
+#: less the larger they are, up to what the processor's cache holds.
+GROWTH = 4
+
 # What EagerWriting is mixed into, and calls.
 _Mixed: Any = Connection if TYPE_CHECKING else object
 
@@ -65,13 +73,13 @@ class EagerWriting(_Mixed):
 
     While one of these transports reads, what is written to any of them is collected,
     and sent when it, and all others that are ready, have read: one system call for each,
-    however many parts a protocol writes.
+    however many parts a protocol writes.  Large bodies are read in large pieces.
 
     :cvar ALLOWANCE: the most bytes sent at once in one turn, or else between two events
         of this socket; without it a fast peer would have the whole process for itself.
     """
 
-    ALLOWANCE = 131072
+    ALLOWANCE = 524288
 
     # close() is enough: no other process has the descriptor (FD_CLOEXEC).
     _shouldShutdown = False
@@ -81,6 +89,7 @@ class EagerWriting(_Mixed):
 
     _allowance = ALLOWANCE
     _inRead = False
+    _full = False
     _look: Any = None
     _collected: list[bytes]
     _collectedSize = 0
@@ -96,19 +105,20 @@ class EagerWriting(_Mixed):
 
     def _writePieces(self, pieces: list[bytes], size: int) -> None:
         collected = self._collectedSize
-        sends = turn.collected
-        if sends is None or collected + size > self._allowance:
-            left = self._allowance - collected
-            self._sendCollected()
-            self._allowance = left
-            self._send(pieces, size)
-        elif collected:
+        if collected:
             self._collected += pieces
-            self._collectedSize = collected + size
-        else:
+            size += collected
+        elif (sends := turn.collected) is not None:
             sends.append(self._sendCollected)
             self._collected = pieces
-            self._collectedSize = size
+        else:
+            self._send(pieces, size)
+            return
+        self._collectedSize = size
+        if size >= LARGE:
+            left = self._allowance - size
+            self._sendCollected()
+            self._allowance = left
 
     def _sendCollected(self) -> None:
         size = self._collectedSize
@@ -118,8 +128,8 @@ class EagerWriting(_Mixed):
             # An idle connection must not hold what it sent last.
             del self._collected
             self._send(pieces, size)
-            # A client that is sent much says nothing meanwhile, and so has no events.
-            self._allowance = self.ALLOWANCE
+        # A client that is sent much says nothing meanwhile, and so has no events.
+        self._allowance = self.ALLOWANCE
 
     def _send(self, pieces: list[bytes], size: int) -> None:
         if size > self._allowance or not self._isEager():
@@ -153,14 +163,16 @@ class EagerWriting(_Mixed):
 
     def doRead(self) -> Any:
         """See :meth:`twisted.internet.interfaces.IReadDescriptor.doRead`."""
+        size = self.bufferSize
         try:
-            data = self.socket.recv(self.bufferSize)
+            data = self.socket.recv(size * GROWTH if self._full else size)
         except BlockingIOError:
             return None
         except OSError:
             return CONNECTION_LOST
         if not data:
             return CONNECTION_DONE
+        self._full = len(data) >= size
         self._allowance = self.ALLOWANCE
         # Where there is no hub, this transport's reading is a turn by itself.
         sends = turn.begin() if turn.collected is None else None

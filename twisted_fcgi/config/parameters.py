@@ -329,7 +329,7 @@ MEMBER = _table(
     Parameter("addressttl", "addressTtl", _addressTtl, "seconds, -1", "60",
               "How long a name's address is remembered; -1 until a connect fails."),
     Parameter("iobuffersize", "readSize", _size(65536), "bytes", "65536",
-              "Most bytes that are read at once."),
+              "Bytes that are read at once; up to four times as many of a large body."),
     Parameter("receivebuffersize", "receiveBuffer", _size(0), "bytes", "0",
               "The kernel's buffer of a TCP connection; 0 for its own choice."),
     Parameter("responsefieldsize", "maxResponseHead", _headSize, "bytes", "65536",

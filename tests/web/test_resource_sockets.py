@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,8 @@ from twisted.internet.threads import deferToThread
 from twisted.web.server import Site
 
 from tests.web.channels import ScriptedGateway, Served, get
-from tests.web.test_sockets import exchange
+from tests.web.test_sockets import certificate, exchange
+from twisted_fcgi.backend.tlsserver import TLSServer
 from twisted_fcgi.backend.transports import EagerServer
 from twisted_fcgi.web.resource import FastCGIResource
 
@@ -63,6 +66,30 @@ async def test_eager() -> None:
             assert addresses[-2] == addresses[-1]
             assert (seen.host, seen.port) == (host.encode(), number)
             assert (server.host, server.port) == (b"127.0.0.1", port.getHost().port)
+
+
+@pytest_twisted.ensureDeferred
+async def test_tls(tmp_path: Path) -> None:
+    """So they do under TLS, each response whole before the connection's end."""
+    certificate(tmp_path / "both.pem")
+    both = str(tmp_path / "both.pem")
+    context = ssl.create_default_context(cafile=both)
+
+    def script(served: Served) -> None:
+        assert served.request.secure
+        served.answer(b"x" * 1_000_000)
+
+    def ask(port: Any) -> bytes:
+        client = context.wrap_socket(connect(port), server_hostname="localhost")
+        return exchange(client, get(), CLOSE)
+
+    description = f"ssl:0:interface=127.0.0.1:privateKey={both}:certKey={both}"
+    async with serving(script, description) as port:
+        for _ in range(2):
+            answer = await deferToThread(ask, port)
+            assert answer.count(b"HTTP/1.1 200 Words\r\n") == 2
+            assert answer.count(b"x" * 1_000_000) == 2
+            assert port.factory.protocol is TLSServer
 
 
 @pytest_twisted.ensureDeferred

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterable
 from errno import EALREADY, EINPROGRESS, EMFILE, ENAMETOOLONG
 from fcntl import ioctl
@@ -252,6 +253,10 @@ def acceptEagerly(port: object, transport: type[EagerServer] = EagerServer) -> N
     """
     if isinstance(port, Port) and port.transport is Server:
         port.transport = transport
+        if "twisted.protocols.tls" in sys.modules:  # else there is no TLS
+            from twisted_fcgi.backend.tlsserver import encryptEagerly
+
+            encryptEagerly(port.factory)
 
 
 class EagerConnection(EagerWriting, Connection):

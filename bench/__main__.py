@@ -38,6 +38,9 @@ def options(words: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, help="turns of each proxy")
     parser.add_argument("--seconds", type=float, default=0.8, help="of a turn")
+    parser.add_argument(
+        "--into", type=Path, default=HERE, help="the directory of README.rst and chart.svg"
+    )
     parser.add_argument("--list", action="store_true", help="print the scenarios' names")
     return parser.parse_args(words)
 
@@ -116,14 +119,14 @@ def main(words: list[str]) -> int:
             ]
             all_[scenario] = measured(scenario, able, programs, chosen)
             print(report.summary(scenario, all_[scenario]), flush=True)
-    if not chosen.scenario and not chosen.proxy:
+    if chosen.into != HERE or not (chosen.scenario or chosen.proxy):
         took = (time.monotonic() - began) / 60
         circumstances = (
             f"{datetime.date.today().isoformat()}, {machine()}, {chosen.rounds} rounds of"
             f" {chosen.seconds:g} s, {took:.0f} minutes in all."
         )
-        (HERE / "README.rst").write_text(report.readme(all_, kinds, circumstances))
-        (HERE / "chart.svg").write_text(chart(all_))
+        (chosen.into / "README.rst").write_text(report.readme(all_, kinds, circumstances))
+        (chosen.into / "chart.svg").write_text(chart(all_))
     return 0
 
 

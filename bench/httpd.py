@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import cache
 from pathlib import Path
 
 from bench.proxies import ROOT, Proxy, Setup, versionOf, which
@@ -126,21 +127,26 @@ class Compiled(TwistedFCGI):
 
     @classmethod
     def program(cls) -> str | None:
-        if not any(cls.path.glob("twisted_fcgi/**/*.so")):
-            return None
-        if _changed(cls.path / "twisted_fcgi") < _changed(ROOT / "twisted_fcgi"):
-            print("build/native is older than the sources, and is left out: make native")
-            return None
-        return super().program()
+        return super().program() if _compiled(cls.path) else None
 
     @classmethod
     def version(cls) -> str:
         return "the same, its hot path compiled by Cython (make native)"
 
 
-def _changed(directory: Path) -> float:
-    """When the newest module in a directory was written."""
-    return max(path.stat().st_mtime for path in directory.rglob("*.[ps][yo]"))
+@cache
+def _compiled(path: Path) -> bool:
+    """Whether a compiled package is there and not older than the sources."""
+
+    def changed(root: Path) -> float:
+        return max(file.stat().st_mtime for file in (root / "twisted_fcgi").rglob("*.[ps][yo]"))
+
+    if not any(path.glob("twisted_fcgi/**/*.so")):
+        return False
+    if changed(path) < changed(ROOT):
+        print("build/native is older than the sources, and is left out: make native")
+        return False
+    return True
 
 
 class Apache(_HTTPD):

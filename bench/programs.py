@@ -164,10 +164,13 @@ def load(
 
 
 def loadTLS(
-    directory: Path, port: int, target: str, *, connections: int, streams: int, seconds: float
+    directory: Path, port: int, target: str, *, connections: int, streams: int, requests: int
 ) -> Load:
     """
     Run h2load, of the nghttp2 project, over TLS.
+
+    It is told how many requests, for it may never end when it is told how many seconds
+    and its connections are not made by then.
 
     :param directory: for its log.
     :param connections: made at once and kept.
@@ -177,22 +180,24 @@ def loadTLS(
     log = directory / "h2load.log"
     log.unlink(missing_ok=True)
     words = [shutil.which("h2load") or "h2load", f"--tls13-ciphers={CIPHER}", "-N", "15"]
-    words += ["-c", str(connections), "-D", f"{seconds * 1000:.0f}ms", f"--log-file={log}"]
+    words += ["-c", str(connections), "-n", str(requests), f"--log-file={log}"]
     words += ["-m", str(streams)] if streams else ["--h1"]
-    answer = _outputOf([*words, f"https://127.0.0.1:{port}{target}"], 60 + seconds)
+    answer = _outputOf([*words, f"https://127.0.0.1:{port}{target}"], 60)
     for said in (f"Cipher: {CIPHER}", f"protocol: {'h2' if streams else 'http/1.1'}"):
         if said not in answer:
             raise RuntimeError(f"h2load does not say {said!r}: {answer[-300:]}")
     rows = [tuple(map(int, row.split())) for row in log.read_text().splitlines()]
     times = sorted(taken / 1e6 for _, status, taken in rows if status == 200) or [0.0]
     counts = re.search("^status codes:.*", answer, re.MULTILINE)
-    bad = sum(status != 200 for _, status, _ in rows)
+    done = sum(status == 200 for _, status, _ in rows)
+    begin = min((at for at, _, _ in rows), default=0)
+    end = max((at + taken for at, _, taken in rows), default=0)
     return Load(
-        done=len(rows) - bad,
-        seconds=seconds,
+        done=done,
+        seconds=(end - begin) / 1e6,
         p50=times[len(times) // 2],
         p99=times[len(times) * 99 // 100],
         longest=times[-1],
-        errors=bad,
-        complaint=counts[0] if counts and bad else "",
+        errors=requests - done,
+        complaint=counts[0] if counts and done < requests else "",
     )

@@ -30,7 +30,7 @@ class Setup:
     :ivar reuse: keep the connections to the application.
     :ivar multiplex: several requests at a time on each of them, where the proxy can.
     :ivar concurrency: requests at a time that have to be possible.
-    :ivar idle: clients' connections that have to be possible beside those.
+    :ivar idle: clients' connections that have to be possible, where that is more.
     :ivar routes: mappings of other paths, before the one that is asked for.
     :ivar hosts: virtual hosts of other names, before the one that is asked for.
     :ivar members: of the balancer that is asked; all lead to the one responder.  0: no balancer.
@@ -132,11 +132,13 @@ class Proxy:
             else:
                 self.startedIn = time.monotonic() - self._startedAt
                 return
-        raise RuntimeError("does not start")
+        raise RuntimeError(f"does not start (exit status {self.process.poll()})")
 
     def said(self) -> str:
         """The end of what it wrote, in one line."""
-        return " ".join(self.log.read_text(errors="replace")[-200:].split())
+        logs = (self.directory / "error_log", self.log)
+        text = "".join(log.read_text(errors="replace")[-200:] for log in logs if log.exists())
+        return " ".join(text.split())
 
     def stop(self) -> None:
         """End it."""

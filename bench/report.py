@@ -173,7 +173,11 @@ def _starts(all_: Results) -> str:
                 resident = median(start.resident for start in starts) / 1e6
                 rows.append([name, f"{seconds:.2f}", f"{memory:.1f}", f"{resident:.1f}"])
     rows.append(["Goal of ours", "0.5", "", "40"])
-    return f"**Before the first request**\n\n{_grid(rows)}"
+    return f"{_heading('Before the first request')}\n{_grid(rows)}"
+
+
+def _heading(title: str) -> str:
+    return f"{title}\n{'-' * len(title)}\n"
 
 
 def readme(all_: Results, kinds: Sequence[type[Proxy]], circumstances: str) -> str:
@@ -184,8 +188,12 @@ def readme(all_: Results, kinds: Sequence[type[Proxy]], circumstances: str) -> s
     :param kinds: the proxies that were there.
     :param circumstances: the date, the machine, the rounds.
     """
-    tables = [_table(table, comparison, all_) for comparison in COMPARISONS for table in TABLES]
-    text = "\n".join(table for table in [*tables, _starts(all_)] if table)
+    parts = []
+    for comparison in COMPARISONS:
+        tables = [_table(table, comparison, all_) for table in TABLES]
+        if any(tables):
+            parts += [_heading(comparison.title), *filter(None, tables)]
+    text = "\n".join([*parts, _starts(all_)])
     proxies = "\n".join(f"- {kind.name}: {kind.version()}" for kind in kinds)
     purposes = "\n".join(f"- {scenario.title}: {scenario.purpose}" for scenario in all_)
     troubles = "\n".join(
@@ -205,14 +213,18 @@ kernel's scheduler accounts it.  A ratio, such as Apache's CPU divided by ours, 
 median of the rounds' own ratios, for the machine's speed varies more from minute to
 minute than from turn to turn.
 
+It needs cc, openssl and h2load (Debian: ``nghttp2-client``), and takes those proxies that
+are there: the compiled one after ``make native``.
+
 {circumstances}
 
 {proxies}
 
 No proxy writes an access log, limits the requests of a connection or holds bodies back
 before it passes them on; all keep idle connections to the application, unless the row
-says otherwise.  twisted_fcgi and Apache have the same configuration word for word;
-Apache has as many threads as there are requests at a time, ready before the first.
+says otherwise.  twisted_fcgi and Apache have the same configuration word for word, but for
+``multiplex=on`` and Apache's threads: as many as there are requests at a time, ready
+before the first.
 
 .. image:: chart.svg
    :alt: CPU of each proxy in proportion to Apache's

@@ -40,22 +40,26 @@ class Comparison:
     """
     Who is compared with whom.
 
+    :ivar title: of its part of the report.
     :ivar kinds: all who take part.
     :ivar base: the name of him whose cost is 1 in the chart.
     :ivar ratios: columns with how many times what one uses the other uses.
     """
 
+    title: str
     kinds: tuple[type[Proxy], ...]
     base: str
     ratios: tuple[tuple[str, str], ...]
 
 
 PROXIES = Comparison(
+    "Beside other proxies",
     (TwistedFCGI, Compiled, Apache, Nginx, HAProxy),
     "Apache",
     (("Apache", "twisted_fcgi"), ("Apache", "compiled")),
 )
 SITES = Comparison(
+    "Inside a twisted.web site",
     (SiteResource, CompiledResource, HelloWorld),
     "twisted.web hello world",
     (
@@ -81,6 +85,8 @@ class Scenario:
         cost per request.
     :ivar seconds: how long a turn lasts, as a part of the bench's own duration, or
         ``None`` when ``requests`` ends it.
+    :ivar requests: in a turn, or, where ``seconds`` are said too, in one of that duration:
+        over TLS, a number ends each turn.
     :ivar rate: connections begun in a second; ``None`` for all at once.
     :ivar idle: seconds for which each connection stays open after its one request.
     :ivar streams: of HTTP/2, at a time on each connection; 0 for HTTP/1.1.
@@ -173,7 +179,7 @@ SCENARIOS = (
     Scenario(
         "tls", "GET over TLS 1.3, kept connections", "/bytes/100",
         "The same certificate (P-256) and cipher (AES-128-GCM) for all.",
-        connections=16, setup=Setup(tls=True),
+        connections=16, requests=8000, setup=Setup(tls=True),
     ),
     Scenario(
         "freshclient", "GET, a client's connection each", "/bytes/100",
@@ -228,7 +234,7 @@ SCENARIOS = (
     Scenario(
         "site2", "the same, HTTP/2 over TLS", "/bytes/100",
         "8 connections with 4 streams at a time.", "1.5", comparison=SITES, connections=8,
-        streams=4, setup=Setup(tls=True),
+        requests=2000, streams=4, setup=Setup(tls=True),
     ),
 )  # fmt: skip
 

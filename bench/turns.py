@@ -67,15 +67,16 @@ def start(proxy: Proxy, scenario: Scenario, loader: Path) -> Start:
     warm = replace(
         scenario,
         target=scenario.target if small else "/bytes/100",
-        connections=8,
-        requests=1000,
+        seconds=None,
+        requests=500 + 2 * scenario.setup.members,
         body=0,
         rate=None,
         idle=None,
     )
-    seen = _load(warm, proxy, loader, 0.2)
-    if seen.errors:
-        raise RuntimeError(f"answers wrongly: {seen.complaint}")
+    for connections in (1, 8):  # one at first, for whoever asks what he may multiplex
+        seen = _load(replace(warm, connections=connections), proxy, loader, 1)
+        if seen.errors:
+            raise RuntimeError(f"answers wrongly: {seen.complaint}")
     return began
 
 
@@ -85,7 +86,7 @@ def play(scenario: Scenario, proxy: Proxy, loader: Path, seconds: float) -> Turn
 
     :param loader: the load generator's program.
     :param seconds: how long a turn of ``seconds=1.0`` lasts.
-    :raises RuntimeError: when not a single request was answered, or none in time.
+    :raises RuntimeError: when the proxy ended, or not a single request was answered.
     """
     memory = measure.proportional(proxy.pid)
     before = measure.cpuSeconds(proxy.pid)
@@ -93,6 +94,8 @@ def play(scenario: Scenario, proxy: Proxy, loader: Path, seconds: float) -> Turn
         seen = _load(scenario, proxy, loader, seconds)
         time.sleep(0.05)  # what the proxy still does for connections that were closed
     used = measure.cpuSeconds(proxy.pid) - before
+    if proxy.process.poll() is not None:
+        raise RuntimeError("ended")
     if not seen.done:
         raise RuntimeError(f"no answer: {seen.complaint}")
     units = seen.done * (scenario.size / MEGABYTE if scenario.size else 1)
@@ -118,7 +121,7 @@ def _load(scenario: Scenario, proxy: Proxy, loader: Path, seconds: float) -> Loa
             scenario.target,
             connections=scenario.connections,
             streams=scenario.streams,
-            seconds=lasting or seconds,
+            requests=int((scenario.requests or 0) * (lasting or 1)),
         )
     return load(
         loader,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -234,6 +235,56 @@ class HubTests(SynchronousTestCase):
         self.hub.removeReader(end)
         self.hub.removeWriter(end)
         self.assertEqual(len(self.hub._sockets), 1)
+
+    def test_removedAfterItsNumberWasUsedAgain(self) -> None:
+        """Neither then is another that has its number by now taken for it."""
+        (end,) = self.reading()
+        number = end.fileno()
+        end.socket.close()
+        fresh = End(self)
+        if fresh.fileno() != number:
+            os.dup2(fresh.socket.fileno(), number)
+            self.addCleanup(os.close, number)
+            fresh.fileno = lambda: number
+        fresh.peer.send(b"x")
+        self.hub.addReader(fresh)
+        self.hub.removeReader(end)
+        self.hub.doRead()
+        self.hub.doRead()
+        self.assertEqual(fresh.calls, ["read"])
+        self.hub.removeReader(fresh)
+        self.assertEqual(self.reactor.readers, set())
+
+    def test_readNow(self) -> None:
+        """One that comes in a turn can be read in that turn, if it waits for that."""
+        (end,) = self.reading()
+        late, not_, gone = End(self), End(self), End(self)
+
+        def come() -> None:
+            for one in (late, not_, gone):
+                one.peer.send(b"x")
+                self.hub.addReader(one)
+            self.hub.removeReader(not_)
+            for one in (late, not_, gone):
+                self.hub.readNow(one)
+            self.hub.removeReader(gone)
+
+        end.does = come
+        self.hub.doRead()
+        self.assertEqual([late.calls, not_.calls, gone.calls], [["read"], [], []])
+
+    def test_failureAtTheEnd(self) -> None:
+        """An error of one that is told of its end is nobody else's."""
+        bad, good = self.reading(2)
+
+        def fail(reason: Failure) -> None:
+            raise ValueError("a mistake")
+
+        bad.does = lambda: CONNECTION_DONE
+        self.patch(bad, "connectionLost", fail)
+        self.hub.doRead()
+        self.assertEqual(good.calls, ["read"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_reactorEnds(self) -> None:
         """When the reactor ends, all sockets are told."""

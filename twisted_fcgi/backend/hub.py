@@ -91,11 +91,15 @@ class Hub:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._epoll = select.epoll()
-        self._interests: dict[int, int] = {}
+        #: Of each socket: its number, which it no longer knows once it is closed, and what
+        #: it waits for.
+        self._known: dict[Any, tuple[int, int]] = {}
         self._sockets: dict[int, Any] = {}
         #: Sockets that came while others were looked after: what is told of their numbers
         #: is about those that had them before.
         self._young: set[int] = set()
+        #: What there is to do in this turn: numbers and events.
+        self._ready: list[tuple[int, int]] = []
         self.fileno = self._epoll.fileno
         self.callLater = reactor.callLater
         self.seconds = reactor.seconds
@@ -117,47 +121,47 @@ class Hub:
 
     def removeReader(self, reader: Any) -> None:
         """See :meth:`twisted.internet.interfaces.IReactorFDSet.removeReader`."""
-        self._remove(reader, _IN)
+        if reader in self._known:
+            self._remove(reader, _IN)
 
     def removeWriter(self, writer: Any) -> None:
         """See :meth:`twisted.internet.interfaces.IReactorFDSet.removeWriter`."""
-        self._remove(writer, _OUT)
+        if writer in self._known:
+            self._remove(writer, _OUT)
 
     def _add(self, socket: Any, interest: int) -> None:
-        number = socket.fileno()
-        known = self._interests.get(number)
-        if known is None:
-            if not self._interests:
+        number, known = self._known.get(socket, _NOTHING)
+        if known & interest:
+            return
+        interest |= known
+        if known:
+            self._epoll.modify(number, interest)
+        else:
+            if not self._known:
                 self._reactor.addReader(self)
+            number = socket.fileno()
             self._epoll.register(number, interest)
-            self._interests[number] = interest
             self._sockets[number] = socket
             self._young.add(number)
-        elif not known & interest:
-            self._epoll.modify(number, known | interest)
-            self._interests[number] = known | interest
+        self._known[socket] = number, interest
 
     def _remove(self, socket: Any, interest: int) -> None:
-        number = socket.fileno()
-        if number < 0:
-            # Closed already: then the kernel has forgotten it, and we have to look for it.
-            number = next((n for n, known in self._sockets.items() if known is socket), -1)
-        elif self._sockets.get(number) is not socket:
+        number, known = self._known[socket]
+        rest = known & ~interest
+        if rest == known:
             return
-        known = self._interests.get(number, 0)
-        if not known & interest:
+        if rest:
+            self._epoll.modify(number, rest)
+            self._known[socket] = number, rest
             return
-        known &= ~interest
-        if known:
-            self._epoll.modify(number, known)
-            self._interests[number] = known
-            return
-        del self._interests[number], self._sockets[number]
-        try:
-            self._epoll.unregister(number)
-        except OSError:
-            pass  # it was closed first
-        if not self._interests:
+        del self._known[socket]
+        if self._sockets.get(number) is socket:
+            del self._sockets[number]
+            try:
+                self._epoll.unregister(number)
+            except OSError:
+                pass  # it was closed first
+        if not self._known:
             self._reactor.removeReader(self)
 
     # What the reactor asks.
@@ -165,7 +169,7 @@ class Hub:
     def doRead(self) -> None:
         """Look after the sockets that are ready."""
         sockets = self._sockets
-        ready = self._epoll.poll(0, BATCH)
+        ready = self._ready = self._epoll.poll(0, BATCH)
         self._young.clear()
         collected = turn.begin()
         try:
@@ -177,7 +181,7 @@ class Hub:
                 try:
                     if event & _IN:
                         why = socket.doRead()
-                        if event & _OUT and not why and number in sockets:
+                        if event & _OUT and not why and socket in self._known:
                             why = socket.doWrite()
                     elif event & _OUT:
                         why = socket.doWrite()
@@ -187,22 +191,31 @@ class Hub:
                     log.failure("while {socket!r} was looked after", socket=socket)
                     why = error
                 if why:
-                    self._ended(socket, why, bool(event & _IN))
+                    try:
+                        self._ended(socket, why, bool(event & _IN))
+                    except Exception:
+                        # Or the reactor would take it for the end of the hub.
+                        log.failure("while {socket!r} was told of its end", socket=socket)
         finally:
             turn.end(collected)
 
+    def readNow(self, socket: Any) -> None:
+        """Let a socket that came in this turn read in it: there may be something already."""
+        number, interest = self._known.get(socket, _NOTHING)
+        if interest & _IN:
+            self._young.discard(number)
+            self._ready.append((number, _IN))
+
     def _ended(self, socket: Any, why: BaseException, reading: bool) -> None:
         """Tell a socket that it is over, or its peer's half of it."""
-        self.removeReader(socket)
-        if (
-            reading
-            and isinstance(why, ConnectionDone)
-            and IHalfCloseableDescriptor.providedBy(socket)
-        ):
+        done = isinstance(why, ConnectionDone)
+        if reading and done and IHalfCloseableDescriptor.providedBy(socket):
+            self.removeReader(socket)
             socket.readConnectionLost(_DONE)
-            return
-        self.removeWriter(socket)
-        socket.connectionLost(_DONE if isinstance(why, ConnectionDone) else Failure(why))
+        else:
+            if socket in self._known:
+                self._remove(socket, _IN | _OUT)
+            socket.connectionLost(_DONE if done else Failure(why))
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor ends, and with it all sockets."""
@@ -215,6 +228,9 @@ class Hub:
 
 
 _DONE = Failure(ConnectionDone())
+
+#: Of a socket that is not in a hub.
+_NOTHING = -1, 0
 
 _hubs: WeakKeyDictionary[Any, Hub] = WeakKeyDictionary()
 

@@ -19,6 +19,7 @@ from twisted.internet.error import (
 )
 from twisted.internet.interfaces import IReactorPluggableNameResolver, IStreamClientEndpoint
 from twisted.internet.posixbase import PosixReactorBase
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -301,6 +302,25 @@ class NamedEndpointTests(SynchronousTestCase):
         self.endpoint.attempts["192.0.2.1"].errback(ConnectionRefusedError(111, "last"))
         failure = self.failureResultOf(connecting, ConnectionRefusedError)
         self.assertIn("last", str(failure.value))
+
+    def test_atOnce(self) -> None:
+        """A connection that is there at once is there without a race, and without a Deferred."""
+        name = Named(self.clock, "x.example", 80)
+        there = object()
+
+        class Address:
+            connect = None
+
+            def reach(self, factory: Any) -> Any:
+                return there
+
+        self.patch(name, "endpointOf", lambda address: Address())
+        connecting = name.connect(Factory())
+        self.resolver.find("192.0.2.1", "192.0.2.2")
+        self.assertIs(self.successResultOf(connecting), there)
+        self.assertIs(name.reach(Factory()), there)
+        self.assertIs(self.successResultOf(name.connect(Factory())), there)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_cancelled(self) -> None:
         """A connect can be cancelled: its attempts are given up."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from struct import Struct
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
@@ -18,7 +20,7 @@ from twisted.internet.error import (
     ConnectionLost,
     ConnectionRefusedError,
 )
-from twisted.internet.interfaces import IPushProducer, IStreamClientEndpoint
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -97,6 +99,7 @@ class EagerTests(SynchronousTestCase):
         self.patch(turn, "collected", None)
         self.reactor = Reactor()
         ours, self.peer = socket.socketpair()
+        ours.setblocking(False)
         self.addCleanup(self.peer.close)
         self.peer.setblocking(False)
         self.protocol = Recorder()
@@ -322,6 +325,118 @@ class EagerTests(SynchronousTestCase):
         self.reactor.turn()
         self.assertIsNotNone(self.protocol.reason)
 
+    def test_halfClosed(self) -> None:
+        """Our half is closed at once, the peer's goes on until it closes it, too."""
+        self.transport.write(b"bye")
+        self.transport.loseWriteConnection()
+        self.transport.loseWriteConnection()
+        self.transport.write(b"dropped")
+        self.assertEqual(b"bye", self.peer.recv(10))
+        self.assertEqual(b"", self.peer.recv(10))
+        self.peer.send(b"late")
+        self.reactor.turn()
+        self.assertEqual(b"late", self.protocol.data)
+        self.peer.close()
+        self.reactor.turn()
+        self.assertIsNotNone(self.protocol.reason)
+        self.assertEqual((set(), set()), (self.reactor.readers, self.reactor.writers))
+
+    def test_halfClosedInTurn(self) -> None:
+        """What was written in the same turn goes before."""
+        sends = turn.begin()
+        self.transport.write(b"one")
+        self.transport.loseWriteConnection()
+        self.transport.write(b"two")
+        turn.end(sends)
+        self.assertEqual(b"onetwo", self.peer.recv(10))
+        self.assertEqual(b"", self.peer.recv(10))
+        self.transport.write(b"dropped")
+        self.assertEqual(set(), self.reactor.writers)
+
+    def test_halfClosedWithMore(self) -> None:
+        """So does what the peer is slow to take."""
+        data = os.urandom(3_000_000)
+        self.transport.write(data[:2_900_000])
+        sends = turn.begin()
+        self.transport.write(data[2_900_000:])
+        self.transport.loseWriteConnection()
+        turn.end(sends)
+        self.assertEqual(data, self.drain())
+        self.assertEqual(b"", self.peer.recv(10))
+        self.assertIsNone(self.protocol.reason)
+
+    def test_halfClosedWithTooMuch(self) -> None:
+        """Also what the kernel takes only a part of, in the turn itself."""
+        data = os.urandom(EagerConnection.ALLOWANCE)
+        self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        sends = turn.begin()
+        self.transport.write(data)
+        self.transport.loseWriteConnection()
+        turn.end(sends)
+        self.assertEqual({self.transport}, self.reactor.writers)
+        self.assertEqual(data, self.drain())
+        self.assertEqual(b"", self.peer.recv(10))
+
+    def test_halfClosedWhileItProduces(self) -> None:
+        """A producer that is paused has its say before."""
+        producer = Producer()
+        producer.resumeProducing = lambda: self.transport.write(b"end")  # type: ignore[method-assign]
+        self.transport.registerProducer(producer, True)
+        while not producer.calls:
+            self.transport.write(bytes(65536))
+        self.transport.loseWriteConnection()
+        self.assertTrue(self.drain().endswith(b"end"))
+        self.transport.unregisterProducer()
+
+    def test_halfClosedIsTold(self) -> None:
+        """A protocol that wants to know of closed halves is told of ours."""
+        told: list[str] = []
+
+        @implementer(IHalfCloseableProtocol)
+        class HalfCloseable(Recorder):
+            def writeConnectionLost(self) -> None:
+                told.append("write")
+
+            def readConnectionLost(self) -> None:
+                told.append("read")
+
+        self.transport.protocol = HalfCloseable()
+        self.transport.loseWriteConnection()
+        self.assertEqual(["write"], told)
+
+    def test_closedAfterHalf(self) -> None:
+        """A connection whose half is closed is closed as soon as it is asked for."""
+        self.transport.loseWriteConnection()
+        self.transport.loseConnection()
+        assert self.protocol.reason is not None
+        self.protocol.reason.trap(ConnectionDone)
+        self.transport.loseConnection()
+        self.transport.loseWriteConnection()
+
+    def test_oneSegment(self) -> None:
+        """Over TCP the end comes along with what was written last."""
+
+        def segments() -> int:
+            # tcpi_segs_out: behind 8 bytes, 24 numbers of 4 and 4 of 8.
+            info = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            return int(Struct("I").unpack_from(info, 8 + 24 * 4 + 4 * 8)[0])
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            peer = socket.create_connection(server.getsockname())
+            ours, _ = server.accept()
+        with peer:
+            ours.setblocking(False)
+            transport = EagerConnection(ours, Recorder(), self.reactor, "peer")
+            before = segments()
+            sends = turn.begin()
+            transport.write(b"bye")
+            transport.loseWriteConnection()
+            turn.end(sends)
+            self.assertEqual(before + 1, segments())
+            self.assertEqual(b"bye", peer.recv(10))
+            self.assertEqual(b"", peer.recv(10))
+            transport.connectionLost(Failure(ConnectionDone()))
+
     def test_abortedInRead(self) -> None:
         """abortConnection() in a read tells the end later, and once."""
         self.protocol.answer = self.transport.abortConnection
@@ -422,6 +537,19 @@ class DirectEndpointTests(SynchronousTestCase):
             if family != socket.AF_UNIX:
                 self.assertTrue(transport.getTcpNoDelay())
             transport.connectionLost(Failure(ConnectionDone()))
+
+    def test_reach(self) -> None:
+        """So it is without a Deferred, for who can do without; a failure is one all the same."""
+        name = self.listen(socket.AF_INET, ("127.0.0.1", 0))
+        protocol = DirectEndpoint(self.reactor, socket.AF_INET, name).reach(self.factory)
+        assert isinstance(protocol, Recorder)
+        self.addCleanup(protocol.transport.connectionLost, Failure(ConnectionDone()))  # type: ignore[union-attr]
+        self.assertIsInstance(protocol.transport, EagerConnection)
+        failing = DirectEndpoint(self.reactor, socket.AF_UNIX, self.mktemp()[-90:])
+        reached = failing.reach(self.factory)
+        assert isinstance(reached, Deferred)
+        self.reactor.advance(0)
+        self.failureResultOf(reached, ConnectError)
 
     def test_refused(self) -> None:
         """A failure is told in a later turn, with the kernel's number."""

@@ -20,8 +20,8 @@ from twisted.web.server import Site
 
 from tests.web.channels import ScriptedGateway, Served, get
 from tests.web.test_sockets import certificate, exchange
+from twisted_fcgi.backend.accepting import EagerServer
 from twisted_fcgi.backend.tlsserver import TLSServer
-from twisted_fcgi.backend.transports import EagerServer
 from twisted_fcgi.web.resource import FastCGIResource
 
 CLOSE = get(b"/", b"Connection: close")

@@ -19,7 +19,7 @@ from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
@@ -155,11 +155,17 @@ class NamedEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """See :meth:`twisted.internet.interfaces.IStreamClientEndpoint.connect`."""
+        reached = self.reach(protocolFactory)
+        return reached if isinstance(reached, Deferred) else succeed(reached)
+
+    def reach(self, protocolFactory: IProtocolFactory) -> IProtocol | Deferred[IProtocol]:
+        """See :meth:`twisted_fcgi.backend.transports.DirectEndpoint.reach`."""
         if self._endpoints and self.reactor.seconds() < self._believedUntil:
             hosts = self._hosts
-            connecting: Deferred[Any] = _Race(self, list(self._endpoints), protocolFactory).begin()
-            connecting.addErrback(self._lookAgain, hosts, protocolFactory)
-            return connecting
+            reached = _Race(self, list(self._endpoints), protocolFactory).begin()
+            if isinstance(reached, Deferred):
+                reached.addErrback(self._lookAgain, hosts, protocolFactory)
+            return reached
         return self._lookUp().addCallback(
             lambda _: _Race(self, list(self._endpoints), protocolFactory).begin()
         )
@@ -271,15 +277,25 @@ class _Race:
         self._call: IDelayedCall | None = None
         self._done: Deferred[Any] = Deferred(self._cancelled)
 
-    def begin(self) -> Deferred[Any]:
-        """Try the first address, then the others."""
-        self._next()
+    def begin(self) -> Any:
+        """
+        Try the first address, then the others.
+
+        :returns: what the first one gives, if it does at once; else a Deferred.
+        """
+        endpoint = self._endpoints.pop(0)
+        reached = getattr(endpoint, "reach", endpoint.connect)(self._factory)
+        if not isinstance(reached, Deferred):
+            return reached
+        self._follow(endpoint, reached)
         return self._done
 
     def _next(self) -> None:
         self._call = None
         endpoint = self._endpoints.pop(0)
-        connecting: Deferred[Any] = endpoint.connect(self._factory)
+        self._follow(endpoint, endpoint.connect(self._factory))
+
+    def _follow(self, endpoint: IStreamClientEndpoint, connecting: Deferred[Any]) -> None:
         self._running.append(connecting)
         if self._endpoints:
             self._call = self._name.reactor.callLater(ATTEMPT_DELAY, self._next)

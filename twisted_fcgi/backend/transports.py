@@ -12,9 +12,9 @@ httpd does by default, that is most of a request's cost.
   it lets the reactor look after others; and it closes at once when it is asked to while
   it reads.
 - :class:`DirectEndpoint` connects at once when that is possible.
-- :func:`acceptEagerly` does the same for what a port accepts.
 
-Both are for reactors that poll file descriptors; see
+For what a port accepts see :mod:`~twisted_fcgi.backend.accepting`.
+These are for reactors that poll file descriptors; see
 :func:`~twisted_fcgi.backend.endpoints.memberEndpoint` for the others.
 """
 
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Iterable
 from errno import EALREADY, EINPROGRESS, EMFILE, ENAMETOOLONG
 from fcntl import ioctl
@@ -31,9 +30,15 @@ from struct import Struct
 from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import ConnectError, ConnectingCancelledError, getConnectError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionAborted,
+    getConnectError,
+)
 from twisted.internet.interfaces import (
     IAddress,
     IProtocol,
@@ -42,14 +47,20 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
-from twisted.internet.tcp import Connection, Port, Server
+from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_fcgi.backend.hub import hubOf, turn
 
-__all__ = ["DirectEndpoint", "EagerConnection", "EagerServer", "EagerWriting", "acceptEagerly"]
+__all__ = ["DirectEndpoint", "EagerConnection", "EagerWriting", "addressOf"]
 
 _int = Struct("i")
+
+_DONE = Failure(CONNECTION_DONE)
+
+#: What is sent may wait for what follows: the end of the connection, in the same segment.
+_MORE = getattr(socket, "MSG_MORE", 0)
 
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 
@@ -65,7 +76,10 @@ LARGE = 32768
 GROWTH = 4
 
 # What EagerWriting is mixed into, and calls.
-_Mixed: Any = Connection if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    _Mixed = Connection
+else:
+    _Mixed = object
 
 
 class EagerWriting(_Mixed):
@@ -94,6 +108,12 @@ class EagerWriting(_Mixed):
     _look: Any = None
     _collected: list[bytes]
     _collectedSize = 0
+
+    def __init__(self, skt: socket.socket, protocol: IProtocol, reactor: Any) -> None:
+        FileDescriptor.__init__(self, reactor)
+        self.socket = skt
+        self.fileno = skt.fileno
+        self.protocol = protocol
 
     def write(self, data: bytes) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.write`."""
@@ -137,30 +157,46 @@ class EagerWriting(_Mixed):
             if self.connected and not self._aborting:
                 super().writeSequence(pieces)
             return
+        ending = self._writeDisconnecting
         try:
             if size <= JOINED or len(pieces) == 1:
-                sent = self.socket.send(b"".join(pieces))
+                sent = self.socket.send(b"".join(pieces), _MORE if ending else 0)
             else:
-                sent = self.socket.sendmsg(pieces)
+                sent = self.socket.sendmsg(pieces, (), _MORE if ending else 0)
         except OSError:
             sent = 0  # full, or dead: the reactor will find out
         self._allowance -= sent
         self.sent += sent
         if sent != size:
             super().write(b"".join(pieces)[sent:])
+        elif ending:
+            self._endWriting()
+
+    def _endWriting(self) -> None:
+        self._writeDisconnected = True
+        self._closeWriteConnection()
 
     def loseConnection(self) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.loseConnection`."""
         if self._inRead and self.producer is None and self._isEager():
             self.disconnecting = 1  # doRead() tells the reactor
+            return
+        self._sendCollected()
+        if self._writeDisconnected:
+            self.connectionLost(_DONE)
         else:
-            self._sendCollected()
             super().loseConnection()
 
     def loseWriteConnection(self) -> None:
         """See :meth:`twisted.internet.interfaces.IHalfCloseableDescriptor`."""
-        self._sendCollected()
-        super().loseWriteConnection()
+        if self.producer is None and self._isEager():
+            self._writeDisconnecting = True
+            # What was collected goes before, and the end along with it.
+            if not self._collectedSize:
+                self._endWriting()
+        elif not self._writeDisconnected:
+            self._sendCollected()
+            super().loseWriteConnection()
 
     def doRead(self) -> Any:
         """See :meth:`twisted.internet.interfaces.IReadDescriptor.doRead`."""
@@ -189,6 +225,30 @@ class EagerWriting(_Mixed):
             if self._isEager():
                 return CONNECTION_DONE
         return None
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """See :meth:`twisted.internet.interfaces.IHalfCloseableDescriptor`."""
+        if self._writeDisconnected:
+            self.connectionLost(reason)  # now both sides are closed
+        else:
+            super().readConnectionLost(reason)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :meth:`twisted.internet.interfaces.IReadDescriptor.connectionLost`."""
+        # As Twisted's, which takes longer to find out why.
+        if self.disconnected:
+            return
+        self.disconnected = 1
+        self.connected = 0
+        if self.producer is not None:
+            self.producer.stopProducing()
+            self.producer = None
+        self.reactor.removeReader(self)
+        self.reactor.removeWriter(self)
+        self._closeSocket(not isinstance(reason.value, ConnectionAborted))
+        protocol = self.protocol
+        del self.protocol, self.socket, self.fileno
+        protocol.connectionLost(reason)
 
     def doWrite(self) -> Any:
         """See :meth:`twisted.internet.interfaces.IWriteDescriptor.doWrite`."""
@@ -227,7 +287,7 @@ class EagerWriting(_Mixed):
             self.connected
             and not self._tempDataLen
             and not self.dataBuffer
-            and not self._writeDisconnecting
+            and not self._writeDisconnected
             and not self._aborting
             and not self.TLS
             # One that is asked for more is asked by the reactor, when it could write.
@@ -235,43 +295,19 @@ class EagerWriting(_Mixed):
         )
 
 
-class EagerServer(EagerWriting, Server):
-    """A server's end of a connection."""
-
-    def __init__(
-        self, skt: Any, protocol: Any, client: Any, server: Any, session: int, reactor: Any
-    ) -> None:
-        super().__init__(skt, protocol, client, server, session, hubOf(reactor))
-
-
-def acceptEagerly(port: object, transport: type[EagerServer] = EagerServer) -> None:
-    """
-    Let the connections that a port accepts from now on be eager, where they can.
-
-    :param port: what an endpoint listens with.
-    :param transport: what they are.
-    """
-    if isinstance(port, Port) and port.transport is Server:
-        port.transport = transport
-        if "twisted.protocols.tls" in sys.modules:  # else there is no TLS
-            from twisted_fcgi.backend.tlsserver import encryptEagerly
-
-            encryptEagerly(port.factory)
-
-
 class EagerConnection(EagerWriting, Connection):
     """
     A client's end of a connection that is there already.
 
+    :param skt: a socket that does not block.
     :param peer: what it is connected to.
     """
 
     def __init__(self, skt: socket.socket, protocol: IProtocol, reactor: Any, peer: Any) -> None:
         super().__init__(skt, protocol, reactor)
         self._peer = peer
-        self.logstr = f"{type(protocol).__name__},client"
         self.connected = 1
-        self.startReading()
+        reactor.addReader(self)
 
     def readConnectionLost(self, reason: Any) -> None:
         """The peer's end is the end: FastCGI has no half-closed connections."""
@@ -284,13 +320,17 @@ class EagerConnection(EagerWriting, Connection):
     def getHost(self) -> Any:
         """See :meth:`twisted.internet.interfaces.ITransport.getHost`."""
         name = self.socket.getsockname()
-        return _addressOf(self.socket.family, name)
+        return addressOf(self.socket.family, name)
+
+    def logPrefix(self) -> str:
+        """See :meth:`twisted.internet.interfaces.ILoggingContext.logPrefix`."""
+        return f"{type(self.protocol).__name__},client"
 
     def __repr__(self) -> str:
         return f"<EagerConnection to {self._peer}>"
 
 
-def _addressOf(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:
+def addressOf(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:
     if family == socket.AF_INET:
         return IPv4Address("TCP", *name)
     if family == socket.AF_INET6:
@@ -354,7 +394,8 @@ class DirectEndpoint:
 
     def __init__(self, reactor: Any, family: int, name: Any, receiveBuffer: int = 0) -> None:
         self.reactor = reactor
-        self.address: IAddress = _addressOf(family, name)
+        self._hub = hubOf(reactor)
+        self.address: IAddress = addressOf(family, name)
         self._family = family
         self._name = name
         self._receiveBuffer = receiveBuffer
@@ -364,6 +405,15 @@ class DirectEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """See :meth:`twisted.internet.interfaces.IStreamClientEndpoint.connect`."""
+        reached = self.reach(protocolFactory)
+        return reached if isinstance(reached, Deferred) else succeed(reached)
+
+    def reach(self, protocolFactory: IProtocolFactory) -> IProtocol | Deferred[IProtocol]:
+        """
+        Connect.
+
+        :returns: the protocol, if the connection is there; else as :meth:`connect`.
+        """
         try:
             skt = socket.socket(self._family, socket.SOCK_STREAM | _NONBLOCK)
         except OSError as error:
@@ -380,7 +430,7 @@ class DirectEndpoint:
         except OSError as error:
             code = error.errno or ENAMETOOLONG  # the one that Python finds by itself
         if not code:
-            return succeed(self.established(skt, protocolFactory))
+            return self.established(skt, protocolFactory)
         if code in (EALREADY, EINPROGRESS):
             return _Handshake(self, skt, protocolFactory).done
         skt.close()
@@ -392,7 +442,7 @@ class DirectEndpoint:
             skt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         protocol = factory.buildProtocol(self.address)
         assert protocol is not None
-        protocol.makeConnection(EagerConnection(skt, protocol, hubOf(self.reactor), self.address))
+        protocol.makeConnection(EagerConnection(skt, protocol, self._hub, self.address))
         return protocol
 
     def _failed(self, code: int) -> Deferred[Any]:

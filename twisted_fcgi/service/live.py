@@ -24,7 +24,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from twisted_fcgi.backend.transports import acceptEagerly
+from twisted_fcgi.backend.accepting import acceptEagerly
 from twisted_fcgi.config import hazards
 from twisted_fcgi.errors import PeerRefused
 from twisted_fcgi.service.errorlog import ErrorLog

@@ -409,7 +409,7 @@ class HTTPChannel(Protocol):
         if self._closing is None:
             self._body = None
             self._reader.rest()
-            self._end().end(linger=not self._clientEnded)
+            self._end().end(not self._clientEnded, self._readingPaused)
 
     def _cut(self) -> None:
         """End the connection now."""

@@ -31,8 +31,8 @@ from twisted.web.server import NOT_DONE_YET
 from twisted.web.server import Request as SiteRequest
 from zope.interface import implementer
 
+from twisted_fcgi.backend.accepting import EagerServer, acceptEagerly
 from twisted_fcgi.backend.hub import turn
-from twisted_fcgi.backend.transports import EagerServer, acceptEagerly
 from twisted_fcgi.config import loads
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IResponse

@@ -100,18 +100,20 @@ class Closing:
         self._since = now
         self._dropped = 0
 
-    def end(self, linger: bool) -> None:
+    def end(self, linger: bool, paused: bool) -> None:
         """
         Send what was written, then close.
 
         :param linger: whether the client may still be sending.
+        :param paused: whether it is not read now.
         """
         transport = self._transport
         # TLS says its own goodbye, and waits for the client's.
         halfClose = None if self._secure else getattr(transport, "loseWriteConnection", None)
         if linger and halfClose is not None:
             halfClose()
-            transport.resumeProducing()
+            if paused:
+                transport.resumeProducing()
         else:
             transport.loseConnection()
 

@@ -80,7 +80,11 @@ class Attempt:
         """Connect."""
         self._call = None
         owner = self._owner
-        connecting = self._deferred = owner.endpoint.connect(owner.factory)
+        self.wait(owner.endpoint.connect(owner.factory))
+
+    def wait(self, connecting: Deferred[Any]) -> None:
+        """Go on with what an endpoint has begun."""
+        self._deferred = connecting
         connecting.addCallbacks(self._connected, self._failed)
 
     def cancel(self, error: RequestError | None = None) -> None:

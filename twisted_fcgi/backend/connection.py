@@ -32,9 +32,9 @@ MAX_SPOOL = 268435456
 
 def ending(reason: Failure) -> str:
     """What an application did when its connection ended, in the words of a log."""
-    if reason.check(ConnectionDone):
+    if isinstance(reason.value, ConnectionDone):
         return "closed the connection"
-    if reason.check(ConnectionLost):
+    if isinstance(reason.value, ConnectionLost):
         return "broke off the connection"
     return f"lost the connection ({reason.getErrorMessage()})"
 

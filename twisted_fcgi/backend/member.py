@@ -95,6 +95,7 @@ class Member:
         self.reactor = reactor
         self.address = settings.address
         self.endpoint = memberEndpoint(settings, reactor) if endpoint is None else endpoint
+        self._reach = getattr(self.endpoint, "reach", self.endpoint.connect)
         self._deadlines = Deadlines(reactor)
         self._departure = Departure(self.endpoint, reactor, settings.socket)
         self._stderrLog = StderrLog(self.address, reactor, self._deadlines)
@@ -225,24 +226,7 @@ class Member:
     def connected(self, attempt: Attempt, connection: FastCGIClientProtocol) -> None:
         """An attempt gave a connection."""
         self._forget(attempt)
-        if not self._worked:
-            self._worked = True
-            self._departure.met()
-        transport, settings = connection.transport, self.settings
-        transport.bufferSize = settings.readSize
-        if settings.keepalive and settings.socket is None:
-            transport.setTcpKeepAlive(True)
-        pool = self._pool
-        stream = pool.connected(connection, self.reactor.seconds())
-        if self._sharing is not None:
-            self._sharing.connected(connection)
-        if stream is None:
-            self.connectionFreed(connection)
-            return
-        self._give(connection, stream)
-        self._lookAfterUnaccepted()
-        if pool.streams > 1 and not connection.closing:
-            self.connectionFreed(connection)
+        self._connected(connection)
 
     def attemptEnded(self, attempt: Attempt, error: RequestError | None) -> None:
         """
@@ -291,13 +275,17 @@ class Member:
 
     def connectionEnded(self, connection: FastCGIClientProtocol) -> None:
         """See :meth:`twisted_fcgi.backend.connection.ConnectionOwner.connectionEnded`."""
-        now = self.reactor.seconds()
-        if connection.deserted and now - connection.heardAt < SETTLED:
-            self._cautiousUntil = now + CAUTION
+        if connection.deserted:
+            now = self.reactor.seconds()
+            if now - connection.heardAt < SETTLED:
+                self._cautiousUntil = now + CAUTION
         if self._sharing is not None:
             self._sharing.ended(connection)
-        self.perform(self._pool.lost(connection))
-        self._rested()
+        decision = self._pool.lost(connection)
+        if decision is not Decision.WAIT:
+            self.perform(decision)
+        if self._stopped:
+            self._rested()
 
     # StreamOwner
 
@@ -393,15 +381,18 @@ class Member:
         settings = self.settings
         if self._sharing is not None:
             self._sharing.connects()
-        seconds = settings.connectTimeout or timeout
-        attempt = Attempt(self, seconds)
-        self._attempts[attempt] = None
         self._figures["connects"] += 1
+        connecting = None if pause else self._reach(self.factory)
+        if isinstance(connecting, FastCGIClientProtocol):
+            self._connected(connecting)
+            return
+        attempt = Attempt(self, settings.connectTimeout or timeout)
+        self._attempts[attempt] = None
         self._deadlines.watch(attempt, attempt.dueAt())
-        if pause:
+        if connecting is None:
             attempt.beginAfter(pause)
         else:
-            attempt.begin()
+            attempt.wait(connecting)
 
     def _lookAfterUnaccepted(self) -> None:
         """Give up idle connections when new ones get no answer; or look again later."""
@@ -415,6 +406,27 @@ class Member:
         if due is not None:
             self._unaccepted.due = due
             self._deadlines.watch(self._unaccepted, due)
+
+    def _connected(self, connection: FastCGIClientProtocol) -> None:
+        if not self._worked:
+            self._worked = True
+            self._departure.met()
+        transport, settings = connection.transport, self.settings
+        transport.bufferSize = settings.readSize
+        if settings.keepalive and settings.socket is None:
+            transport.setTcpKeepAlive(True)
+        pool = self._pool
+        stream = pool.connected(connection, self.reactor.seconds())
+        if self._sharing is not None:
+            self._sharing.connected(connection)
+        if stream is None:
+            self.connectionFreed(connection)
+            return
+        self._give(connection, stream)
+        if pool.unheard:
+            self._lookAfterUnaccepted()
+        if pool.streams > 1 and not connection.closing:
+            self.connectionFreed(connection)
 
     def _forget(self, attempt: Attempt) -> None:
         self._attempts.pop(attempt, None)

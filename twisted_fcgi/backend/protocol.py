@@ -314,21 +314,9 @@ class FastCGIClientProtocol(OwnedConnection):
         if self._asked is not None:
             asked, self._asked = self._asked, None
             asked.errback(reason)
-        text = f"{self.name} {ending(reason)} before it ended the request"
-        sent = getattr(self.transport, "sent", None)
-        streams, self.streams = self.streams, {}
         try:
-            for stream in streams.values():
-                untouched = self._keep and (
-                    stream.untouched if self.maxStreams > 1 else stream.heardThen == self._heard
-                )
-                unsent = sent is not None and stream.sentThen == sent
-                if isinstance(reason.value, PeerRefused) and not self._heard:
-                    self._finish(stream, reason.value)  # it judges us only after the handshake
-                    continue
-                error = ConnectionDied(text, untouched=untouched, retryable=unsent)
-                error.unaccepted = not self._heard and not reason.check(ConnectionDone)
-                self._finish(stream, error)
+            if self.streams:
+                self._endAll(reason)
         finally:
             if self._owner is not None:
                 self._owner.connectionEnded(self)
@@ -337,6 +325,23 @@ class FastCGIClientProtocol(OwnedConnection):
                 self.deadlines.stop()
 
     # Inside
+
+    def _endAll(self, reason: Failure) -> None:
+        """The transport is gone, and with it whatever was asked for."""
+        text = f"{self.name} {ending(reason)} before it ended the request"
+        sent = getattr(self.transport, "sent", None)
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            untouched = self._keep and (
+                stream.untouched if self.maxStreams > 1 else stream.heardThen == self._heard
+            )
+            unsent = sent is not None and stream.sentThen == sent
+            if isinstance(reason.value, PeerRefused) and not self._heard:
+                self._finish(stream, reason.value)  # it judges us only after the handshake
+                continue
+            error = ConnectionDied(text, untouched=untouched, retryable=unsent)
+            error.unaccepted = not self._heard and not reason.check(ConnectionDone)
+            self._finish(stream, error)
 
     def _uploadEnded(self, stream: Stream) -> None:
         assert self.uploads is not None

@@ -31,11 +31,16 @@ check: $(VENV)/.developing
 test-fast: $(VENV)/.developing
 	$(BIN)/python -m pytest -q -m 'not servers and not packaging and not processes' $(PYTEST)
 
+# As it is installed, with the tests beside it.
 native: $(VENV)/.developing
-	$(BIN)/python -m native build/native
+	rm -rf build/native
+	TWISTED_FCGI_NATIVE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps --target build/native .
+	cp -Rp tests native doc README.rst setup.py pyproject.toml build/native
 
 check-native: native
-	cd build/native && $(abspath $(BIN))/python -m pytest -q -m 'not packaging' $(PYTEST)
+	cd build/native && PYTHONPATH=. TWISTED_FCGI_NATIVE=1 \
+		$(abspath $(BIN))/python -m pytest -m 'not packaging' $(PYTEST)
 
 lint: $(VENV)/.developing
 	$(BIN)/ruff check .

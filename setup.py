@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+from native.building import CYTHON, NativeBuild, extensions, isAsked
 
 HERE = Path(__file__).parent
 TLS = ["Twisted[tls] >= 24.7"]
@@ -20,6 +23,12 @@ def version() -> str:
     assert match is not None
     return match[1]
 
+
+native = (
+    {"cmdclass": {"build_ext": NativeBuild}, "ext_modules": extensions()}
+    if isAsked(os.environ)
+    else {}
+)
 
 setup(
     name="twisted_fcgi",
@@ -50,7 +59,7 @@ setup(
         "test": [*TEST, *TLS, *HTTP2],
         "dev": [
             "build",
-            "cython >= 3.1",
+            CYTHON,
             "furo",
             "mypy",
             "mypy-zope",
@@ -68,4 +77,5 @@ setup(
     package_data={"twisted_fcgi": ["py.typed"], "twisted_fcgi.service": ["*.html"]},
     entry_points={"console_scripts": ["fcgi = twisted_fcgi.scripts.fcgi:main"]},
     zip_safe=False,
+    **native,
 )

@@ -12,8 +12,12 @@ taken out of the source, which keeps its lines, so that tracebacks are right:
 - ``__slots__`` and defaults of attributes in the class, which go to ``__cinit__``;
 - ``super()`` without arguments;
 - ``@implementer``, which is called at the end of the module;
+- ``slots=True`` of a ``@dataclass``, which Cython makes itself;
+- the ``*`` before parameters that are only given by name: who gives one without its name
+  is told so by mypy;
 - Twisted's ``Protocol`` as a base; :data:`PROTOCOL` takes its place;
-- imports of classes that the ``.pxd`` imports.
+- imports of classes that the ``.pxd`` imports;
+- methods as values, which ``getattr()`` gives.
 
 A class is only known by its type where its module is imported when the program runs:
 what is imported for annotations only is a cycle, and what tests put doubles in place of.
@@ -22,10 +26,11 @@ what is imported for annotations only is a cycle, and what tests put doubles in 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["PROTOCOL", "Module", "declarations", "translated"]
+__all__ = ["PROTOCOL", "PROTOCOL_DECLARATIONS", "PROTOCOL_SOURCE", "translatedAll"]
 
 #: The module that holds what extension types have in place of Twisted's ``Protocol``.
 PROTOCOL = "twisted_fcgi.backend.nativeprotocol"
@@ -73,12 +78,14 @@ class ExtensionType:
     A class that becomes one.
 
     :ivar base: the name of another one, or ``None``.
+    :ivar isData: whether it is a dataclass.
     :ivar attributes: with their types.
     :ivar defaults: of attributes, other than what Cython begins with.
     """
 
     node: ast.ClassDef
     base: str | None
+    isData: bool
     attributes: dict[str, str] = field(default_factory=dict)
     defaults: dict[str, str] = field(default_factory=dict)
 
@@ -121,17 +128,20 @@ class Module:
             if not isinstance(node, ast.ClassDef) or node.name in kept:
                 continue
             bases = [base for base in map(ast.unparse, node.bases) if base[:8] != "Generic["]
-            decorators = {
-                ast.unparse(decorator).partition("(")[0] for decorator in node.decorator_list
-            }
-            if decorators - {"implementer"} or len(bases) > 1 or not _stored(node):
+            decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+            isData = decorators == {"dataclass(slots=True)"}
+            if not isData and (
+                any(not text.startswith("implementer(") for text in decorators)
+                or len(bases) > 1
+                or not _stored(node)
+            ):
                 continue
             base = bases[0] if bases else None
             if base == "Protocol" and self.imported("twisted.internet.protocol", "Protocol"):
                 base = _BASE
             elif base is not None and base not in known:
                 continue
-            self.types[node.name] = ExtensionType(node, base)
+            self.types[node.name] = ExtensionType(node, base, isData)
             known[node.name] = self
 
 
@@ -144,6 +154,26 @@ def _stored(node: ast.ClassDef) -> dict[str, None]:
         and isinstance(item.ctx, ast.Store)
         and ast.unparse(item.value) == "self"
     }
+
+
+def translatedAll(
+    sources: Mapping[str, str], kept: Collection[str] = ()
+) -> dict[str, tuple[str, str]]:
+    """
+    Modules for Cython.
+
+    :param sources: by name, below the package; a class before those that are made from it.
+    :param kept: names of classes that stay as they are.
+    :returns: by full name, the source and the ``.pxd``.
+    """
+    known: dict[str, Module] = {}
+    modules = [Module(f"twisted_fcgi.{name}", source) for name, source in sources.items()]
+    for module in modules:
+        module.choose(known, kept)
+    for module in modules:
+        declare(module, known)
+    declared = {module.name: declarations(module, known) for module in modules}
+    return {it.name: (translated(it, known), declared[it.name]) for it in modules}
 
 
 class _Types:
@@ -169,12 +199,16 @@ class _Types:
         name = "" if annotation is None else ast.unparse(annotation).partition("[")[0]
         if name == "bool" and containers and not optional:
             return "bint"
-        known = name in self.visible or (containers and name in _CONTAINERS)
+        known = name == "bytes" or name in self.visible or (containers and name in _CONTAINERS)
         return name if known else "object"
 
     def parameters(self, function: ast.FunctionDef) -> dict[str, str]:
         """Those of all parameters."""
-        return {it.arg: self.of(it.annotation, containers=False) for it in function.args.args}
+        arguments = function.args
+        return {
+            it.arg: self.of(it.annotation, containers=False)
+            for it in (*arguments.args, *arguments.kwonlyargs)
+        }
 
 
 def declare(module: Module, known: dict[str, Module]) -> None:
@@ -196,7 +230,7 @@ def declare(module: Module, known: dict[str, Module]) -> None:
             if name == "__slots__" and value is not None:
                 for slot in ast.literal_eval(value):
                     told.setdefault(slot, "object")
-            elif annotation is not None and value is None:
+            elif annotation is not None and (value is None or it.isData):
                 told[name] = types.of(annotation)
             elif name in told and value is not None:
                 if annotation is not None:
@@ -236,14 +270,29 @@ def _assigned(item: ast.AST) -> tuple[str, ast.expr | None, ast.expr | None]:
     return "", None, None
 
 
+def _values(tree: ast.AST) -> list[ast.Attribute]:
+    """Attributes that are used otherwise than to be called, and not in an f-string."""
+    other = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for text in ast.walk(tree):
+        if isinstance(text, ast.JoinedStr):
+            other |= {id(node) for node in ast.walk(text)}  # before 3.12, without their places
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and id(node) not in other
+    ]
+
+
 def _isPlain(function: ast.FunctionDef) -> bool:
     """Whether it can be called as a function of C."""
     arguments = function.args
     return not (
         function.decorator_list
         or function.name.startswith("__")
-        or arguments.kwonlyargs
         or arguments.posonlyargs
+        or (arguments.kwonlyargs and arguments.defaults and None in arguments.kw_defaults)
         or arguments.vararg
         or arguments.kwarg
         or any(
@@ -258,12 +307,14 @@ def _isPlain(function: ast.FunctionDef) -> bool:
 
 def _signature(function: ast.FunctionDef, types: _Types) -> str:
     parameters = types.parameters(function)
-    optional = list(parameters)[len(parameters) - len(function.args.defaults) :]
+    defaults = [*function.args.defaults, *function.args.kw_defaults]
+    defaults = [value for value in defaults if value is not None]
+    optional = list(parameters)[len(parameters) - len(defaults) :]
     words = [name if kind == "object" else f"{kind} {name}" for name, kind in parameters.items()]
     for place, name in enumerate(parameters):
         if name in optional:
             words[place] += "=*"
-    return f"cpdef object {function.name}({', '.join(words)})"
+    return f"cpdef {types.of(function.returns)} {function.name}({', '.join(words)})"
 
 
 def declarations(module: Module, known: dict[str, Module]) -> str:
@@ -279,18 +330,23 @@ def declarations(module: Module, known: dict[str, Module]) -> str:
         for function in it.methods
         if not _isPlain(function)
     }
+    # Nor is one whose name is an attribute's as well: used as a value, it could be either.
+    odd.update(*(other.types[name].attributes for name, other in known.items()))
     for name, it in module.types.items():
-        lines.append(f"cdef class {name}({it.base}):" if it.base else f"cdef class {name}:")
+        if it.base:
+            lines.append(f"cdef class {name}({it.base}):")
+        else:
+            lines += ["@cython.freelist(8)", f"cdef class {name}:"]
         lines += [f"    cdef public {kind} {name}" for name, kind in it.attributes.items()]
-        if not it.base:
+        if not it.base and not it.isData:
             lines.append("    cdef object __weakref__")
         for function in it.methods:
-            if _isPlain(function) and not (it.base and function.name in odd):
+            if _isPlain(function) and function.name not in odd:
                 lines.append(f"    {_signature(function, types)}")
     for node in module.tree.body:
         if not isinstance(node, ast.FunctionDef) or not _isPlain(node):
             continue
-        if set(types.parameters(node).values()) - {"object"}:
+        if {types.of(node.returns), *types.parameters(node).values()} != {"object"}:
             lines.append(_signature(node, types))
     text = "\n".join(lines)
     imports = [
@@ -298,7 +354,7 @@ def declarations(module: Module, known: dict[str, Module]) -> str:
     ]
     if any(it.base == _BASE for it in module.types.values()):
         imports.append(f"from {PROTOCOL} cimport {_BASE}")
-    return "\n".join([*imports, "", text, ""])
+    return "\n".join(["cimport cython", *imports, "", text, ""])
 
 
 def cimported(module: Module, known: dict[str, Module]) -> dict[str, Module]:
@@ -323,7 +379,17 @@ def translated(module: Module, known: dict[str, Module]) -> str:
         if len(kept) < len(node.names):
             replace(node, ast.unparse(ast.ImportFrom(node.module, kept, 0)) if kept else "")
     after: list[str] = []
+    methods = _methods(known)
+    for node in reversed(_values(module.tree)):
+        if node.attr in methods and node.end_lineno == node.lineno:
+            _byName(lines, node)
     for name, it in module.types.items():
+        for function in it.methods:
+            if _isPlain(function) and function.args.kwonlyargs:
+                _openNames(lines, function)
+        if it.isData:
+            replace(it.node.decorator_list[0], "@dataclass")
+            continue
         for decorator in it.node.decorator_list:
             replace(decorator)
             after.append(f"{ast.unparse(decorator)}({name})")
@@ -349,3 +415,26 @@ def translated(module: Module, known: dict[str, Module]) -> str:
             # An extension type's functions have no __class__ that super() could look for.
             lines[number] = lines[number].replace("super()", f"super({name}, self)")
     return "\n".join([*lines, *after, ""])
+
+
+def _methods(known: dict[str, Module]) -> set[str]:
+    """The names of methods that are functions of C, as far as nothing else has them."""
+    types = [home.types[name] for name, home in known.items()]
+    plain = {function.name for it in types for function in it.methods if _isPlain(function)}
+    return plain.difference(*(it.attributes for it in types))
+
+
+def _byName(lines: list[str], node: ast.Attribute) -> None:
+    """Have a method that is used as a value looked up, so that it knows its object."""
+    line = lines[node.lineno - 1].encode()
+    end = node.end_col_offset or 0
+    value = line[node.col_offset : node.value.end_col_offset].decode()
+    text = f'getattr({value}, "{node.attr}")'.encode()
+    lines[node.lineno - 1] = (line[: node.col_offset] + text + line[end:]).decode()
+
+
+def _openNames(lines: list[str], function: ast.FunctionDef) -> None:
+    """Let the parameters of a function that are only given by name be like the others."""
+    first = function.args.kwonlyargs[0]
+    for number in range(function.lineno - 1, first.lineno):
+        lines[number] = re.sub(r"(?<=[(,\s])\*,", "", lines[number], count=1)

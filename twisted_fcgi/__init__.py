@@ -22,6 +22,15 @@ front
     ``twisted.web`` resource.
 """
 
-__all__ = ["__version__"]
+from importlib.util import find_spec
+
+__all__ = ["__version__", "versionText"]
 
 __version__ = "0.1.0"
+
+
+def versionText() -> str:
+    """The version, for people: also whether the way of a request is compiled."""
+    spec = find_spec("twisted_fcgi.headers")
+    compiled = spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
+    return f"{__version__} (compiled)" if compiled else __version__

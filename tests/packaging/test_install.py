@@ -33,7 +33,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("source") / "twisted_fcgi"
     copy.mkdir()
     unwanted = shutil.ignore_patterns("__pycache__", "dropin.cache", "*.so")
-    for name in ("twisted", "twisted_fcgi"):
+    for name in ("native", "twisted", "twisted_fcgi"):
         shutil.copytree(ROOT / name, copy / name, ignore=unwanted)
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.rst", "LICENSE", "Makefile"):
         shutil.copy(ROOT / name, copy)

@@ -195,9 +195,9 @@ class GatewayTests(GatewayTestCase):
     def test_ownFault(self) -> None:
         """A fault of ours is logged, and answered with a 500."""
         gateway = self.gateway("")
-        self.patch(gateway._router, "route", lambda request: 1 / 0)
+        gateway._router._routes = None
         self.assertEqual(self.serve(gateway, b"/").status, 500)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
 
     def test_balanced(self) -> None:
         """The members of a balancer take turns."""

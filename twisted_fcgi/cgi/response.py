@@ -80,26 +80,28 @@ class ResponseParser:
             body, perhaps none.
         :raises BrokenResponse: this is no CGI response, or its head is too large.
         """
-        output: bytes | bytearray = data
-        if self._held is None:
-            end = _END(data)
+        held = self._held
+        if held is None:
+            end, size = _END(data), len(data)
         else:
-            output = self._held
-            searched = max(len(output) - 2, 0)
-            output += data
-            end = _END(output, searched)
-        start, size = (0, len(output)) if end is None else end.span()
+            searched = max(len(held) - 2, 0)
+            held += data
+            end, size = _END(held, searched), len(held)
+        if end is not None:
+            start, size = end.span()
         if size > self._limit:
             raise BrokenResponse(
                 f"the response head is larger than {self._limit} bytes (maxResponseHead)"
             )
         if end is None:
-            if self._held is None:
+            if held is None:
                 self._held = bytearray(data)
             return None
-        self._held = None
-        self.head = _heads[bytes(output[: start + 1])].copy()
-        return bytes(output[size:])
+        if held is not None:
+            data = bytes(held)
+            self._held = None
+        self.head = _headOf(data[: start + 1]).copy()
+        return data[size:]
 
     def finish(self) -> None:
         """
@@ -112,20 +114,20 @@ class ResponseParser:
             raise BrokenResponse(f"the application's output ended {where}")
 
 
-class _Heads(dict[bytes, ResponseHead]):
-    """The head that each block is."""
+_heads: dict[bytes, ResponseHead] = {}
 
-    def __missing__(self, block: bytes) -> ResponseHead:
+
+def _headOf(block: bytes) -> ResponseHead:
+    """The head that a block is; not to be changed."""
+    head = _heads.get(block)
+    if head is None:
         head = _readHead(block)
         if len(block) <= MAX_HEAD and b"set-cookie" not in head.headers.names():
             head.headers.lines()  # made for all its copies
-            if len(self) == MAX_HEADS:
-                del self[next(iter(self))]
-            self[block] = head
-        return head
-
-
-_heads = _Heads()
+            if len(_heads) == MAX_HEADS:
+                del _heads[next(iter(_heads))]
+            _heads[block] = head
+    return head
 
 
 def _readHead(block: bytes) -> ResponseHead:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from twisted_fcgi import __version__, config
+from twisted_fcgi import config, versionText
 from twisted_fcgi.errors import ConfigurationErrors
 from twisted_fcgi.message import Address as ClientAddress
 from twisted_fcgi.scripts.explain import explain
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: the exit status.
     """
     parser = _Parser(prog="fcgi", description="Tools for FastCGI.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {versionText()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, line, addArguments, run in COMMANDS:
         command = commands.add_parser(name, help=line, description=line.capitalize() + ".")

@@ -24,6 +24,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
+from twisted_fcgi import versionText
 from twisted_fcgi.backend.accepting import acceptEagerly
 from twisted_fcgi.config import hazards
 from twisted_fcgi.errors import PeerRefused
@@ -211,6 +212,7 @@ class FastCGIService(MultiService):
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
+        log.info("twisted_fcgi {version}", version=versionText())
         for notice in (*self._notices, *self._settings.notices, *hazards(self._settings)):
             log.warn("{notice}", notice=notice)
         allowManyConnections()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from twisted_fcgi import __version__, config
+from twisted_fcgi import config, versionText
 from twisted_fcgi.config.shorthand import listenLine, siteText
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
 from twisted_fcgi.service.installing import installReactor
@@ -76,7 +76,7 @@ class Options(UsageOptions):
 
     def opt_version(self) -> None:
         """Show the version, and end."""
-        print(f"twisted_fcgi {__version__}")
+        print(f"twisted_fcgi {versionText()}")
         raise SystemExit(0)
 
     def opt_define(self, name: str) -> None:

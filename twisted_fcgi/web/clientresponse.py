@@ -13,6 +13,7 @@ let one response become two.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
@@ -34,8 +35,7 @@ _COPIED = 16 * 1024
 _BODYLESS = frozenset((204, 304))
 
 _STATUS_LINES = {
-    (status, reason): b"HTTP/1.1 %d %b\r\n" % (status, reason)
-    for status, reason in REASONS.items()
+    (status, reason): b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in REASONS.items()
 }
 
 _OURS = frozenset((b"date", b"server"))
@@ -205,13 +205,14 @@ class ClientResponse:
         ours = channel.factory.dateAndServer()
         names = head.headers.names()
         if not names.isdisjoint(_OURS):
-            # The application's own go before ours, as in httpd.
-            ours = b"".join(
-                line
-                for line in ours.splitlines(True)
-                if line.partition(b":")[0].lower() not in names
-            )
+            ours = _without(ours, names)
         return b"%b%b%b%b\r\n" % (line, ours, fields, framing)
+
+
+def _without(ours: bytes, names: Collection[bytes]) -> bytes:
+    """Of our fields those that the application has not: its own go before ours, as in httpd."""
+    lines = ours.splitlines(True)
+    return b"".join([line for line in lines if line.partition(b":")[0].lower() not in names])
 
 
 def _statusLine(status: int, reason: bytes) -> bytes:

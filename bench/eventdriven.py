@@ -127,6 +127,7 @@ class HAProxy(Proxy):
             f"  server responder{number} 127.0.0.1:{self.responder.port} proto fcgi"
             for number in range(max(1, setup.members))
         )
+        multiplex = "  option mpxs-conns\n  option max-reqs 256\n" if setup.multiplex else ""
         tls = f"ssl crt {self.certificate}" if setup.tls else ""
         return f"""\
 global
@@ -147,5 +148,4 @@ backend back
 fcgi-app application
   docroot /var/www
   {"option keep-conn" if setup.reuse else "no option keep-conn"}
-  {"option mpxs-conns" if setup.multiplex else "no option mpxs-conns"}
-"""
+{multiplex}"""

@@ -122,12 +122,14 @@ class Scenario:
         return self.memory and not self.size
 
 
-def _slow(connections: int, title: str, milliseconds: int = 1000, **others: object) -> Scenario:
+def _slow(
+    connections: int, seconds: int, title: str, goal: str = "", rate: float | None = None
+) -> Scenario:
     return Scenario(
-        f"slow{connections}", title, f"/delay/{milliseconds}",
-        "What a request costs that waits for the application, most of all in memory.",
-        connections=connections, seconds=None, requests=connections, memory=True, rounds=1,
-        setup=Setup(concurrency=max(64, connections)), **others,  # type: ignore[arg-type]
+        f"slow{connections}", title, f"/delay/{seconds * 1000}",
+        "What a request costs that waits for the application, most of all in memory.", goal,
+        connections=connections, seconds=None, requests=connections, rate=rate, memory=True,
+        rounds=1,
     )  # fmt: skip
 
 
@@ -216,16 +218,13 @@ SCENARIOS = (
         "Memory stays flat.", "1.5", connections=1, seconds=None, requests=4,
         body=100 * MEGABYTE, size=100 * MEGABYTE, memory=True,
     ),
-    _slow(1, "1 request that takes 1 s"),
-    _slow(100, "100 requests at a time that take 1 s each"),
-    _slow(
-        10000, "{connections:,} requests at a time that take 6 s each", 6000,
-        goal="12 KB", rate=2500,
-    ),
+    _slow(1, 1, "1 request that takes 1 s"),
+    _slow(100, 1, "100 requests at a time that take 1 s each"),
+    _slow(10000, 6, "{connections:,} requests at a time that take 6 s each", "12 KB", 2500),
     Scenario(
         "idle", "{connections:,} idle clients", "/bytes/100",
         "Kept connections of clients that ask for nothing.", connections=10000, seconds=None,
-        rate=2500, idle=1.0, setup=Setup(idle=10000), rounds=1, memory=True,
+        rate=2500, idle=1.0, rounds=1, memory=True,
     ),
     Scenario(
         "site", "GET from a twisted.web site, HTTP/1.1", "/bytes/100",
@@ -249,15 +248,13 @@ def fitted(scenario: Scenario, files: int) -> Scenario:
     :param files: how many a process may have open.
     """
     number = min(scenario.connections, (files - OTHER_FILES) // 2)
-    setup = scenario.setup
-    if scenario.idle:
-        setup = replace(setup, idle=number)
-    elif scenario.waiting:
-        setup = replace(setup, concurrency=max(64, number))
-    return replace(
-        scenario,
-        title=scenario.title.format(connections=number),
-        connections=number,
-        requests=number if scenario.waiting else scenario.requests,
-        setup=setup,
+    possible = replace(
+        scenario, connections=number, title=scenario.title.format(connections=number)
     )
+    if scenario.idle:
+        return replace(possible, setup=replace(scenario.setup, idle=number))
+    if scenario.waiting:
+        concurrency = max(number, scenario.setup.concurrency)
+        setup = replace(scenario.setup, concurrency=concurrency)
+        return replace(possible, requests=number, setup=setup)
+    return possible

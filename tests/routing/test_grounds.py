@@ -16,7 +16,8 @@ from twisted.internet.task import Clock
 from tests.routing.making import makeFiles, makeRequest, read
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Address, Request, RouteKind
-from twisted_fcgi.routing import Router
+from twisted_fcgi.routing import Router, environment
+from twisted_fcgi.routing.environment import MAX_FOUND, MAX_VALUES, Names, prepared
 from twisted_fcgi.routing.grounds import MAX_FILES, MAX_NAMES, Grounds
 from twisted_fcgi.routing.sections import AccessSection
 from twisted_fcgi.settings import AllowOverride, DirectorySettings, Section, SectionKind
@@ -92,6 +93,23 @@ class BasisTests(TestCase):
         self.assertTrue(holds(grounds, makeRequest("/", method=b"PUT")))
         self.assertFalse(holds(grounds, makeRequest("/")))
 
+    def test_conditions(self) -> None:
+        """Lines of SetEnvIf have to find the same, in whatever is there."""
+        settings = read("BrowserMatch ^a A\nSetEnvIf X-A (.) B=$1\nSetEnvIf Request_Method P C")
+        conditions = prepared(settings.main.conditions, Names())
+        assert conditions is not None
+        grounds = Grounds()
+        grounds.meet(conditions, makeRequest("/", (b"User-Agent", b"ax"), (b"X-A", b"bc")))
+        for fields, method, expected in (
+            ({b"User-Agent": b"ay", b"X-A": b"bd"}, b"GET", True),
+            ({b"User-Agent": b"by", b"X-A": b"bd"}, b"GET", False),
+            ({b"X-A": b"bd"}, b"GET", False),
+            ({b"User-Agent": b"ay", b"X-A": b"cd"}, b"GET", False),
+            ({b"User-Agent": b"ay", b"X-A": b"bd"}, b"POST", False),
+        ):
+            request = makeRequest("/", *fields.items(), method=method)
+            self.assertIs(expected, holds(grounds, request), fields)
+
     def test_absent(self) -> None:
         """A field that was not there must not be there, however it is spelled."""
         grounds = Grounds()
@@ -135,6 +153,29 @@ class GroundsTests(TestCase):
         grounds = Grounds()
         grounds.readField(b"Authorization", b"secret")
         self.assertIsNone(grounds.basis())
+
+    def test_conditions(self) -> None:
+        """Lines of SetEnvIf are not remembered that look at secrets, or at too much."""
+        for line, name, value in (
+            ("SetEnvIf Cookie a A", b"Cookie", b"a"),
+            ("SetEnvIf Cookie (.*) A=$1", b"Cookie", b""),
+            ("SetEnvIf X-A a A", b"X-A", b"a" * (MAX_VALUES + 1)),
+            ("SetEnvIf ^X- a A", b"X-A", b"a"),
+            ("SetEnvIfExpr true A", b"X-A", b"a"),
+        ):
+            conditions = prepared(read(line).main.conditions, Names())
+            assert conditions is not None
+            grounds = Grounds()
+            grounds.meet(conditions, makeRequest("/", (name, value)))
+            self.assertIsNone(grounds.basis(), line)
+
+    def test_manyValues(self) -> None:
+        """However many values clients make up, only what is found in some is remembered."""
+        conditions = prepared(read("BrowserMatch a A").main.conditions, Names())
+        assert conditions is not None
+        for number in range(MAX_FOUND + 10):
+            conditions.found(makeRequest("/", (b"User-Agent", b"%d" % number)))
+        self.assertLessEqual(len(environment._found), MAX_FOUND)
 
     def test_manyFiles(self) -> None:
         """Only so many files are remembered, and each is looked at all the same."""
@@ -209,6 +250,22 @@ CONDITIONS = st.one_of(
     ),
 )
 
+#: Lines that look at requests.
+SET = st.lists(
+    st.sampled_from(
+        (
+            *("SetEnvIf X-A b A=1", "SetEnvIf X-A (.*) A=x$1", "SetEnvIf A 1 B=1 !A"),
+            *("SetEnvIf Request_Method POST P=1", "SetEnvIf Remote_Addr ^2001 C=1"),
+            *("SetEnvIf B 1 X-A", "SetEnvIf ^X-[A-F] b R=1", "SetEnvIf P . nokeepalive"),
+            *("SetEnvIf Cookie ^$ !P D=1", 'SetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1'),
+            *("SetEnvIf X-A b no-proxy", "SetEnvIf Request_URI x proxy-fcgi-pathinfo=full"),
+            *("SetEnvIf Host (w+) H=$1", "SetEnvIf REDIRECT_A (.) RA=$1", "BrowserMatch b U"),
+            *("SetEnvIf Request_Protocol 0 Q", "SetEnvIfExpr \"-n req('X-A')\" E=1"),
+        )
+    ),
+    max_size=3,
+).map("\n".join)
+
 RULES = st.sampled_from(
     (
         *("^ - [E=A:%{HTTP:X-A}]", "^ - [E=A:%{REMOTE_ADDR}]", "^ - [E=A:%{REQUEST_METHOD}]"),
@@ -236,11 +293,16 @@ STEP = st.fixed_dictionaries(
     {
         "name": st.sampled_from(["", "", "x", "x/y", "x/index.php", "index.php", "x.php", "y"]),
         "kind": st.sampled_from(["file", "directory", "nothing"]),
-        "accessFile": st.none() | st.none() | LINES,
+        "accessFile": st.none() | st.none() | LINES | SET,
         "target": st.sampled_from(TARGETS),
         "method": st.sampled_from([b"GET", b"GET", b"GET", b"POST", b"HEAD"]),
         "protocol": st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0"]),
-        "fields": st.sampled_from([(), (), ((b"X-A", b"b"),), ((b"Cookie", b"x=y"),)]),
+        "fields": st.sampled_from(
+            [
+                *((), (), ((b"X-A", b"b"),), ((b"X-A", b"bb"),), ((b"Cookie", b"x=y"),)),
+                *(((b"Authorization", b"x"),), ((b"User-Agent", b"b"), (b"X-A", b""))),
+            ]
+        ),
         "client": st.sampled_from([b"192.0.2.1", b"192.0.2.1", b"2001:db8::1"]),
     }
 )
@@ -285,7 +347,11 @@ class MemoryTests(TestCase):
         self.assertEqual([b"/"], [key[0] for key in router._routes])
 
     @example("", WORDPRESS, [{"target": "/x"}, {"target": "/x", "name": "x", "kind": "directory"}])
-    @given(LINES, LINES, st.lists(STEP, max_size=10))
+    @given(
+        st.builds("{}\n{}".format, SET, LINES),
+        st.builds("{}\n{}".format, SET, LINES),
+        st.lists(STEP, max_size=10),
+    )
     def test_makesNoDifference(
         self, server: str, directory: str, steps: list[dict[str, Any]]
     ) -> None:

@@ -484,7 +484,7 @@ class MemoryTests(SynchronousTestCase):
             self.assertIsNot(first, router.route(other))
 
     def test_conditions(self) -> None:
-        """Where SetEnvIf looks at requests each is decided by itself."""
+        """Requests in which SetEnvIf finds something else are decided by themselves."""
         line = "SetEnvIf X-A (.+) A=$1\n"
         for text in (line, f"<Location /a>\n{line}</Location>\n"):
             router = Router(read(text + "ProxyPass / fcgi://h/"))
@@ -543,8 +543,8 @@ class MemoryTests(SynchronousTestCase):
         root = makeTree(self)
         for lines in (
             "Require method GET",
-            "SetEnvIf X-A b A=1",
-            "BrowserMatch x A=1",
+            "SetEnvIf ^X- b A=1",
+            "SetEnvIfExpr true A=1",
             "AllowMethods GET",
             '<If "true">\nSetEnv A 1\n</If>',
             "RewriteEngine On\nRewriteCond %{REMOTE_ADDR} !^192\nRewriteRule ^ - [F]",

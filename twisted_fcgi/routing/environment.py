@@ -12,12 +12,12 @@ looked up as they are for a request.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Request
-from twisted_fcgi.pcre import Match
+from twisted_fcgi.pcre import Match, MatchFailed, Pattern
 from twisted_fcgi.settings import VariableChange, VariableCondition, VariableExpression
 
 if TYPE_CHECKING:
@@ -44,6 +44,32 @@ MAX_SUBSTITUTED = 65536
 #: for its application keeps them.
 MAX_ENVIRONMENT = 1048576
 _SOME = 64
+
+#: What was found in attributes of requests and is remembered, for all hosts and sections, and
+#: bytes of such attributes of one request.
+MAX_FOUND = 4096
+MAX_VALUES = 512
+
+#: Fields whose values are not remembered.
+_SECRETS = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
+
+#: Attributes that follow from the target and who was asked.
+_OF_THE_TARGET = frozenset((b"host", b"request_uri", b"server_addr"))
+
+#: Attributes of the request that are no fields.
+_OF_THE_REQUEST: dict[bytes, Callable[[Request], bytes]] = {
+    b"remote_addr": lambda request: request.client.host,
+    b"remote_host": lambda request: request.client.host,  # names are never looked up
+    b"request_method": lambda request: request.method,
+    b"request_protocol": lambda request: request.protocol,
+}
+
+#: What lines find, each: ``None`` when there is no such attribute, else whether it fits, or
+#: the groups.
+Found = tuple[bool | tuple[bytes | None, ...] | None, ...]
+
+#: By the conditions, and the values of the attributes that they look at.
+_found: dict[tuple[Conditions, tuple[bytes | None, ...]], Found] = {}
 
 _VARIABLE = re.compile(rb"\$\{([^}]*)\}")
 
@@ -110,6 +136,40 @@ class Conditions:
             )
             for condition in conditions
         ]
+        lines = [condition for condition, _, _ in self._rows if isinstance(condition, _Line)]
+        self._isKnown = len(lines) == len(self._rows) and not any(line.names for line in lines)
+        self._lines = [line for line in lines if line.attribute not in _OF_THE_TARGET]
+        attributes = dict.fromkeys(line.attribute for line in self._lines)
+        self._attributes = [(name, _OF_THE_REQUEST.get(name)) for name in attributes]
+        self._secrets = _SECRETS.intersection(attributes)
+
+    def found(self, request: Request) -> Found | None:
+        """
+        What of a request makes a difference to them, besides its target and who was asked;
+        ``None`` when that is more than can be remembered.
+        """
+        if not self._isKnown:
+            return None
+        headers = request.headers
+        if self._secrets and not self._secrets.isdisjoint(headers.names()):
+            return None
+        values = [
+            headers.get(name) if read is None else read(request) for name, read in self._attributes
+        ]
+        key = self, tuple(values)
+        found = _found.get(key)
+        if found is None:
+            if sum(len(value) for value in values if value is not None) > MAX_VALUES:
+                return None
+            table = {name: value for (name, _), value in zip(self._attributes, values)}
+            try:
+                found = tuple(line.find(table[line.attribute]) for line in self._lines)
+            except MatchFailed:
+                return None
+            if len(_found) >= MAX_FOUND:
+                _found.clear()
+            _found[key] = found
+        return found
 
     def apply(self, look: Look) -> None:
         """
@@ -117,6 +177,7 @@ class Conditions:
 
         ``Request_URI`` is the path as it is by then: decoded if the request was mapped.
         """
+        look.grounds.meet(self, look.request)
         environment, notes = look.environment, look.notes
         for condition, changes, place in self._rows:
             match: Match | None
@@ -143,34 +204,46 @@ class Conditions:
 
 
 class _Line:
-    """SetEnvIf, SetEnvIfNoCase or BrowserMatch, prepared."""
+    """
+    SetEnvIf, SetEnvIfNoCase or BrowserMatch, prepared.
+
+    :ivar attribute: in lower case.
+    :ivar names: finds fields whose names fit, in place of an attribute; or ``None``.
+    :ivar plain: whether no group is put into a variable.
+    """
 
     def __init__(self, condition: VariableCondition, names: Names) -> None:
-        self._condition = condition
-        self._attribute = condition.attribute.lower()
-        self._variable = names(condition.attribute)
+        self.attribute = condition.attribute.lower()
+        self.names = condition.names
         self.plain = condition.plain
+        self._pattern = condition.pattern
+        self._variable = names(condition.attribute)
 
     def search(self, look: Look) -> Match | None:
         """What the expression finds in the attribute's value."""
-        attribute, request = self._attribute, look.request
-        if self._condition.names is not None:
-            value = _namedField(request, self._condition)
+        attribute, request = self.attribute, look.request
+        if self.names is not None:
+            value = _namedField(request, self.names)
         elif attribute == b"request_uri":
             value = look.uri
-        elif attribute in (b"remote_addr", b"remote_host"):  # names are never looked up
-            value = request.client.host
         elif attribute == b"server_addr":
             value = request.server.host
-        elif attribute == b"request_method":
-            value = request.method
-        elif attribute == b"request_protocol":
-            value = request.protocol
+        elif (read := _OF_THE_REQUEST.get(attribute)) is not None:
+            value = read(request)
         else:
             isHost = attribute == b"host"
             field = look.authority.field if isHost else request.headers.get(attribute)
             value = field if field is not None else look.environment.get(self._variable, b"")
-        return self._condition.pattern.search(value)
+        return self._pattern.search(value)
+
+    def find(self, value: bytes | None) -> bool | tuple[bytes | None, ...] | None:
+        """As of :data:`Found`, in the value of an attribute."""
+        if value is None:
+            return None
+        match = self._pattern.search(value)
+        if match is None or self.plain:
+            return match is not None
+        return tuple(match[number] for number in range(match.re.groups + 1))
 
 
 class Interpolation:
@@ -204,11 +277,10 @@ def prepared(
     return Conditions(conditions, names) if conditions else None
 
 
-def _namedField(request: Request, condition: VariableCondition) -> bytes:
+def _namedField(request: Request, names: Pattern) -> bytes:
     """The value of the last header field whose name fits."""
-    assert condition.names is not None
     for name, value in reversed(request.headers.pairs):
-        if condition.names.search(name):
+        if names.search(name):
             return value
     return b""
 

@@ -22,6 +22,7 @@ from twisted_fcgi.routing.files import modeOf
 from twisted_fcgi.settings import AllowOverride
 
 if TYPE_CHECKING:
+    from twisted_fcgi.routing.environment import Conditions, Found
     from twisted_fcgi.routing.look import Rules
     from twisted_fcgi.routing.sections import AccessSection, FindAccessFile
 
@@ -44,10 +45,19 @@ class Grounds:
     :ivar files: what :func:`~twisted_fcgi.routing.files.modeOf` said of paths.
     :ivar attributes: those of the request that were read, with their values.
     :ivar absent: header fields, in lower case, that were looked for and not there.
+    :ivar conditions: SetEnvIf and its like, with what of the request they go by.
     :ivar accessFiles: the ``.htaccess`` files of directories, found or not.
     """
 
-    __slots__ = ("absent", "accessFiles", "attributes", "files", "lasting", "rules")
+    __slots__ = (
+        "absent",
+        "accessFiles",
+        "attributes",
+        "conditions",
+        "files",
+        "lasting",
+        "rules",
+    )
 
     def __init__(self) -> None:
         self.lasting = True
@@ -55,6 +65,7 @@ class Grounds:
         self.files: dict[bytes, int] = {}
         self.attributes: dict[str, object] = {}
         self.absent: set[bytes] = set()
+        self.conditions: dict[Conditions, Found] = {}
         self.accessFiles: dict[tuple[bytes, int, int], _AccessFile] = {}
 
     def modeOf(self, path: bytes) -> int:
@@ -83,6 +94,14 @@ class Grounds:
             self.absent.add(name.lower())
         else:
             self.lasting = False
+
+    def meet(self, conditions: Conditions, request: Request) -> None:
+        """SetEnvIf and its like take part."""
+        found = conditions.found(request)
+        if found is None:
+            self.lasting = False
+        else:
+            self.conditions[conditions] = found
 
     def findAccessFile(
         self,
@@ -114,6 +133,7 @@ class Grounds:
             files,
             tuple(self.attributes.items()),
             frozenset(self.absent),
+            tuple(self.conditions.items()),
             tuple(self.accessFiles.values()),
         )
 
@@ -121,23 +141,31 @@ class Grounds:
 class Basis:
     """What a decision that is remembered rests on; the parameters are as of :class:`Grounds`."""
 
-    __slots__ = ("_absent", "_accessFiles", "_attributes", "_files")
+    __slots__ = ("_absent", "_accessFiles", "_attributes", "_conditions", "_files")
 
     def __init__(
         self,
         files: tuple[tuple[bytes, int], ...],
         attributes: tuple[tuple[str, object], ...],
         absent: frozenset[bytes],
+        conditions: tuple[tuple[Conditions, Found], ...],
         accessFiles: tuple[_AccessFile, ...],
     ) -> None:
         self._files = files
         self._attributes = attributes
         self._absent = absent
+        self._conditions = conditions
         self._accessFiles = accessFiles
 
     def __bool__(self) -> bool:
         """Whether there is anything to look at."""
-        return bool(self._files or self._attributes or self._absent or self._accessFiles)
+        return bool(
+            self._files
+            or self._attributes
+            or self._absent
+            or self._conditions
+            or self._accessFiles
+        )
 
     def holds(self, request: Request) -> bool:
         """Whether all of it is so now, and for this request."""
@@ -149,6 +177,9 @@ class Basis:
                 return False
         if self._absent and not self._absent.isdisjoint(request.headers.names()):
             return False
+        for conditions, known in self._conditions:
+            if conditions.found(request) != known:
+                return False
         try:
             for find, found in self._accessFiles:
                 if find() is not found:

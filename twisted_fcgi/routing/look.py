@@ -61,8 +61,8 @@ class Rules:
     :ivar isRewriting: whether RewriteEngine is on.
     :ivar rewriter: the sections' RewriteRule lines.
     :ivar lines: how many lines of the configuration they are made of, roughly.
-    :ivar lasting: whether they lead each request for a path to the same, but for what rules
-        of rewriting look at.
+    :ivar lasting: whether they lead each request for a path to the same, but for what
+        SetEnvIf and RewriteRule look at.
     :ivar lastingForFiles: whether they do so, too, where the path leads to a file.
     """
 
@@ -114,7 +114,12 @@ class Rules:
         self._rewrites = rewrites
         self._choices: dict[tuple[int, ...], Rules] = {}
         self._byExtension: dict[int, Destination | None] = {}
-        self.lasting = not (self.inspects or settings.requestFields is not None)
+        self.lasting = (
+            self.branches is None
+            and self.access is None
+            and not settings.methods
+            and settings.requestFields is None
+        )
         # Expressions may have a part in these, or the method.
         self.lastingForFiles = (
             self.lasting

@@ -345,9 +345,7 @@ def _basis(look: Look) -> Basis | None:
 
     :param look: that led to an application.
     """
-    site, grounds = look.site, look.grounds
-    if site.conditions is not None:
-        return None
+    grounds = look.grounds
     # Where no file is looked for, nothing can take its place.  (proxy-fcgi-pathinfo, for which
     # files are looked at, comes from conditions or rules.)
     ofFiles = look.mapped is None or look.previous is not None or grounds.files

@@ -138,7 +138,7 @@ class Proxy:
         """The end of what it wrote, in one line."""
         logs = (self.directory / "error_log", self.log)
         text = "".join(log.read_text(errors="replace")[-200:] for log in logs if log.exists())
-        return " ".join(text.split())
+        return " ".join(text.replace(str(ROOT), "").split())
 
     def stop(self) -> None:
         """End it."""

@@ -196,11 +196,11 @@ def readme(all_: Results, kinds: Sequence[type[Proxy]], circumstances: str) -> s
     text = "\n".join([*parts, _starts(all_)])
     proxies = "\n".join(f"- {kind.name}: {kind.version()}" for kind in kinds)
     purposes = "\n".join(f"- {scenario.title}: {scenario.purpose}" for scenario in all_)
-    troubles = "\n".join(
-        f"- {scenario.title}: {trouble}"
-        for scenario, outcome in all_.items()
-        for trouble in _troubles(outcome)
-    )
+    troubles: dict[str, list[str]] = {}
+    for scenario, outcome in all_.items():
+        for trouble in _troubles(outcome):
+            troubles.setdefault(trouble, []).append(scenario.title)
+    wrong = "\n".join(f"- {'; '.join(where)}: {what}" for what, where in troubles.items())
     return f"""\
 What a proxied request costs
 ============================
@@ -233,7 +233,7 @@ before the first.
 Requests that were not answered as they should be
 -------------------------------------------------
 
-{troubles or "None."}
+{wrong or "None."}
 
 What each row is for
 --------------------

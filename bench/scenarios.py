@@ -180,8 +180,8 @@ SCENARIOS = (
     ),
     Scenario(
         "tls", "GET over TLS 1.3, kept connections", "/bytes/100",
-        "The same certificate (P-256) and cipher (AES-128-GCM) for all.",
-        connections=16, requests=8000, setup=Setup(tls=True),
+        "The same certificate (P-256) and cipher (AES-128-GCM) for all; 16 handshakes in a turn.",
+        connections=16, requests=16000, setup=Setup(tls=True),
     ),
     Scenario(
         "freshclient", "GET, a client's connection each", "/bytes/100",

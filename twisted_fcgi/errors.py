@@ -13,7 +13,7 @@ own.  Two families:
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "RemoteProtocolError",
     "RequestError",
     "ResponseTimedOut",
+    "nearest",
     "quoted",
 ]
 
@@ -246,6 +247,13 @@ class ConfigurationErrors(Exception):
         super().__init__("\n".join(str(error) for error in errors))
         self.errors = tuple(errors)
         self.notices = tuple(notices)
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """What somebody may have meant by a name that is not known."""
+    from difflib import get_close_matches  # only who mistypes needs it
+
+    return next(iter(get_close_matches(name, list(known), 1, likeness)), None)
 
 
 def quoted(value: bytes) -> str:

@@ -9,7 +9,6 @@ else that of Python and the system with what they lack.
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -131,6 +130,8 @@ def _withCharset(kind: bytes, charset: bytes | None) -> bytes:
 @cache
 def _usualTypes() -> Mapping[bytes, bytes]:
     """Types by extension; the system's mime.types is read once."""
+    import mimetypes  # only for files
+
     if not mimetypes.inited:
         mimetypes.init()
     known = {**mimetypes.types_map, **_TYPES}

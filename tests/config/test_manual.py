@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi.config import reference
 from twisted_fcgi.config.directives import REGISTRY
-from twisted_fcgi.config.foreign import FOREIGN
+from twisted_fcgi.config.foreign import foreignDirectives
 from twisted_fcgi.config.parameters import BALANCER, MEMBER
 
 __all__ = ["ReferenceTests"]
@@ -35,7 +35,7 @@ class ReferenceTests(SynchronousTestCase):
     def test_foreign(self) -> None:
         """Each directive that is not supported is named with the reason."""
         text = reference()
-        for entry in FOREIGN:
+        for entry in foreignDirectives():
             if REGISTRY.get(entry.name) is None:
                 self.assertIn(entry.reason, text)
                 self.assertIn(f"``{entry.name}", text)

@@ -29,7 +29,7 @@ from twisted_fcgi.config import (
     directives_sections,
     directives_ssl,
 )
-from twisted_fcgi.config.foreign import FOREIGN
+from twisted_fcgi.config.foreign import foreignDirectives
 from twisted_fcgi.config.registry import Registry
 
 __all__ = ["REGISTRY"]
@@ -74,5 +74,5 @@ REGISTRY = Registry(
         directives_errors.rows,
         directives_errors.proxy,
     ),
-    FOREIGN,
+    foreignDirectives,
 )

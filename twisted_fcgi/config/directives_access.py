@@ -8,7 +8,6 @@ up when the configuration is read.
 
 from __future__ import annotations
 
-import difflib
 import re
 import socket
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.words import Word, getWord, splitWords
+from twisted_fcgi.errors import nearest
 from twisted_fcgi.expr import RequestContext
 from twisted_fcgi.message import METHODS
 from twisted_fcgi.settings import Merging, Methods, Requirement
@@ -198,8 +198,8 @@ def _unknown(scope: Scope, name: Word) -> Exception:
             f"Require {name} is not supported, because nobody is authenticated here",
             "the application can do it (CGIPassAuth On); or Require ip ...",
         )
-    near = difflib.get_close_matches(name.lower(), _PROVIDERS, n=1)
-    hint = f"did you mean {near[0]}?" if near else ", ".join(_PROVIDERS)
+    near = nearest(name.lower(), _PROVIDERS)
+    hint = f"did you mean {near}?" if near else ", ".join(_PROVIDERS)
     return name.error(f"nothing is called {str(name)!r} that could be required", hint)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from twisted_fcgi.config.registry import Foreign
 
-__all__ = ["FOREIGN"]
+__all__ = ["foreignDirectives"]
 
 #: Why directives are not supported; then each module with a colon, and its names.
 _MODULES = {
@@ -355,7 +355,8 @@ _MODULES = {
 }
 
 
-def _entries() -> Iterator[Foreign]:
+def foreignDirectives() -> Iterator[Foreign]:
+    """All of them; made when somebody asks, since few configurations have one."""
     for reason, names in _MODULES.items():
         module = ""
         for name in names.split():
@@ -363,6 +364,3 @@ def _entries() -> Iterator[Foreign]:
                 module = name[:-1]
             else:
                 yield Foreign(name, module, reason)
-
-
-FOREIGN = tuple(_entries())

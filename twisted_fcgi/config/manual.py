@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from twisted_fcgi.config.directives import REGISTRY
-from twisted_fcgi.config.foreign import FOREIGN
+from twisted_fcgi.config.foreign import foreignDirectives
 from twisted_fcgi.config.parameters import BALANCER, MEMBER, Parameter
 from twisted_fcgi.config.registry import Directive, Registry
 
@@ -37,7 +37,11 @@ def reference(registry: Registry = REGISTRY) -> str:
     parts.append(_heading("Not supported", "-"))
     parts.append("Refused, with the reason.\n")
     parts.append(
-        _lists((entry.reason, entry.name) for entry in FOREIGN if registry.get(entry.name) is None)
+        _lists(
+            (entry.reason, entry.name)
+            for entry in foreignDirectives()
+            if registry.get(entry.name) is None
+        )
     )
     return "\n".join(parts)
 

@@ -9,7 +9,6 @@ kept as written.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 from twisted_fcgi.balance import METHODS
 from twisted_fcgi.config.values import Warn, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
+from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors, nearest
 from twisted_fcgi.settings import CheckMethod, Flush, MemberSettings, Multiplex
 
 __all__ = ["BALANCER", "CHECK", "MEMBER", "Given", "Parameter", "readParameters"]
@@ -423,8 +422,8 @@ def readParameters(
     for key, value in pairs:
         row = table.get(key.lower())
         if row is None:
-            near = difflib.get_close_matches(key.lower(), table, n=1)
-            hint = f"did you mean {near[0]}?" if near else "one of " + ", ".join(sorted(table))
+            near = nearest(key.lower(), table)
+            hint = f"did you mean {near}?" if near else "one of " + ", ".join(sorted(table))
             what = {id(MEMBER): "member", id(BALANCER): "balancer"}.get(id(table), "health check")
             errors.append(key.error(f"{str(key)!r} is no parameter of a {what}", hint))
             continue

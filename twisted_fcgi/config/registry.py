@@ -8,13 +8,14 @@ arguments all come from the row; a directive is written down nowhere else.
 
 from __future__ import annotations
 
-import difflib
 import enum
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
+from twisted_fcgi.errors import nearest
 from twisted_fcgi.settings import Override
 
 __all__ = ["Context", "Directive", "Foreign", "Override", "Registry", "Rows", "Shape"]
@@ -168,14 +169,19 @@ class Registry:
     All directives, found without regard to case.
 
     :param rows: their rows.
-    :param foreign: httpd's directives that are not supported: name, module, reason.
+    :param foreign: gives httpd's directives that are not supported.
     """
 
-    def __init__(self, rows: Iterable[Directive], foreign: Iterable[Foreign] = ()) -> None:
+    def __init__(
+        self, rows: Iterable[Directive], foreign: Callable[[], Iterable[Foreign]] = tuple
+    ) -> None:
         self._rows = {row.name.lower(): row for row in rows}
-        self._foreign = {
-            entry.name.lower(): entry for entry in foreign if entry.name.lower() not in self._rows
-        }
+        self._listForeign = foreign
+
+    @cached_property
+    def _foreign(self) -> dict[str, Foreign]:
+        named = {entry.name.lower(): entry for entry in self._listForeign()}
+        return {name: entry for name, entry in named.items() if name not in self._rows}
 
     def __iter__(self) -> Iterator[Directive]:
         return iter(self._rows.values())
@@ -190,8 +196,8 @@ class Registry:
 
     def suggestion(self, name: str) -> str:
         """What somebody may have meant, or the empty string."""
-        near = difflib.get_close_matches(name.lower(), self._rows, n=1, cutoff=0.7)
-        if not near:
+        near = nearest(name.lower(), self._rows, 0.7)
+        if near is None:
             return ""
-        row = self._rows[near[0]]
+        row = self._rows[near]
         return f"did you mean {row.name}{'>' if row.section else ''}?"

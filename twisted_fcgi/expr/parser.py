@@ -16,9 +16,9 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from twisted_fcgi.errors import nearest
 from twisted_fcgi.expr.context import Condition, Context, MatchGivenUp, Operand, Word
 from twisted_fcgi.expr.functions import FUNCTIONS
 from twisted_fcgi.expr.lexer import MAX_DEPTH, ExpressionError, Token, tokens
@@ -302,8 +302,8 @@ def _prepared(
 
 def _unknown(what: str, token: Token, known: Iterable[bytes]) -> ExpressionError:
     name = token.text.decode("latin-1")
-    near = get_close_matches(name.lower(), [row.decode().lower() for row in known], 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name.lower(), (row.decode().lower() for row in known))
+    hint = f"; did you mean {near!r}?" if near else ""
     return ExpressionError(f"there is no {what} {name!r}{hint}", token.column)
 
 

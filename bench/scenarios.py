@@ -154,7 +154,7 @@ SCENARIOS = (
     Scenario(
         "routes", "GET behind 1,000 ProxyPass lines", "/bytes/100",
         "Whether a large configuration is slower than a small one: ours should cost at most 1.1"
-        " times what the first row says.", setup=Setup(routes=1000), without=("HAProxy",),
+        " times what it costs in the first row.", setup=Setup(routes=1000), without=("HAProxy",),
     ),
     Scenario(
         "hosts", "GET from the last of 200 virtual hosts", "/bytes/100",

@@ -62,6 +62,7 @@ def start(proxy: Proxy, scenario: Scenario, loader: Path) -> Start:
     :raises RuntimeError: when it does not start, or answers wrongly.
     """
     proxy.wait()
+    time.sleep(0.1)  # for those who accept before all of their processes are there
     began = Start(proxy.startedIn, measure.proportional(proxy.pid), measure.resident(proxy.pid))
     small = not (scenario.size or scenario.waiting)
     warm = replace(

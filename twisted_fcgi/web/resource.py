@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import os
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
@@ -75,63 +74,35 @@ class FastCGIResource(Resource):
 
     def render(self, request: SiteRequest) -> int:
         """Hand the request to the gateway, whatever its method is."""
-        response = _SiteResponse(request)
+        connection = socketBehind(request.transport)
+        if not isinstance(connection, _SiteConnection):
+            # Only now we know where the site listens.
+            acceptEagerly(getattr(connection, "server", None), _SiteConnection)
+            connection = None
+        response = _SiteResponse(request, connection)
         content = request.content
         assert content is not None  # it is there from the end of the head on
         length = content.seek(0, os.SEEK_END)
         body: IBody | None = FileBody(content, length) if length else None
-        response.begin(self._gateway.serve(_messageOf(request, length), body, response))
+        message = _messageOf(request, length, connection)
+        response.begin(self._gateway.serve(message, body, response))
         return NOT_DONE_YET
 
 
 #: Fields of the site's own that an application's replace, as in httpd.
 _SITES = frozenset((b"date", b"server"))
 
-#: The fields that came last on each client's connection, as long as that is there.
-_fields: WeakKeyDictionary[Any, Headers] = WeakKeyDictionary()
-
-
-def _messageOf(request: SiteRequest, length: int) -> Request:
-    """The gateway's request for one of ``twisted.web``."""
-    protocol = request.clientproto
-    return Request(
-        request.method,
-        request.uri,
-        _headersOf(request),
-        # httpd's name of it; twisted.web has "HTTP/2".
-        protocol=b"HTTP/2.0" if protocol == b"HTTP/2" else protocol,
-        client=addressOf(request.getClientAddress()),
-        server=addressOf(request.getHost()),
-        secure=request.isSecure(),
-        contentLength=length,
-    )
-
-
-def _headersOf(request: SiteRequest) -> Headers:
-    """
-    A request's fields.
-
-    A client repeats them, and the same object comes with what was made of it before.
-    """
-    pairs = [
-        (name, value)
-        for name, values in request.requestHeaders.getAllRawHeaders()
-        for value in values
-    ]
-    connection = request.transport
-    if connection is None:  # HTTP/2
-        return Headers(pairs)
-    headers = _fields.get(connection)
-    if headers is None:
-        # Its first request, and the site's, may be: only now we know where that listens.
-        acceptEagerly(getattr(socketBehind(connection), "server", None), _SiteConnection)
-    if headers is None or headers.pairs != pairs:
-        headers = _fields[connection] = Headers(pairs)
-    return headers
-
 
 class _SiteConnection(EagerServer):
-    """A client's connection, which a site asks with each request who is at its ends."""
+    """
+    A client's connection, which knows what its requests have in common.
+
+    :ivar headers: the fields that came last.
+    :ivar response: to the request that is being served.
+    """
+
+    headers: Headers | None = None
+    response: _SiteResponse | None = None
 
     _host: Any = None
     _client: Any = None
@@ -147,6 +118,39 @@ class _SiteConnection(EagerServer):
         if self._client is None:
             self._client = super().getPeer()
         return self._client
+
+    def connectionLost(self, reason: Failure) -> None:
+        """It has ended, and with it what was being served."""
+        super().connectionLost(reason)
+        if self.response is not None:
+            self.response.clientGone()
+
+
+def _messageOf(request: SiteRequest, length: int, connection: _SiteConnection | None) -> Request:
+    """The gateway's request for one of ``twisted.web``."""
+    pairs = [
+        (name, value)
+        for name, values in request.requestHeaders.getAllRawHeaders()
+        for value in values
+    ]
+    headers = None if connection is None else connection.headers
+    if headers is None or headers.pairs != pairs:
+        headers = Headers(pairs)
+        if connection is not None:
+            # A client repeats them: then what was made of them is there already.
+            connection.headers = headers
+    protocol = request.clientproto
+    return Request(
+        request.method,
+        request.uri,
+        headers,
+        # httpd's name of it; twisted.web has "HTTP/2".
+        protocol=b"HTTP/2.0" if protocol == b"HTTP/2" else protocol,
+        client=addressOf(request.getClientAddress()),
+        server=addressOf(request.getHost()),
+        secure=request.isSecure(),
+        contentLength=length,
+    )
 
 
 @implementer(IResponse, IPushProducer)
@@ -164,11 +168,15 @@ class _SiteResponse:
     _framed = False
     _held: bytes | None = None
 
-    def __init__(self, request: SiteRequest) -> None:
+    def __init__(self, request: SiteRequest, connection: _SiteConnection | None) -> None:
         self._request = request
+        self._connection = connection
         # A response without a Content-Type has none; the site would make one up.
         request.defaultContentType = None
-        request.notifyFinish().addErrback(self._clientGone)
+        if connection is None:
+            request.notifyFinish().addErrback(lambda _: self.clientGone())
+        else:
+            connection.response = self  # without a Deferred, and half a dozen objects
 
     def begin(self, exchange: IExchange) -> None:
         """Let back-pressure reach the exchange, unless it is over already."""
@@ -187,9 +195,10 @@ class _SiteResponse:
             self._exchange.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The connection is lost; ``notifyFinish`` tells that, too, and of each stream."""
+        """The connection is lost; who tells :meth:`clientGone` knows that, too."""
 
-    def _clientGone(self, reason: Failure) -> None:
+    def clientGone(self) -> None:
+        """Nothing can be written any more."""
         exchange, self._exchange, self._held = self._exchange, None, None
         if not self._finished:
             self._finished = True
@@ -250,6 +259,8 @@ class _SiteResponse:
     def _end(self) -> None:
         self._finished = True
         self._held = None
+        if self._connection is not None:
+            self._connection.response = None
         if self._exchange is not None:
             # It refers to this one, and the garbage collector would have to find that out.
             self._exchange = None

@@ -88,7 +88,8 @@ class Headers:
         return f"Headers({self.pairs!r})"
 
     def __contains__(self, name: bytes) -> bool:
-        return name in self._indexed()
+        index = self._index
+        return name in (self._indexed() if index is None else index)
 
     def _indexed(self) -> dict[bytes, list[bytes]]:
         index = self._index
@@ -117,7 +118,8 @@ class Headers:
 
         :param name: the name in lower case.
         """
-        values = self._indexed().get(name)
+        index = self._index
+        values = (self._indexed() if index is None else index).get(name)
         if values is None:
             return None
         return values[0] if len(values) == 1 else b", ".join(values)

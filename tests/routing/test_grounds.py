@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from itertools import product
 from stat import S_IFDIR, S_IFREG
 from typing import Any
 from unittest import TestCase
 
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
@@ -289,12 +290,16 @@ LINES = st.lists(
 
 TARGETS = ("/", "/x", "/x/", "/x/y", "/x/y/z", "/index.php", "/index.php/x?q", "/x.php/y", "/y/x?a")
 
-STEP = st.fixed_dictionaries(
+#: What becomes of a file, and perhaps of the directory's ``.htaccess``.
+CHANGES = st.tuples(
+    st.sampled_from(["x", "x/y", "x/index.php", "index.php", "x.php", "y"]),
+    st.sampled_from(["file", "directory", "nothing"]),
+    st.none() | st.none() | st.none() | LINES | SET,
+)
+
+#: Who asks.
+CLIENTS = st.fixed_dictionaries(
     {
-        "name": st.sampled_from(["", "", "x", "x/y", "x/index.php", "index.php", "x.php", "y"]),
-        "kind": st.sampled_from(["file", "directory", "nothing"]),
-        "accessFile": st.none() | st.none() | LINES | SET,
-        "target": st.sampled_from(TARGETS),
         "method": st.sampled_from([b"GET", b"GET", b"GET", b"POST", b"HEAD"]),
         "protocol": st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0"]),
         "fields": st.sampled_from(
@@ -303,9 +308,18 @@ STEP = st.fixed_dictionaries(
                 *(((b"Authorization", b"x"),), ((b"User-Agent", b"b"), (b"X-A", b""))),
             ]
         ),
-        "client": st.sampled_from([b"192.0.2.1", b"192.0.2.1", b"2001:db8::1"]),
+        "address": st.sampled_from([b"192.0.2.1", b"192.0.2.1", b"2001:db8::1"]),
     }
 )
+
+
+def asked(target: str, client: dict[str, Any]) -> Request:
+    """The request of a client."""
+    fields, method, protocol = client["fields"], client["method"], client["protocol"]
+    request = makeRequest(target, *fields, method=method, protocol=protocol)
+    request.client = Address(client["address"], 4321)
+    return request
+
 
 #: WordPress's rules, for a post, which becomes a directory.
 WORDPRESS = (
@@ -346,49 +360,40 @@ class MemoryTests(TestCase):
         router.route(makeRequest("/"))
         self.assertEqual([b"/"], [key[0] for key in router._routes])
 
-    @example("", WORDPRESS, [{"target": "/x"}, {"target": "/x", "name": "x", "kind": "directory"}])
     @given(
         st.builds("{}\n{}".format, SET, LINES),
         st.builds("{}\n{}".format, SET, LINES),
-        st.lists(STEP, max_size=10),
+        st.lists(st.sampled_from(TARGETS), min_size=1, max_size=2),
+        st.lists(CLIENTS, min_size=1, max_size=3),
+        st.lists(CHANGES, max_size=8),
     )
     def test_makesNoDifference(
-        self, server: str, directory: str, steps: list[dict[str, Any]]
+        self,
+        server: str,
+        directory: str,
+        targets: list[str],
+        clients: list[dict[str, Any]],
+        changes: list[tuple[str, str, str | None]],
     ) -> None:
-        """Whatever rules look at and becomes of files, a route is that of a router that is new."""
+        """Whatever rules look at and becomes of files, a route is that of who knows nothing."""
         root = makeFiles(self, {"index.php": "", "x.php": "", "x/y": ""})
-        accessFile = os.path.join(root, ".htaccess")
         settings = read(self.TEXT.format(root=root, server=server, directory=directory))
         clock = Clock()
-        router = Router(settings, AccessFileCache(clock.seconds))
-        for number, step in enumerate(steps):
-            if step.get("name"):
-                make(os.path.join(root, step["name"]), step["kind"])
-            if step.get("accessFile") is not None:
-                with open(accessFile, "w") as file:
+        router, forgetful = (Router(settings, AccessFileCache(clock.seconds)) for _ in range(2))
+        for number, (name, kind, accessFile) in enumerate([("", "", None), *changes]):
+            if name:
+                make(os.path.join(root, name), kind)
+            if accessFile is not None:
+                with open(os.path.join(root, ".htaccess"), "w") as file:
                     # Of another size: within a tick of the clock, nothing else may tell.
-                    file.write(
-                        "RewriteEngine On\n" + step["accessFile"] + "\n" + "#" * 300 * number
-                    )
+                    file.write(f"RewriteEngine On\n{accessFile}\n" + "#" * 300 * number)
             clock.advance(CHECK_INTERVAL)
-            for _ in range(2):
-                ours, other = asked(step), asked(step)
-                route = router.route(ours)
-                fresh = Router(settings, AccessFileCache(clock.seconds)).route(other)
+            for client, target in product(clients, targets):
+                ours, other = asked(target, client), asked(target, client)
+                forgetful._routes.clear()
+                route, fresh = router.route(ours), forgetful.route(other)
                 self.assertEqual(list(other.vary), list(ours.vary))
-                if fresh.request is not None and route.request is not None:
-                    fresh.request, route.request = None, None
+                self.assertIs(fresh.request is other, route.request is ours)
+                fresh.request = route.request
                 fresh.authority = route.authority
                 self.assertEqual(fresh, route)
-
-
-def asked(step: dict[str, Any]) -> Request:
-    """The request of a step."""
-    request = makeRequest(
-        step["target"],
-        *step.get("fields", ()),
-        method=step.get("method", b"GET"),
-        protocol=step.get("protocol", b"HTTP/1.1"),
-    )
-    request.client = Address(step.get("client", b"192.0.2.1"), 4321)
-    return request

@@ -160,11 +160,7 @@ class Basis:
     def __bool__(self) -> bool:
         """Whether there is anything to look at."""
         return bool(
-            self._files
-            or self._attributes
-            or self._absent
-            or self._conditions
-            or self._accessFiles
+            self._files or self._attributes or self._absent or self._conditions or self._accessFiles
         )
 
     def holds(self, request: Request) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -453,6 +454,21 @@ class ReceiveTests(SynchronousTestCase):
         self.assertEqual(
             [Stdout(1, HEAD + b"hello"), StdoutEnded(1), EndRequest(1, 0, 0)], whole[:3]
         )
+
+    @settings(deadline=None)
+    @given(st.lists(st.integers(0, 90), max_size=6), st.binary(max_size=64))
+    def test_large(self, cuts: list[int], junk: bytes) -> None:
+        """What is read as much is the same, in bytes, with adjacent parts as one."""
+        data = record(STDOUT, 1, HEAD, padding=5) + record(STDERR, 1, b"oh") + ANSWER + junk
+        one, other = opened(), opened()
+        for start, stop in pairwise([0, *sorted(cuts), len(data)]):
+            part = data[start:stop]
+            events = other.receiveLarge(part)
+            self.assertEqual(joined(one.receive(part)), joined(events))
+            self.assertEqual(len(joined(events)), len(events))
+            for event in events:
+                self.assertIs(bytes, type(getattr(event, "data", b"")))
+            self.assertEqual(repr(one), repr(other))
 
 
 class ViolationTests(SynchronousTestCase):

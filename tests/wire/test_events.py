@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi.wire import EndRequest, Event, Stderr, Stdout, StdoutEnded, joined
+from twisted_fcgi.wire.events import PARTS
 
 _events = st.lists(
     st.one_of(
@@ -35,16 +39,16 @@ class JoinedTests(SynchronousTestCase):
 
     @given(_events)
     def test_nothingElseChanges(self, events: list[Event]) -> None:
-        """Each request's output stays what it was, and so does everything else."""
+        """Each stream stays what it was, and so does everything else."""
 
-        def output(events: list[Event], requestId: int) -> bytes:
+        def output(events: list[Any], kind: Any, requestId: int) -> bytes:
             return b"".join(
                 event.data for event in events
-                if type(event) is Stdout and event.requestId == requestId
+                if type(event) is kind and event.requestId == requestId
             )  # fmt: skip
 
         after = joined(events)
-        for requestId in (1, 2):
-            self.assertEqual(output(after, requestId), output(events, requestId))
-        others = [event for event in events if type(event) is not Stdout]
-        self.assertEqual([event for event in after if type(event) is not Stdout], others)
+        for kind, requestId in product((Stdout, Stderr), (1, 2)):
+            self.assertEqual(output(after, kind, requestId), output(events, kind, requestId))
+        others = [event for event in events if type(event) not in PARTS]
+        self.assertEqual([event for event in after if type(event) not in PARTS], others)

@@ -84,6 +84,9 @@ _NOT_ENDED = "{} did not end a request that was aborted"
 #: Events of a response that comes in one read: a part, the end of STDOUT, END_REQUEST.
 _USUAL = 3
 
+#: Bytes of a read that is a part of a large response, rather than several small ones.
+_LARGE = 32768
+
 
 class FastCGIClientProtocol(OwnedConnection):
     """
@@ -262,7 +265,8 @@ class FastCGIClientProtocol(OwnedConnection):
         streams = self.streams
         expected = bool(streams)
         over: list[tuple[Stream, EndRequest | RequestError]] = []
-        events: list[Any] = self.wire.receive(data)
+        wire = self.wire
+        events: list[Any] = (wire.receive if len(data) < _LARGE else wire.receiveLarge)(data)
         if len(events) > _USUAL:
             events = joined(events)
         for event in events:

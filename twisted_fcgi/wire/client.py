@@ -274,7 +274,7 @@ class ClientConnection(Connection):
             events += ends
             at = after
         if at != len(data) or not events:
-            events += super().receive(data[at:])
+            events += self._receive(data[at:])
         return events
 
     def _endRequest(self, requestId: int, content: bytes, events: list[Event]) -> None:

@@ -16,19 +16,17 @@ from typing import Any, ClassVar
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
 from twisted_fcgi.wire.events import (
-    Data,
+    PARTS,
     DataEnded,
     Event,
     Ignored,
     Params,
-    Stderr,
     StderrEnded,
-    Stdin,
     StdinEnded,
-    Stdout,
     StdoutEnded,
     UnknownRecord,
     Violation,
+    together,
 )
 from twisted_fcgi.wire.records import HEADER_LENGTH, MAX_REQUEST_ID, VERSION, RecordType
 from twisted_fcgi.wire.transitions import (
@@ -51,8 +49,6 @@ UNKNOWN_TYPE = int(RecordType.UNKNOWN_TYPE)
 #: What httpd answers its client for what it notices itself: a wrong version or request id.
 _HTTPD_STATUS = 503
 
-#: What a part of a stream becomes, and what its end.
-_PIECES = frozenset((Stdout, Stderr, Stdin, Data))
 _ENDS = frozenset((StdoutEnded, StderrEnded, StdinEnded, DataEnded))
 
 
@@ -139,6 +135,17 @@ class Connection:
 
         :param data: any part of what the peer sends.
         """
+        return self._receive(data)
+
+    def receiveLarge(self, data: bytes) -> list[Event]:
+        """
+        Read what came when it is much, as :meth:`receive`.
+
+        Adjacent parts of a stream are given out as one, and are copied only once.
+        """
+        return together(self._receive(memoryview(data)))
+
+    def _receive(self, data: bytes | memoryview) -> list[Event]:
         events: list[Event] = []
         if not self.over:
             try:
@@ -148,7 +155,7 @@ class Connection:
                 events.append(Violation(error))
         return events
 
-    def _read(self, data: bytes, events: list[Event]) -> None:
+    def _read(self, data: bytes | memoryview, events: list[Event]) -> None:
         at = 0
         if self._rest:
             data = self._rest + data
@@ -172,7 +179,7 @@ class Connection:
             event, after = row
             start = at + HEADER_LENGTH
             stop = start + length
-            if event in _PIECES:
+            if event in PARTS:
                 if stop <= size:
                     events.append(event(requestId, data[start:stop]))
                 elif start < size:
@@ -181,7 +188,7 @@ class Connection:
                 states[requestId] = after
                 events.append(event(requestId))
             elif event is Params and length:
-                self._gather(requestId, data[start:stop], events)
+                self._gather(requestId, bytes(data[start:stop]), events)
             elif event is Ignored:
                 events.append(Ignored(requestId, kind))
             elif event is UnknownRecord:
@@ -195,7 +202,7 @@ class Connection:
                     break
                 if after != CLOSED and requestId in states:
                     states[requestId] = after
-                self._whole[event](self, requestId, data[start:stop], events)
+                self._whole[event](self, requestId, bytes(data[start:stop]), events)
             at = stop + padding
             if at > size:
                 self._size = at - start + HEADER_LENGTH
@@ -204,16 +211,16 @@ class Connection:
                 self._requestId = requestId
                 self._event = event
                 return
-        self._rest = data[at:]
+        self._rest = bytes(data[at:])
 
-    def _readOn(self, data: bytes, events: list[Event]) -> int:
+    def _readOn(self, data: bytes | memoryview, events: list[Event]) -> int:
         """Read on in a record that comes in pieces; returns where the next one begins."""
         size = len(data)
         at = min(size, self._content)
         self._content -= at
         if at and self._event is Params:
-            self._gather(self._requestId, data[:at], events)
-        elif at and self._event in _PIECES:
+            self._gather(self._requestId, bytes(data[:at]), events)
+        elif at and self._event in PARTS:
             events.append(self._event(self._requestId, data[:at]))
         skipped = min(size - at, self._padding)
         self._padding -= skipped

@@ -9,11 +9,12 @@ application's :class:`Begin` to :class:`UnknownRecord`, both of them
 from __future__ import annotations
 
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from twisted_fcgi.errors import RemoteProtocolError
 
 __all__ = [
+    "PARTS",
     "Abort",
     "Begin",
     "Data",
@@ -35,6 +36,7 @@ __all__ = [
     "ValuesRequested",
     "Violation",
     "joined",
+    "together",
 ]
 
 
@@ -211,26 +213,34 @@ Event = (
 )
 
 
+#: What a part of a stream becomes.
+PARTS = frozenset((Stdout, Stderr, Stdin, Data))
+
+
 def joined(events: list[Event]) -> list[Event]:
     """
-    The same events, with adjacent parts of one request's STDOUT as one.
+    The same events, with adjacent parts of one stream as one.
 
     Applications write records of 8 KiB and less, and each event costs its way to the
     client; a copy costs less.
     """
     kinds = [type(event) for event in events]
-    if (Stdout, Stdout) not in pairwise(kinds):
-        return events
-    together: list[Event] = []
-    for requestId, run in groupby(events, _partOf):
-        if requestId is None:
-            together += run
+    return together(events) if (Stdout, Stdout) in pairwise(kinds) else events
+
+
+def together(events: list[Any]) -> list[Event]:
+    """As :func:`joined`, and every part is bytes of its own, not a view of others."""
+    copied: list[Event] = []
+    for stream, run in groupby(events, _streamOf):
+        if stream is None:
+            copied += run
         else:
-            parts = [part.data for part in run if type(part) is Stdout]
-            together.append(Stdout(requestId, b"".join(parts)))
-    return together
+            kind, requestId = stream
+            copied.append(kind(requestId, b"".join([part.data for part in run])))
+    return copied
 
 
-def _partOf(event: Event) -> int | None:
-    """Whose STDOUT it is a part of, if of any."""
-    return event.requestId if type(event) is Stdout else None
+def _streamOf(event: Any) -> tuple[Any, int] | None:
+    """The stream that it is a part of, if it is of any."""
+    kind = type(event)
+    return (kind, event.requestId) if kind in PARTS else None

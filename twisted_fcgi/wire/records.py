@@ -107,7 +107,7 @@ def encodeRecord(kind: int, requestId: int, content: bytes = b"") -> bytes:
     return header + content + PADDING[padding] if length else header
 
 
-def encodeStream(kind: int, requestId: int, data: bytes) -> list[bytes]:
+def encodeStream(kind: int, requestId: int, data: bytes | memoryview) -> list[bytes]:
     """
     A part of a stream, as the pieces to be written one after the other.
 

@@ -40,6 +40,22 @@ switch ($_GET['do']) {
 """
 
 
+class ServingMember(Member):
+    """
+    A member that tells whom it serves.
+
+    :ivar served: the streams that got a connection, in that order.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.served: list[Any] = []
+
+    def _give(self, connection: Any, stream: Any) -> None:
+        self.served.append(stream)
+        super()._give(connection, stream)
+
+
 class Fpm:
     """
     A php-fpm and a member before it.
@@ -52,7 +68,7 @@ class Fpm:
     def __init__(self, server: PhpFpm, **settings: Any) -> None:
         self.server = server
         path, port = server.address
-        self.member = Member(
+        self.member = ServingMember(
             MemberSettings(
                 url="fcgi://php",
                 host="127.0.0.1",
@@ -223,15 +239,12 @@ async def test_restarted(fpm: Callable[..., Fpm]) -> None:
 async def test_queue(fpm: Callable[..., Fpm], clients: int, children: int) -> None:
     """Many more requests than children are all answered, first come, first served."""
     live = fpm(f"pm.max_children = {children}", reuse=True, max=children)
-    served: list[Any] = []
-    give = live.member._give
-    live.member._give = lambda c, stream: (served.append(stream), give(c, stream))  # type: ignore
     asked, streams = [], []
     for _ in range(clients):
         asked.append(live.ask("do=work&ms=2"))
         streams.append(live.stream)
     assert all(receiver.end for receiver in await gatherResults(asked))
-    assert served == streams
+    assert live.member.served == streams
     figures = live.member.describe()
     assert (figures["connects"], figures["refused"], figures["failures"]) == (children, 0, 0)
 

@@ -107,13 +107,12 @@ def encodeRecord(kind: int, requestId: int, content: bytes = b"") -> bytes:
     return header + content + PADDING[padding] if length else header
 
 
-def encodeStream(kind: int, requestId: int, data: bytes | memoryview) -> list[bytes]:
+def encodeStream(kind: int, requestId: int, data: bytes) -> list[bytes]:
     """
     A part of a stream, as the pieces to be written one after the other.
 
     ``data`` of up to :data:`PIECE` bytes is handed back as it is, between its
-    header and its padding; a ``memoryview`` is never copied.  No data is no
-    record: that would end the stream.
+    header and its padding.  No data is no record: that would end the stream.
     """
     size = len(data)
     if size <= PIECE:

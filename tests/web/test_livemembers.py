@@ -102,8 +102,9 @@ class LiveMembersTests(SynchronousTestCase):
             self.members.leave([])
             assert isinstance(member, Member) and member.stopped is not None
             member.stopped.callback(None)
-        tables = [table for table in vars(self.members).values() if isinstance(table, dict)]
-        self.assertEqual([{}] * len(tables), tables)
+        members = self.members
+        tables = (members._members, members._there, members._found, members._leaving)
+        self.assertEqual(tables, ({}, {}, {}, {}))
 
     def test_many(self) -> None:
         """Among thousands, a member is compared with those at its own place only."""

@@ -189,8 +189,9 @@ def _deciding(files: dict[bytes, int]) -> Iterator[tuple[bytes, int]]:
     """Those paths from which it follows what all others are."""
     for path, mode in files.items():
         if mode == S_IFDIR:
-            below = path + b"/"
-            if any(files[other] > 0 and other.startswith(below) for other in files):
+            below = path.rstrip(b"/") + b"/"
+            longer = (other for other in files if len(other) > len(path))
+            if any(files[other] > 0 and other.startswith(below) for other in longer):
                 continue
         elif mode == -ENOENT or mode == -ENOTDIR:
             cause = -ENOENT if mode == -ENOENT else S_IFREG

@@ -39,7 +39,7 @@ native: $(VENV)/.developing
 	cp -Rp tests native doc README.rst setup.py pyproject.toml build/native
 
 check-native: native
-	cd build/native && PYTHONPATH=. TWISTED_FCGI_NATIVE=1 \
+	cd build/native && PYTHONPATH=$(CURDIR)/build/native TWISTED_FCGI_NATIVE=1 \
 		$(abspath $(BIN))/python -m pytest -m 'not packaging' $(PYTEST)
 
 lint: $(VENV)/.developing

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import socket
+import tempfile
 from itertools import pairwise
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Port, Server
 from twisted.internet.unix import Port as UNIXPort
+from twisted.internet.unix import Server as UNIXServer
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -280,13 +284,38 @@ class AcceptTests(SynchronousTestCase):
     def test_others(self) -> None:
         """Ports of other kinds stay as they are; without a hub only the transport is ours."""
         acceptEagerly(object())
-        unix = UNIXPort(b"/x", self.factory, reactor=self.reactor)
+        unix = UNIXPort(b"/x", self.factory, reactor=Clock())
         acceptEagerly(unix)
-        self.assertIsNot(unix.transport, EagerServer)
+        self.assertIs(unix.transport, UNIXServer)
         port: Any = Port(0, self.factory, interface="127.0.0.1", reactor=Clock())
         acceptEagerly(port)
         self.assertIs(port.transport, EagerServer)
         self.assertNotIn("doRead", vars(port))
+
+    def test_unix(self) -> None:
+        """Clients of a UNIX socket are accepted alike, whatever name they have."""
+        path = os.path.join(tempfile.mkdtemp(), "socket")
+        self.addCleanup(shutil.rmtree, os.path.dirname(path))
+        port: Any = UNIXPort(path.encode(), self.factory, reactor=self.reactor)
+        port.startListening()
+        self.addCleanup(self.stop, port)
+        acceptEagerly(port)
+        for name in ("", "\0abc", "\0" + "a" * 30):
+            client = socket.socket(socket.AF_UNIX)
+            self.addCleanup(client.close)
+            client.bind(name) if name else None
+            client.settimeout(5)
+            client.connect(path)
+            client.sendall(b"hello")
+            self.hub.doRead()
+            self.assertEqual(client.recv(100), b"hello")
+            transport = self.made[-1].transport
+            self.assertIsInstance(transport, EagerServer)
+            self.assertEqual(transport.getHost(), UNIXAddress(path))
+            self.assertIsInstance(transport.getPeer(), UNIXAddress)
+            transport.setTcpNoDelay(True)
+            self.assertIn("EagerServer", repr(transport))
+            self.assertIn("Echo", transport.logPrefix())
 
     def test_subclass(self) -> None:
         """A port that may do more than Twisted's does that; what it accepts is ours."""

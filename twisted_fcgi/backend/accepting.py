@@ -1,9 +1,9 @@
 """
 Accepting without detours.
 
-A port of Twisted's builds two addresses, some texts for logs and a buffer for them for
-each connection, and leaves its first bytes to another turn of the reactor.
-:func:`acceptEagerly` looks after such a port in its place, in the hub
+A port of Twisted's, of TCP or a UNIX socket, builds two addresses, some texts for logs and
+a buffer for them for each connection, and leaves its first bytes to another turn of the
+reactor.  :func:`acceptEagerly` looks after such a port in its place, in the hub
 (:mod:`~twisted_fcgi.backend.hub`): of those that wait, up to :data:`~.hub.BATCH` are
 accepted in a turn, and read at once, for a request comes right behind its connection.
 
@@ -22,6 +22,8 @@ from typing import Any
 
 from twisted.internet.address import IPv6Address
 from twisted.internet.tcp import Port, Server
+from twisted.internet.unix import Port as UNIXPort
+from twisted.internet.unix import Server as UNIXServer
 from twisted.logger import Logger
 
 from twisted_fcgi.backend.hub import BATCH, Hub, hubOf
@@ -97,18 +99,21 @@ def acceptEagerly(port: object, transport: type[EagerServer] = EagerServer) -> N
     :param port: what an endpoint listens with.
     :param transport: what they are.
     """
-    if not isinstance(port, Port) or port.transport is not Server:
+    if not isinstance(port, Port) or port.transport not in (Server, UNIXServer):
+        return
+    hub: Any = hubOf(port.reactor)
+    ours = isinstance(hub, Hub) and type(port) in (Port, UNIXPort)  # others may do more
+    if port.transport is UNIXServer and not ours:
         return
     port.transport = transport
     if "twisted.protocols.tls" in sys.modules:  # else there is no TLS
         from twisted_fcgi.backend.tlsserver import encryptEagerly
 
         encryptEagerly(port.factory)
-    hub: Any = hubOf(port.reactor)
     if isinstance(hub, Hub):
         port.stopReading()
         port.reactor = hub  # type: ignore[assignment]
-        if type(port) is Port:  # or it may do what that one does not
+        if ours:
             port.doRead = _Accepting(port, hub).doRead  # type: ignore[method-assign]
         port.startReading()
 
@@ -122,8 +127,9 @@ class _Accepting:
         self._warnedAt = -inf
         self._name: Any = None
         self._address: Any = None
-        # What it accepts has inherited that.
-        port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if port.addressFamily != socket.AF_UNIX:
+            # What it accepts has inherited that.
+            port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         #: How many are accepted at a time: as many as came the last time, for to find out
         #: that there is no other costs as much as to accept one.
         self._most = 1
@@ -152,17 +158,18 @@ class _Accepting:
         port = self._port
         transport = None
         try:
-            if len(name) == 4 and name[3]:
+            if port.addressFamily == socket.AF_INET6 and name[3]:
                 # Only with its zone is this the client's address.
                 host = socket.getnameinfo(name, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
                 name = (host, *name[1:])
             address = addressOf(port.addressFamily, name)
+            client = (name, None) if port.addressFamily == socket.AF_UNIX else name
             protocol = port.factory.buildProtocol(address)
             if protocol is None:
                 skt.close()
                 return
             port.sessionno += 1
-            transport = port.transport(skt, protocol, name, port, port.sessionno, self._hub)
+            transport = port.transport(skt, protocol, client, port, port.sessionno, self._hub)
             transport.peer = address
             transport._accepting = self
             transport._noDelay = True

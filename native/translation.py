@@ -271,18 +271,19 @@ def _assigned(item: ast.AST) -> tuple[str, ast.expr | None, ast.expr | None]:
 
 
 def _values(tree: ast.AST) -> list[ast.Attribute]:
-    """Attributes that are used otherwise than to be called, and not in an f-string."""
+    """Attributes that are used otherwise than to be called, the last in the source first."""
     other = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for text in ast.walk(tree):
         if isinstance(text, ast.JoinedStr):
             other |= {id(node) for node in ast.walk(text)}  # before 3.12, without their places
-    return [
+    values = [
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
         and isinstance(node.ctx, ast.Load)
         and id(node) not in other
     ]
+    return sorted(values, key=lambda node: (node.lineno, node.end_col_offset), reverse=True)
 
 
 def _isPlain(function: ast.FunctionDef) -> bool:
@@ -292,7 +293,7 @@ def _isPlain(function: ast.FunctionDef) -> bool:
         function.decorator_list
         or function.name.startswith("__")
         or arguments.posonlyargs
-        or (arguments.kwonlyargs and arguments.defaults and None in arguments.kw_defaults)
+        or _optional(arguments) != sorted(_optional(arguments))
         or arguments.vararg
         or arguments.kwarg
         or any(
@@ -305,14 +306,18 @@ def _isPlain(function: ast.FunctionDef) -> bool:
     )
 
 
+def _optional(arguments: ast.arguments) -> list[bool]:
+    """Of each parameter, whether it has a default."""
+    needed = len(arguments.args) - len(arguments.defaults)
+    named = [value is not None for value in arguments.kw_defaults]
+    return [place >= needed for place in range(len(arguments.args))] + named
+
+
 def _signature(function: ast.FunctionDef, types: _Types) -> str:
     parameters = types.parameters(function)
-    defaults = [*function.args.defaults, *function.args.kw_defaults]
-    defaults = [value for value in defaults if value is not None]
-    optional = list(parameters)[len(parameters) - len(defaults) :]
     words = [name if kind == "object" else f"{kind} {name}" for name, kind in parameters.items()]
-    for place, name in enumerate(parameters):
-        if name in optional:
+    for place, optional in enumerate(_optional(function.args)):
+        if optional:
             words[place] += "=*"
     return f"cpdef {types.of(function.returns)} {function.name}({', '.join(words)})"
 
@@ -380,9 +385,9 @@ def translated(module: Module, known: dict[str, Module]) -> str:
             replace(node, ast.unparse(ast.ImportFrom(node.module, kept, 0)) if kept else "")
     after: list[str] = []
     methods = _methods(known)
-    for node in reversed(_values(module.tree)):
-        if node.attr in methods and node.end_lineno == node.lineno:
-            _byName(lines, node)
+    for value in _values(module.tree):
+        if value.attr in methods and value.end_lineno == value.lineno:
+            _byName(lines, value)
     for name, it in module.types.items():
         for function in it.methods:
             if _isPlain(function) and function.args.kwonlyargs:
@@ -397,20 +402,15 @@ def translated(module: Module, known: dict[str, Module]) -> str:
         replace(it.node, header, it.node.body[0].lineno - 1)
         defaults = "; ".join(f"self.{name} = {value}" for name, value in it.defaults.items())
         for item in it.node.body:
-            target, _, value = _assigned(item)
-            if target in _LEFT_OUT or target in it.attributes or (target and value is None):
+            target, _, given = _assigned(item)
+            if target in _LEFT_OUT or target in it.attributes or (target and given is None):
                 text = f"    def __cinit__(self): {defaults}" if target in it.defaults else ""
                 if text:
                     defaults, it.defaults = "", {}
                 replace(item, text)
             elif isinstance(item, ast.AnnAssign):  # of the class itself
-                value = item.value
-                replace(
-                    item,
-                    ""
-                    if value is None
-                    else f"    {ast.unparse(item.target)} = {ast.unparse(value)}",
-                )
+                text = ast.unparse(item.target)
+                replace(item, f"    {text} = {ast.unparse(item.value)}" if item.value else "")
         for number in range(it.node.lineno, it.node.end_lineno or 0):
             # An extension type's functions have no __class__ that super() could look for.
             lines[number] = lines[number].replace("super()", f"super({name}, self)")

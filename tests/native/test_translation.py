@@ -75,6 +75,7 @@ class DeclarationTests(SynchronousTestCase):
                 def plain(self, data: bytes, most: int = 0) -> bool: return True
                 def named(self, *, other: One | None = None) -> One: return self
                 def many(self, *all): pass
+                def mixed(self, *, a=1, b): pass
                 @property
                 def whole(self): return 1
                 def each(self): yield 1
@@ -265,6 +266,23 @@ class SourceTests(SynchronousTestCase):
             """
         )["one"]
         self.assertIn('partial(getattr(self, "told"), self.told(self.a))', source)
+
+    def test_severalValues(self) -> None:
+        """So are several on one line, whatever stands around them."""
+        source, _ = translate(
+            one="""
+            class One:
+                def __init__(self): self.a = 1
+                def told(self): pass
+                def both(self, other: One):
+                    return (self.told if other.told else {"\u00e4": [other.told]}, f"{self.a}")
+            """
+        )["one"]
+        self.assertIn(
+            'return (getattr(self, "told") if getattr(other, "told")'
+            ' else {"\u00e4": [getattr(other, "told")]}, f"{self.a}")',
+            source,
+        )
 
     def test_lines(self) -> None:
         """Everything stays on its line, in all the modules that are compiled."""

@@ -101,7 +101,10 @@ class BasisTests(TestCase):
 
     def test_conditions(self) -> None:
         """Lines of SetEnvIf have to find the same, in whatever is there."""
-        settings = read("BrowserMatch ^a A\nSetEnvIf X-A (.) B=$1\nSetEnvIf Request_Method P C")
+        settings = read(
+            "BrowserMatch ^a A\nSetEnvIf X-A (.) B=$1\nSetEnvIf Request_Method P C\n"
+            "SetEnvIf ^X-N a D\nSetEnvIfNoCase ^Authorization$ (.+) E=$1\n"
+        )
         conditions = prepared(settings.main.conditions, Names())
         assert conditions is not None
         grounds = Grounds()
@@ -109,6 +112,9 @@ class BasisTests(TestCase):
         for fields, method, expected in (
             ({b"User-Agent": b"ay", b"X-A": b"bd"}, b"GET", True),
             ({b"User-Agent": b"by", b"X-A": b"bd"}, b"GET", False),
+            ({b"User-Agent": b"ay", b"X-A": b"bd", b"X-N1": b"b"}, b"GET", True),
+            ({b"User-Agent": b"ay", b"X-A": b"bd", b"X-N2": b"a"}, b"GET", False),
+            ({b"User-Agent": b"ay", b"X-A": b"bd", b"authorization": b"a"}, b"GET", False),
             ({b"X-A": b"bd"}, b"GET", False),
             ({b"User-Agent": b"ay", b"X-A": b"cd"}, b"GET", False),
             ({b"User-Agent": b"ay", b"X-A": b"bd"}, b"POST", False),
@@ -166,7 +172,7 @@ class GroundsTests(TestCase):
             ("SetEnvIf Cookie a A", b"Cookie", b"a"),
             ("SetEnvIf Cookie (.*) A=$1", b"Cookie", b""),
             ("SetEnvIf X-A a A", b"X-A", b"a" * (MAX_VALUES + 1)),
-            ("SetEnvIf ^X- a A", b"X-A", b"a"),
+            ("SetEnvIf ^Cook a A", b"Cookie", b""),
             ("SetEnvIfExpr true A", b"X-A", b"a"),
         ):
             conditions = prepared(read(line).main.conditions, Names())
@@ -262,7 +268,8 @@ SET = st.lists(
         (
             *("SetEnvIf X-A b A=1", "SetEnvIf X-A (.*) A=x$1", "SetEnvIf A 1 B=1 !A"),
             *("SetEnvIf Request_Method POST P=1", "SetEnvIf Remote_Addr ^2001 C=1"),
-            *("SetEnvIf B 1 X-A", "SetEnvIf ^X-[A-F] b R=1", "SetEnvIf P . nokeepalive"),
+            *("SetEnvIf B 1 X-A", "SetEnvIf ^X-[A-F] (b+) R=$1", "SetEnvIf P . nokeepalive"),
+            *("SetEnvIf ^Z y Z", 'SetEnvIfNoCase ^Authorization$ "(.+)" HTTP_AUTHORIZATION=$1'),
             *("SetEnvIf Cookie ^$ !P D=1", 'SetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1'),
             *("SetEnvIf X-A b no-proxy", "SetEnvIf Request_URI x proxy-fcgi-pathinfo=full"),
             *("SetEnvIf Host (w+) H=$1", "SetEnvIf REDIRECT_A (.) RA=$1", "BrowserMatch b U"),

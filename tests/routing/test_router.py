@@ -543,7 +543,6 @@ class MemoryTests(SynchronousTestCase):
         root = makeTree(self)
         for lines in (
             "Require method GET",
-            "SetEnvIf ^X- b A=1",
             "SetEnvIfExpr true A=1",
             "AllowMethods GET",
             '<If "true">\nSetEnv A 1\n</If>',

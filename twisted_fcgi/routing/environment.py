@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Request
-from twisted_fcgi.pcre import Match, MatchFailed, Pattern
+from twisted_fcgi.pcre import Match, MatchFailed
 from twisted_fcgi.settings import VariableChange, VariableCondition, VariableExpression
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ _SOME = 64
 #: bytes of such attributes of one request.
 MAX_FOUND = 4096
 MAX_VALUES = 512
+
+#: Names of fields of which a line remembers whether they fit, and how long one may be.
+MAX_NAMES = 128
+MAX_NAME = 64
 
 #: Fields whose values are not remembered.
 _SECRETS = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
@@ -137,11 +141,15 @@ class Conditions:
             for condition in conditions
         ]
         lines = [condition for condition, _, _ in self._rows if isinstance(condition, _Line)]
-        self._isKnown = len(lines) == len(self._rows) and not any(line.names for line in lines)
-        self._lines = [line for line in lines if line.attribute not in _OF_THE_TARGET]
-        attributes = dict.fromkeys(line.attribute for line in self._lines)
+        self._isKnown = len(lines) == len(self._rows)
+        reading = [line for line in lines if not (line.names or line.attribute in _OF_THE_TARGET)]
+        attributes = list(dict.fromkeys(line.attribute for line in reading))
         self._attributes = [(name, _OF_THE_REQUEST.get(name)) for name in attributes]
         self._secrets = _SECRETS.intersection(attributes)
+        self._naming = [line for line in lines if line.names is not None]
+        # Each with the place of the value that it looks at.
+        self._lines = [(line, attributes.index(line.attribute)) for line in reading]
+        self._lines += [(line, len(attributes) + i) for i, line in enumerate(self._naming)]
 
     def found(self, request: Request) -> Found | None:
         """
@@ -156,19 +164,23 @@ class Conditions:
         values = [
             headers.get(name) if read is None else read(request) for name, read in self._attributes
         ]
-        key = self, tuple(values)
-        found = _found.get(key)
-        if found is None:
-            if sum(len(value) for value in values if value is not None) > MAX_VALUES:
-                return None
-            table = {name: value for (name, _), value in zip(self._attributes, values)}
-            try:
-                found = tuple(line.find(table[line.attribute]) for line in self._lines)
-            except MatchFailed:
-                return None
-            if len(_found) >= MAX_FOUND:
-                _found.clear()
-            _found[key] = found
+        try:
+            for line in self._naming:
+                name, value = line.named(request)
+                if name.lower() in _SECRETS:
+                    return None
+                values.append(value)
+            key = self, tuple(values)
+            found = _found.get(key)
+            if found is None:
+                if sum(len(value) for value in values if value is not None) > MAX_VALUES:
+                    return None
+                found = tuple(line.find(values[place]) for line, place in self._lines)
+                if len(_found) >= MAX_FOUND:
+                    _found.clear()
+                _found[key] = found
+        except MatchFailed:
+            return None
         return found
 
     def apply(self, look: Look) -> None:
@@ -212,18 +224,21 @@ class _Line:
     :ivar plain: whether no group is put into a variable.
     """
 
+    __slots__ = ("_fits", "_pattern", "_variable", "attribute", "names", "plain")
+
     def __init__(self, condition: VariableCondition, names: Names) -> None:
         self.attribute = condition.attribute.lower()
         self.names = condition.names
         self.plain = condition.plain
         self._pattern = condition.pattern
+        self._fits: dict[bytes, bool] = {}
         self._variable = names(condition.attribute)
 
     def search(self, look: Look) -> Match | None:
         """What the expression finds in the attribute's value."""
         attribute, request = self.attribute, look.request
         if self.names is not None:
-            value = _namedField(request, self.names)
+            _, value = self.named(request)
         elif attribute == b"request_uri":
             value = look.uri
         elif attribute == b"server_addr":
@@ -235,6 +250,23 @@ class _Line:
             field = look.authority.field if isHost else request.headers.get(attribute)
             value = field if field is not None else look.environment.get(self._variable, b"")
         return self._pattern.search(value)
+
+    def named(self, request: Request) -> tuple[bytes, bytes]:
+        """The last header field whose name fits; empty when there is none."""
+        assert self.names is not None
+        fits = self._fits
+        for field in reversed(request.headers.pairs):
+            name = field[0]
+            isIt = fits.get(name)
+            if isIt is None:
+                isIt = self.names.search(name) is not None
+                if len(name) <= MAX_NAME:
+                    if len(fits) >= MAX_NAMES:
+                        fits.clear()
+                    fits[name] = isIt
+            if isIt:
+                return field
+        return b"", b""
 
     def find(self, value: bytes | None) -> bool | tuple[bytes | None, ...] | None:
         """As of :data:`Found`, in the value of an attribute."""
@@ -275,14 +307,6 @@ def prepared(
 ) -> Conditions | None:
     """The conditions, or ``None`` where there are none."""
     return Conditions(conditions, names) if conditions else None
-
-
-def _namedField(request: Request, names: Pattern) -> bytes:
-    """The value of the last header field whose name fits."""
-    for name, value in reversed(request.headers.pairs):
-        if names.search(name):
-            return value
-    return b""
 
 
 def changed(changes: Iterable[VariableChange], names: Names) -> Environment:

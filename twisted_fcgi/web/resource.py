@@ -105,19 +105,12 @@ class _SiteConnection(EagerServer):
     response: _SiteResponse | None = None
 
     _host: Any = None
-    _client: Any = None
 
     def getHost(self) -> Any:
         """See :meth:`twisted.internet.interfaces.ITransport.getHost`."""
         if self._host is None:
             self._host = super().getHost()
         return self._host
-
-    def getPeer(self) -> Any:
-        """See :meth:`twisted.internet.interfaces.ITransport.getPeer`."""
-        if self._client is None:
-            self._client = super().getPeer()
-        return self._client
 
     def connectionLost(self, reason: Failure) -> None:
         """It has ended, and with it what was being served."""

@@ -151,6 +151,15 @@ class EagerTests(SynchronousTestCase):
         self.assertEqual(data, self.drain())
         self.assertEqual(len(data), self.transport.sent)
 
+    def test_views(self) -> None:
+        """Views are sent like bytes: at once, or, what the kernel does not take, later."""
+        data = os.urandom(3_000_000)
+        for at in range(0, len(data), 50_000):
+            view = memoryview(data)[at : at + 50_000]
+            self.transport.writeSequence([view[:7], b"", view[7:]])  # type: ignore[list-item]
+        self.assertEqual({self.transport}, self.reactor.writers)
+        self.assertEqual(data, self.drain())
+
     def test_inRead(self) -> None:
         """What is written while it reads leaves when it has read."""
 

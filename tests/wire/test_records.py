@@ -48,6 +48,9 @@ class EncodeTests(SynchronousTestCase):
         self.assertEqual(bytes(7), odd[-7:])
 
     def test_uncopied(self) -> None:
-        """Data that fits into one record is handed back itself."""
+        """Data that fits into one record is handed back itself; a view is never copied."""
         data = b"x" * PIECE
         self.assertIs(data, encodeStream(STDIN, 1, data)[1])
+        view = memoryview(b"y" * (3 * PIECE))
+        pieces = encodeStream(STDIN, 1, view)
+        self.assertEqual([view.obj] * 3, [memoryview(piece).obj for piece in pieces[1::2]])

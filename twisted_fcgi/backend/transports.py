@@ -90,9 +90,12 @@ class EagerWriting(_Mixed):
     and sent when it, and all others that are ready, have read: one system call for each,
     however many parts a protocol writes.  Large bodies are read in large pieces.
 
+    :cvar takesViews: what is written may be memoryviews.
     :cvar ALLOWANCE: the most bytes sent at once in one turn, or else between two events
         of this socket; without it a fast peer would have the whole process for itself.
     """
+
+    takesViews = True
 
     ALLOWANCE = 524288
 
@@ -155,7 +158,7 @@ class EagerWriting(_Mixed):
     def _send(self, pieces: list[bytes], size: int) -> None:
         if size > self._allowance or not self._isEager():
             if self.connected and not self._aborting:
-                super().writeSequence(pieces)
+                super().write(b"".join(pieces))
             return
         ending = self._writeDisconnecting
         try:
@@ -168,7 +171,10 @@ class EagerWriting(_Mixed):
         self._allowance -= sent
         self.sent += sent
         if sent != size:
-            super().write(b"".join(pieces)[sent:])
+            while sent >= len(pieces[0]):
+                sent -= len(pieces.pop(0))
+            pieces[0] = pieces[0][sent:]
+            super().write(b"".join(pieces))
         elif ending:
             self._endWriting()
 

@@ -38,6 +38,9 @@ class Uploads:
         self.stalled = False
         self._connection = connection
         self._transport: Any = connection.transport
+        # A large part is cut into records, of which none need be a copy.
+        views = getattr(self._transport, "takesViews", False)
+        self._part: Any = memoryview if views else bytes
         self._streams: dict[Stream, None] = {}
         self._isProducer = False
         # What leaves together with BEGIN_REQUEST, and how many bytes of a body are in it.
@@ -63,7 +66,7 @@ class Uploads:
         """Send a part of a body, possibly empty, and its end if it is the last one."""
         wire = self._connection.wire
         try:
-            pieces = wire.stdin(stream.requestId, data) if data else []
+            pieces = wire.stdin(stream.requestId, self._part(data)) if data else []
             if last:
                 pieces.append(wire.endStdin(stream.requestId))
         except LocalProtocolError:

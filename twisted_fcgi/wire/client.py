@@ -31,6 +31,7 @@ from twisted_fcgi.wire.records import (
     PADDING,
     PIECE,
     VERSION,
+    Bytes,
     ProtocolStatus,
     RecordType,
     Role,
@@ -199,12 +200,12 @@ class ClientConnection(Connection):
             requestId, self._restingId = self._restingId, 0
         return requestId
 
-    def stdin(self, requestId: int, data: bytes) -> list[bytes]:
+    def stdin(self, requestId: int, data: Bytes) -> list[bytes | Bytes]:
         """
         A part of the request's body.
 
         :returns: pieces to be written one after the other; ``data`` is among them
-            as it is unless it needs more than one record.
+            as it is unless it needs more than one record; a view is never copied.
         """
         self._send(STDIN, requestId)
         return encodeStream(STDIN, requestId, data)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from typing import TypeVar
 
 __all__ = [
     "HEADER_LENGTH",
@@ -28,6 +29,7 @@ __all__ = [
     "PADDING",
     "PIECE",
     "VERSION",
+    "Bytes",
     "ProtocolStatus",
     "RecordType",
     "Role",
@@ -35,6 +37,9 @@ __all__ = [
     "encodeRecord",
     "encodeStream",
 ]
+
+#: What a body comes in; the one kind or the other.
+Bytes = TypeVar("Bytes", bytes, memoryview)
 
 VERSION = 1
 HEADER_LENGTH = 8
@@ -107,12 +112,13 @@ def encodeRecord(kind: int, requestId: int, content: bytes = b"") -> bytes:
     return header + content + PADDING[padding] if length else header
 
 
-def encodeStream(kind: int, requestId: int, data: bytes) -> list[bytes]:
+def encodeStream(kind: int, requestId: int, data: Bytes) -> list[bytes | Bytes]:
     """
     A part of a stream, as the pieces to be written one after the other.
 
     ``data`` of up to :data:`PIECE` bytes is handed back as it is, between its
-    header and its padding.  No data is no record: that would end the stream.
+    header and its padding; a view of more is cut without a copy.  No data is no
+    record: that would end the stream.
     """
     size = len(data)
     if size <= PIECE:
@@ -122,7 +128,7 @@ def encodeStream(kind: int, requestId: int, data: bytes) -> list[bytes]:
         header = _HEADER.pack(VERSION, kind, requestId, size, padding)
         return [header, data, PADDING[padding]] if padding else [header, data]
     whole = _HEADER.pack(VERSION, kind, requestId, PIECE, 0)
-    pieces: list[bytes] = []
+    pieces: list[bytes | Bytes] = []
     at = 0
     while size - at > PIECE:
         pieces += whole, data[at : at + PIECE]

@@ -539,12 +539,21 @@ class ManyConnectionsTests(SynchronousTestCase):
             (b"Connection: Upgrade\r\nUpgrade: h2c\r\n", 0),
             (b"Proxy-Connection: close\r\n", 0),
             (b"Content-Length: x\r\n", 400),
+            (b"Content-Length: 1000000000\r\n" + 100 * b"A: b\r\n", 400),
+            (b"Transfer-Encoding: chunked\r\n" + 100 * b"A: b\r\n", 400),
         ):
             head = b"POST / HTTP/1.1\r\n" + HOST + fields + b"\r\n"
             for cut in (wholly, bytewise):
                 self.assertEqual(statusOf(head, cut), status)
                 request, _ = read(b"GET / HTTP/1.1\r\nHost: other.test\r\nA: b\r\n\r\n", cut)
                 self.assertEqual(request.headers.pairs, [(b"Host", b"other.test"), (b"A", b"b")])
+
+    @given(st.lists(st.sampled_from(PIECES), max_size=20))
+    def test_nothingIsLeftOfAnything(self, pieces: list[bytes]) -> None:
+        """The same holds whatever was nearly a request, and refused or not."""
+        statusOf(b"".join(pieces), limits=Limits(fields=2))
+        request, _ = read(b"GET / HTTP/1.1\r\nHost: other.test\r\nA: b\r\n\r\n")
+        self.assertEqual(request.headers.pairs, [(b"Host", b"other.test"), (b"A", b"b")])
 
     def test_restsLightly(self) -> None:
         """A connection that rests holds nothing of the head that it sent last."""

@@ -224,7 +224,12 @@ class RequestReader:
         limit = self._fieldLimit
         if len(fields) > limit and any(len(field) > limit for field in fields.split(b"\r\n")):
             raise BadRequest("a header field exceeds LimitRequestFieldSize")
-        pairs, index = self._readFields(fields)
+        try:
+            pairs, index = self._readFields(fields)
+        except BaseException:
+            # llhttp may wait for the body of what only we refuse.
+            _fieldsParser.renew()
+            raise
         protocol = match[4]
         self.current = protocol != b"HTTP/1.0"
         self._length = self._lengthOf(index)
@@ -376,7 +381,6 @@ class _FieldsParser:
             # The client would like another protocol; it gets the one it speaks.
             self.renew()
         except HttpParserError as error:
-            self.renew()
             raise BadRequest(f"malformed header field: {error}") from None
         return found
 

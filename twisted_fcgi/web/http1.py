@@ -5,9 +5,8 @@ Strategy: httpd's request line and llhttp's everything else.  llhttp refuses
 methods, targets and versions that httpd serves (``FOO``, ``?x``, ``HTTP/1.2``),
 so an expression reads the line, and llhttp is given the fields behind a
 line of our own.  It never sees more than one head: a head ends at the first
-empty line, so what follows can't be taken for a part of it.  So nothing is left of one
-head when the next one is read, and all connections have one llhttp between them; after a
-head that it refused, or behind which it waits for more, they get another one.
+empty line, so what follows can't be taken for a part of it.  All connections have one
+llhttp between them, for as long as it says itself that nothing is left of a head.
 
 A client repeats its fields from request to request, and the same bytes mean the
 same: behind a new request line they are compared with those of the head before, and
@@ -224,12 +223,7 @@ class RequestReader:
         limit = self._fieldLimit
         if len(fields) > limit and any(len(field) > limit for field in fields.split(b"\r\n")):
             raise BadRequest("a header field exceeds LimitRequestFieldSize")
-        try:
-            pairs, index = self._readFields(fields)
-        except BaseException:
-            # llhttp may wait for the body of what only we refuse.
-            _fieldsParser.renew()
-            raise
+        pairs, index = self._readFields(fields)
         protocol = match[4]
         self.current = protocol != b"HTTP/1.0"
         self._length = self._lengthOf(index)
@@ -290,8 +284,6 @@ class RequestReader:
         codings = index.get(b"transfer-encoding")
         if codings is None and lengths is None:
             return 0
-        # llhttp now waits for a body that it will not get.
-        _fieldsParser.renew()
         if codings is None:
             assert lengths is not None
             if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 19:
@@ -351,13 +343,12 @@ class RequestReader:
 class _FieldsParser:
     """llhttp, for the fields of one head after the other."""
 
-    __slots__ = ("_feed", "_found")
+    __slots__ = ("_feed", "_found", "_over")
 
     def __init__(self) -> None:
-        self.renew()
+        self._renew()
 
-    def renew(self) -> None:
-        """Begin anew, whatever it was told before."""
+    def _renew(self) -> None:
         parser = HttpRequestParser(self)
         # Or it would read nothing behind a head with "Connection: close", or with a
         # "Proxy-Connection: close" that means nothing to us.
@@ -369,19 +360,29 @@ class _FieldsParser:
         """httptools calls this for each field."""
         self._found.append((name, value))
 
+    def on_message_complete(self) -> None:
+        """httptools calls this when it awaits nothing more, such as a body."""
+        self._over = True
+
     def read(self, fields: bytes) -> list[tuple[bytes, bytes]]:
         """
         :param fields: with the empty line at their end.
         :raises BadRequest: they are none.
         """
         found = self._found = []
+        self._over = False
         try:
             self._feed(_STAND_IN + fields)
         except HttpParserUpgrade:
             # The client would like another protocol; it gets the one it speaks.
-            self.renew()
+            self._over = False
         except HttpParserError as error:
+            self._over = False
             raise BadRequest(f"malformed header field: {error}") from None
+        finally:
+            if not self._over:
+                # Or the next head, of another client maybe, would be taken for its rest.
+                self._renew()
         return found
 
 

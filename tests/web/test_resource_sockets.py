@@ -29,10 +29,12 @@ CLOSE = get(b"/", b"Connection: close")
 
 @asynccontextmanager
 async def serving(
-    script: Callable[[Served], object], description: str = "tcp:0:interface=127.0.0.1"
+    script: Callable[[Served], object],
+    description: str = "tcp:0:interface=127.0.0.1",
+    kind: type[FastCGIResource] = FastCGIResource,
 ) -> AsyncIterator[Any]:
     """A port of a stock site whose requests are served by a script."""
-    resource = FastCGIResource(reactor, gateway=ScriptedGateway(script))  # type: ignore[arg-type]
+    resource = kind(reactor, gateway=ScriptedGateway(script))  # type: ignore[arg-type]
     port = await serverFromString(reactor, description).listen(Site(resource))
     try:
         yield port
@@ -66,6 +68,46 @@ async def test_eager() -> None:
             assert addresses[-2] == addresses[-1]
             assert (seen.host, seen.port) == (host.encode(), number)
             assert (server.host, server.port) == (b"127.0.0.1", port.getHost().port)
+
+
+@pytest_twisted.ensureDeferred
+async def test_otherFields() -> None:
+    """A request has its own fields, not those of the one before on its connection."""
+    seen = []
+
+    def script(served: Served) -> None:
+        seen.append(served.request.headers.get(b"x-a"))
+        served.answer()
+
+    fields = (b"X-A: 1",), (b"X-A: 1",), (b"X-A: 2",), (), (b"X-A: 2", b"Connection: close")
+    async with serving(script) as port:
+        for _ in range(2):
+            await deferToThread(exchange, connect(port), *(get(b"/", *own) for own in fields))
+    assert seen == 2 * [b"1", b"1", b"2", None, b"2"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_setHost() -> None:
+    """What a site says of one request's host does not hold for the others of its connection."""
+    seen = []
+
+    def script(served: Served) -> None:
+        assert served.request.server.host == b"127.0.0.1"
+        seen.append((served.request.server.port, served.request.secure))
+        served.answer()
+
+    class Posing(FastCGIResource):
+        def render(self, request: Any) -> int:
+            if request.uri == b"/other":
+                request.setHost(b"other.test", 443, ssl=True)
+            return super().render(request)
+
+    requests = (get(), get(b"/other"), get(b"/other"), get(), CLOSE)
+    async with serving(script, kind=Posing) as port:
+        for _ in range(2):
+            await deferToThread(exchange, connect(port), *requests)
+        own = port.getHost().port
+    assert seen == 2 * [(own, False), (443, True), (443, True), (own, False), (own, False)]
 
 
 @pytest_twisted.ensureDeferred

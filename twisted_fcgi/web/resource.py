@@ -98,10 +98,12 @@ class _SiteConnection(EagerServer):
     A client's connection, which knows what its requests have in common.
 
     :ivar headers: the fields that came last.
+    :ivar ends: of the request that came last.
     :ivar response: to the request that is being served.
     """
 
     headers: Headers | None = None
+    ends: _Ends | None = None
     response: _SiteResponse | None = None
 
     _host: Any = None
@@ -119,6 +121,30 @@ class _SiteConnection(EagerServer):
             self.response.clientGone()
 
 
+class _Ends:
+    """
+    Who is at the ends of a request's connection, or is said to be (``setHost``).
+
+    :ivar addresses: those of ``twisted.web`` that this was made of.
+    """
+
+    __slots__ = ("addresses", "client", "secure", "server")
+
+    def __init__(self, request: SiteRequest) -> None:
+        self.addresses = client, server = request.getClientAddress(), request.getHost()
+        self.client = addressOf(client)
+        if isinstance(getattr(server, "host", ""), str):
+            self.server = addressOf(server)
+        else:  # setHost's: a name, which is no address
+            self.server = addressOf(request.channel.getHost())._replace(port=server.port)
+        self.secure = request.isSecure()
+
+    def areOf(self, request: SiteRequest) -> bool:
+        """Whether another request has the same."""
+        client, server = self.addresses
+        return request.getHost() is server and request.getClientAddress() is client
+
+
 def _messageOf(request: SiteRequest, length: int, connection: _SiteConnection | None) -> Request:
     """The gateway's request for one of ``twisted.web``."""
     pairs = [
@@ -126,12 +152,14 @@ def _messageOf(request: SiteRequest, length: int, connection: _SiteConnection | 
         for name, values in request.requestHeaders.getAllRawHeaders()
         for value in values
     ]
-    headers = None if connection is None else connection.headers
-    if headers is None or headers.pairs != pairs:
-        headers = Headers(pairs)
-        if connection is not None:
-            # A client repeats them: then what was made of them is there already.
-            connection.headers = headers
+    if connection is None:
+        headers, ends = Headers(pairs), _Ends(request)
+    else:
+        # Most are those of the request before, and what was made of them is there already.
+        known, met = connection.headers, connection.ends
+        headers = known if known is not None and known.pairs == pairs else Headers(pairs)
+        ends = met if met is not None and met.areOf(request) else _Ends(request)
+        connection.headers, connection.ends = headers, ends
     protocol = request.clientproto
     return Request(
         request.method,
@@ -139,9 +167,9 @@ def _messageOf(request: SiteRequest, length: int, connection: _SiteConnection | 
         headers,
         # httpd's name of it; twisted.web has "HTTP/2".
         protocol=b"HTTP/2.0" if protocol == b"HTTP/2" else protocol,
-        client=addressOf(request.getClientAddress()),
-        server=addressOf(request.getHost()),
-        secure=request.isSecure(),
+        client=ends.client,
+        server=ends.server,
+        secure=ends.secure,
         contentLength=length,
     )
 

@@ -36,7 +36,7 @@ native: $(VENV)/.developing
 	rm -rf build/native
 	TWISTED_FCGI_NATIVE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-build-isolation --no-deps --target build/native .
-	cp -Rp tests native doc README.rst setup.py pyproject.toml build/native
+	cp -Rp tests native fuzz doc README.rst setup.py pyproject.toml build/native
 
 check-native: native
 	cd build/native && PYTHONPATH=$(CURDIR)/build/native TWISTED_FCGI_NATIVE=1 \

@@ -66,6 +66,8 @@ class SiteTestCase(SynchronousTestCase):
         :param flags: parameters of the member.
         """
         self.clock = Clock()
+        # A test may be run by what a socket just told.
+        self.patch(turn, "collected", None)
 
         def makeMember(settings: MemberSettings, reactor: Any) -> ScriptedMember:
             self.member = ScriptedMember(settings, *script)

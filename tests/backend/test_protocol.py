@@ -369,6 +369,15 @@ class DownloadTests(Case):
         self.assertEqual("producing", self.transport.producerState)
         self.assertEqual(1000, len(receiver.data))
 
+    def test_takesMuch(self) -> None:
+        """It asks for much at once as long as no stream on it is paused."""
+        _, stream = self.open()
+        self.assertTrue(self.connection.takesMuch)
+        stream.pauseProducing()
+        self.assertFalse(self.connection.takesMuch)
+        stream.resumeProducing()
+        self.assertTrue(self.connection.takesMuch)
+
     def test_endWhilePaused(self) -> None:
         """The application is let go when it is ready, even if the client is not."""
         receiver, stream = self.open()

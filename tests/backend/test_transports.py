@@ -66,6 +66,7 @@ class Recorder(Protocol):
         self.data = b""
         self.reason: Failure | None = None
         self.answer: Any = None
+        self.takesMuch = False
 
     def dataReceived(self, data: bytes) -> None:
         self.data += data
@@ -245,16 +246,23 @@ class EagerTests(SynchronousTestCase):
         self.assertEqual(b"three", self.drain())
 
     def test_largeReads(self) -> None:
-        """More is read at once as long as what is read fills the buffer."""
+        """While reads fill the buffer and the protocol takes much, more is read at once."""
         sizes: list[int] = []
+
+        def received(data: bytes) -> None:
+            sizes.append(len(data))
+            self.protocol.takesMuch = len(sizes) not in (4, 5)
+
         self.transport.bufferSize = 1000
-        self.protocol.dataReceived = lambda data: sizes.append(len(data))  # type: ignore[method-assign]
+        self.protocol.dataReceived = received  # type: ignore[method-assign]
+        self.protocol.takesMuch = True
         self.peer.send(bytes(9500))
         for _ in range(4):
             self.reactor.turn()
-        self.peer.send(bytes(2000))
-        self.reactor.turn()
-        self.assertEqual([1000, 4000, 4000, 500, 1000], sizes)
+        self.peer.send(bytes(7000))
+        for _ in range(4):
+            self.reactor.turn()
+        self.assertEqual([1000, 4000, 4000, 500, 1000, 1000, 4000, 1000], sizes)
 
     def test_untaken(self) -> None:
         """What the peer has not taken is known, and whether it takes some."""

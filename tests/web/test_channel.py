@@ -690,6 +690,17 @@ class BackPressureTests(ChannelTestCase):
         self.assertEqual(self.served[0].received, b"abc" + b"x" * BODY_BUFFER)
         self.assertEqual(self.served[0].calls, ["finish"])
 
+    def test_takesMuch(self) -> None:
+        """It asks for much at once of a body that somebody takes, and of nothing else."""
+        self.connect()
+        self.assertFalse(self.channel.takesMuch)
+        self.send(get(b"/", b"Content-Length: 1000000"))
+        self.assertFalse(self.channel.takesMuch)
+        self.served[0].take()
+        self.assertTrue(self.channel.takesMuch)
+        self.served[0].body.pause()
+        self.assertFalse(self.channel.takesMuch)
+
     def test_pausedInBody(self) -> None:
         """A client that is stopped in the middle of a body goes on later."""
         self.connect(Served.take)

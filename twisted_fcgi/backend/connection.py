@@ -121,6 +121,11 @@ class OwnedConnection(Protocol):
         """Whether its last request was not the first."""
         return self.requests > 1
 
+    @property
+    def takesMuch(self) -> bool:
+        """Whether nothing that comes now has to be held, for a client that does not take it."""
+        return not any(stream.paused for stream in self.streams.values())
+
     def multiplex(self, most: int) -> None:
         """Take so many requests at a time from now on."""
         self.maxStreams = self.wire.maxStreams = most

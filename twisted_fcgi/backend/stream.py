@@ -83,6 +83,7 @@ class Stream:
     :ivar uploading: whether the application waits for more of the body.
     :ivar received: bytes of the body that came since it was begun.
     :ivar answered: whether a part of a response came.
+    :ivar paused: whether the receiver takes nothing at present.
     :ivar unread: what the receiver has not taken, if there is such.
     :ivar stdoutEnded: whether the response is complete, even without END_REQUEST.
     """
@@ -96,7 +97,6 @@ class Stream:
 
     __slots__ = (
         "_last",
-        "_paused",
         "_receiver",
         "_stderr",
         "again",
@@ -108,6 +108,7 @@ class Stream:
         "markedAt",
         "owner",
         "params",
+        "paused",
         "received",
         "requestId",
         "role",
@@ -140,7 +141,7 @@ class Stream:
         self.stdoutEnded = False
         self.unread: Unread | None = None
         self._receiver: IStreamReceiver | None = receiver
-        self._paused = False
+        self.paused = False
         self._last: EndRequest | RequestError | None = None
         self._stderr: Stderr | None = None
 
@@ -199,16 +200,16 @@ class Stream:
 
     def pauseProducing(self) -> None:
         """See :meth:`twisted_fcgi.interfaces.IStream.pauseProducing`."""
-        self._paused = True
+        self.paused = True
 
     def resumeProducing(self) -> None:
         """See :meth:`twisted_fcgi.interfaces.IStream.resumeProducing`."""
-        if not self._paused:
+        if not self.paused:
             return
-        self._paused = False
-        while not self._paused and self._receiver is not None and (data := self._next()):
+        self.paused = False
+        while not self.paused and self._receiver is not None and (data := self._next()):
             self._receiver.stdoutReceived(data)
-        if self._paused or self._receiver is None:
+        if self.paused or self._receiver is None:
             return
         if self._last is not None:
             self._tell(self._last)
@@ -274,7 +275,7 @@ class Stream:
         self.answered = True
         unread = self.unread
         if unread is None:
-            if not self._paused:
+            if not self.paused:
                 receiver.stdoutReceived(data)
                 return False
             unread = self.unread = Unread()
@@ -356,7 +357,7 @@ class Stream:
         connection = self.connection
         if connection is None or self._receiver is None:
             return self.limit
-        if self._paused or (self.uploading and not self._uploads().stalled):
+        if self.paused or (self.uploading and not self._uploads().stalled):
             return inf  # it is the client's turn
         if connection.maxStreams > 1:
             return self.markedAt + self.timeout

@@ -71,8 +71,8 @@ JOINED = 4096
 #: all would be held until its end.
 LARGE = 32768
 
-#: What is read after a read that filled the buffer, in buffers: a large body's parts cost
-#: less the larger they are, up to what the processor's cache holds.
+#: What is read after a read that filled the buffer, in buffers, if the protocol takes much:
+#: a large body's parts cost less the larger they are, up to what the processor's cache holds.
 GROWTH = 4
 
 # What EagerWriting is mixed into, and calls.
@@ -208,7 +208,7 @@ class EagerWriting(_Mixed):
         """See :meth:`twisted.internet.interfaces.IReadDescriptor.doRead`."""
         size = self.bufferSize
         try:
-            data = self.socket.recv(size * GROWTH if self._full else size)
+            data = self.socket.recv(size * GROWTH if self._full and self._takesMuch() else size)
         except BlockingIOError:
             return None
         except OSError:
@@ -255,6 +255,10 @@ class EagerWriting(_Mixed):
         protocol = self.protocol
         del self.protocol, self.socket, self.fileno
         protocol.connectionLost(reason)
+
+    def _takesMuch(self) -> bool:
+        """Whether the protocol passes on what is read now, rather than having to hold it."""
+        return getattr(self.protocol, "takesMuch", False)
 
     def doWrite(self) -> Any:
         """See :meth:`twisted.internet.interfaces.IWriteDescriptor.doWrite`."""

@@ -104,6 +104,11 @@ class HTTPChannel(Protocol):
 
     # What the client sends.
 
+    @property
+    def takesMuch(self) -> bool:
+        """Whether what comes now is passed on: of a body that somebody waits for."""
+        return self._body is not None and self._body.awaited
+
     def dataReceived(self, data: bytes) -> None:
         if self._closing is not None:
             self.quietSince = 0.0

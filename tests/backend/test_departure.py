@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,11 +14,13 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.backend.doubles import MemoryEndpoint, Transport
-from twisted_fcgi.backend.departure import LOOKS, WATCHED, Departure
+from tests.peers.process import freePort
+from twisted_fcgi.backend import departure
+from twisted_fcgi.backend.departure import LOOKS, WATCHED, Departure, listenerOf
 from twisted_fcgi.backend.member import Member
 from twisted_fcgi.settings import MemberSettings
 
-__all__ = ["DepartureTests", "MemberTests", "SocketTests"]
+__all__ = ["DepartureTests", "ListenerTests", "MemberTests", "SocketTests"]
 
 
 class DepartureTests(SynchronousTestCase):
@@ -115,7 +118,8 @@ class SocketTests(SynchronousTestCase):
         self.path.touch()
         self.clock = Clock()
         self.endpoint = MemoryEndpoint()
-        self.departure = Departure(self.endpoint, self.clock, str(self.path))
+        settings = MemberSettings("fcgi://m", socket=str(self.path))
+        self.departure = Departure(self.endpoint, self.clock, lambda: listenerOf(settings))
         self.departure.met()
         self.told: list[bool] = []
 
@@ -126,18 +130,29 @@ class SocketTests(SynchronousTestCase):
         os.rename(new, self.path)
 
     def test_another(self) -> None:
-        """It has left, which is told at once, and once for each time that it is another."""
+        """It has left, which is told soon, and once for each time that it is another."""
         self.restart()
         self.departure.ask(self.told.append)
-        self.assertEqual(([True], []), (self.told, self.endpoint.attempts))
+        self.clock.pump([WATCHED / LOOKS] * 2)
+        self.assertEqual([True], self.told)
         self.departure.ask(self.told.append)
         self.clock.pump([WATCHED / LOOKS] * LOOKS)
         self.assertEqual([True, False], self.told)
+
+    def test_oneAfterTheOther(self) -> None:
+        """Who finds out later what was lost with it, since we were stopped, is told the same."""
+        self.restart()
+        self.departure.ask(self.told.append)
+        self.clock.advance(60 * WATCHED)
+        self.departure.ask(self.told.append)
+        self.clock.advance(60 * WATCHED)
+        self.assertEqual([True, True], self.told)
 
     def test_removed(self) -> None:
         """It has left as well when there is none, for now."""
         self.path.unlink()
         self.departure.ask(self.told.append)
+        self.clock.pump([WATCHED / LOOKS] * 2)
         self.assertEqual([True], self.told)
 
     def test_meanwhile(self) -> None:
@@ -154,6 +169,43 @@ class SocketTests(SynchronousTestCase):
         self.departure.ask(self.told.append)
         self.clock.pump([WATCHED / LOOKS] * LOOKS)
         self.assertEqual([False], self.told)
+
+
+class ListenerTests(SynchronousTestCase):
+    """Who listens at a port of this machine."""
+
+    def listen(self, port: int) -> socket.socket:
+        """A socket at a port."""
+        listening = socket.socket()
+        self.addCleanup(listening.close)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        listening.listen()
+        return listening
+
+    def test_another(self) -> None:
+        """It is the same until another one listens, or nobody."""
+        port = freePort()
+        first = self.listen(port)
+        settings = MemberSettings("fcgi://m", host="127.0.0.1", port=port)
+        known = listenerOf(settings)
+        self.assertTrue(known)
+        self.assertEqual(known, listenerOf(settings))
+        with socket.create_connection(("127.0.0.1", port)):
+            self.assertEqual(known, listenerOf(settings))
+        first.close()
+        self.assertEqual([], listenerOf(settings))
+        self.listen(port)
+        self.assertNotIn(listenerOf(settings), (known, []))
+
+    def test_elsewhere(self) -> None:
+        """Of another machine nothing is known, nor where the system has no such tables."""
+        port = freePort()
+        self.listen(port)
+        self.assertIsNone(listenerOf(MemberSettings("fcgi://m", host="192.0.2.1", port=port)))
+        self.patch(departure, "_TABLES", ("/nowhere",))
+        nobody = listenerOf(MemberSettings("fcgi://m", host="127.0.0.1", port=port))
+        self.assertEqual([], nobody)
 
 
 class MemberTests(SynchronousTestCase):

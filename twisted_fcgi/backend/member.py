@@ -40,7 +40,7 @@ from zope.interface import implementer
 
 from twisted_fcgi.backend.attempt import Attempt
 from twisted_fcgi.backend.deadlines import Deadlines
-from twisted_fcgi.backend.departure import GONE, Departure
+from twisted_fcgi.backend.departure import GONE, Departure, listenerOf
 from twisted_fcgi.backend.endpoints import memberEndpoint
 from twisted_fcgi.backend.pool import MAX_IDLE_IN_ALL, Decision, Pool
 from twisted_fcgi.backend.protocol import FastCGIClientProtocol
@@ -97,7 +97,7 @@ class Member:
         self.endpoint = memberEndpoint(settings, reactor) if endpoint is None else endpoint
         self._reach = getattr(self.endpoint, "reach", self.endpoint.connect)
         self._deadlines = Deadlines(reactor)
-        self._departure = Departure(self.endpoint, reactor, settings.socket)
+        self._departure = Departure(self.endpoint, reactor, partial(listenerOf, settings))
         self._stderrLog = StderrLog(self.address, reactor, self._deadlines)
         self.factory = Factory.forProtocol(
             partial(

@@ -67,6 +67,16 @@ class BasisTests(TestCase):
         assert basis is not None
         self.assertEqual({root + b"/a/b", root + b"/no"}, {path for path, _ in basis._files})
 
+    def test_noName(self) -> None:
+        """That no file is without a name says nothing of those that have one."""
+        root = makeFiles(self, {}).encode()
+        grounds = Grounds()
+        for path in (b"", root + b"/a"):
+            self.assertLess(grounds.modeOf(path), 0)
+        self.assertTrue(holds(grounds))
+        os.mkdir(root + b"/a")
+        self.assertFalse(holds(grounds))
+
     @given(
         st.lists(
             st.sampled_from(

@@ -195,6 +195,9 @@ def _deciding(files: dict[bytes, int]) -> Iterator[tuple[bytes, int]]:
                 continue
         elif mode == -ENOENT or mode == -ENOTDIR:
             cause = -ENOENT if mode == -ENOENT else S_IFREG
-            if any(files[other] == cause and path.startswith(other + b"/") for other in files):
+            # No name at all is no file either, but there is nothing below it.
+            if any(
+                other and files[other] == cause and path.startswith(other + b"/") for other in files
+            ):
                 continue
         yield path, mode

@@ -595,6 +595,17 @@ class MemoryTests(SynchronousTestCase):
         kinds = [router.route(makeRequest("/php", method=m)).kind for m in (b"POST", b"GET")]
         self.assertEqual([FASTCGI, RouteKind.REDIRECT], kinds)
 
+    def test_directoryOfRules(self) -> None:
+        """So is one that rules lead away from, unless its slash comes before."""
+        router = Router(
+            read(
+                f"DocumentRoot {makeTree(self)}\n{PHP}SetEnv redirect-carefully\n"
+                "<Directory />\nRewriteEngine On\nRewriteRule /php$ /app.php\n</Directory>\n"
+            )
+        )
+        kinds = [router.route(makeRequest("/php", method=m)).kind for m in (b"POST", b"GET")]
+        self.assertEqual([FASTCGI, RouteKind.REDIRECT], kinds)
+
     FILES_TEXT = (
         "DirectoryIndex index.html index.php /b.php\nAlias /alias {root}/a\n"
         "<Directory {root}/a>\nSetEnv IN a\nFallbackResource /b.php\n</Directory>\n"

@@ -385,6 +385,18 @@ class MemoryTests(TestCase):
         router.route(makeRequest("/"))
         self.assertEqual([b"/"], [key[0] for key in router._routes])
 
+    def test_fallback(self) -> None:
+        """What an expression says of a path counts, also where a fallback takes its place."""
+        router = Router(
+            read(
+                "ProxyPass /app fcgi://h:9000\n<Location /x>\nFallbackResource /app/i\n"
+                'SetHandler "%{HTTP_USER_AGENT}"\n</Location>\n'
+            )
+        )
+        for agent, kind in ((b"none", RouteKind.FASTCGI), (b"other", RouteKind.REFUSE)):
+            route = router.route(makeRequest("/x/y", (b"User-Agent", agent)))
+            self.assertEqual(kind, route.kind)
+
     @given(
         st.builds("{}\n{}".format, SET, LINES),
         st.builds("{}\n{}".format, SET, LINES),

@@ -346,9 +346,9 @@ def _basis(look: Look) -> Basis | None:
     :param look: that led to an application.
     """
     grounds = look.grounds
-    # Where no file is looked for, nothing can take its place.  (proxy-fcgi-pathinfo, for which
-    # files are looked at, comes from conditions or rules.)
-    ofFiles = look.mapped is None or look.previous is not None or grounds.files
+    # Where a ProxyPass claims the path at once, it was not taken for a file's; a look leaves
+    # two sets of rules.
+    ofFiles = look.mapped is None or len(grounds.rules) > 2
     if not all(rules.lastingForFiles if ofFiles else rules.lasting for rules in grounds.rules):
         return None
     it: Look | None = look

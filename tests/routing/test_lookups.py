@@ -95,3 +95,9 @@ class LookupTests(TestCase):
         text = f'<If "{asks.replace("&&", "||")}">\nRequire all denied\n</If>'
         (complaint,) = self.routeOf(text).complaints
         self.assertIn(str(MAX_LOOKUPS), complaint)
+
+    def test_boundOfRules(self) -> None:
+        """So do conditions of rules, also where each look-up asks by an expression again."""
+        asks = " || ".join(f"-U '/{name}'" for name in "abcdefghij")
+        text = f'RewriteEngine On\nRewriteCond expr "{asks}"\nRewriteRule ^ - [F]'
+        self.assertIn(str(MAX_LOOKUPS), "".join(self.routeOf(text).complaints))

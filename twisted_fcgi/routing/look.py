@@ -27,6 +27,7 @@ from twisted_fcgi.routing.lookups import Account
 from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.rewrite import Rewriter
+from twisted_fcgi.routing.rewriterule import Run
 from twisted_fcgi.routing.rewrites import Forced, Rewrites
 from twisted_fcgi.routing.sections import SectionKey
 from twisted_fcgi.settings import Branch, DirectorySettings, ExtensionSettings
@@ -277,6 +278,10 @@ class Look:
         look.query = state.query
         look.filename = state.filename
         look.pathInfo = state.pathInfo
+        if isinstance(state, Run):
+            # What rules look up counts as that of the look that they are applied to.
+            it = state.look
+            look.depth, look.main, look._account = it.depth, it.main, it.account
         return look
 
     @property

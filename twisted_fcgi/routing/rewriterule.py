@@ -112,6 +112,7 @@ class Run:
     """
     A request while rules are applied to it; expressions see it as it is at the moment.
 
+    :param look: what they are applied to.
     :param spell: the one spelling of a variable's name.
     :param prefix: the section's directory, of which rules see nothing; ``None`` for a server's.
     :param base: RewriteBase.
@@ -136,7 +137,7 @@ class Run:
     def __init__(
         self, look: Look, spell: Callable[[bytes], bytes], prefix: bytes | None, base: bytes | None
     ) -> None:
-        self._look = look
+        self.look = look
         self._spell = spell
         self.prefix = prefix
         self.base = base
@@ -174,7 +175,7 @@ class Run:
 
     def ahead(self, target: bytes, isFile: bool) -> tuple[Look, int] | None:
         """As :func:`~twisted_fcgi.routing.lookups.lookAhead`."""
-        return lookAhead(self._look, target, isFile)
+        return lookAhead(self.look, target, isFile)
 
     def variable(self, name: bytes) -> bytes:
         """The value of ``%{name}``."""

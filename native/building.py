@@ -2,7 +2,7 @@
 The compiled build, as setuptools does it.
 
 Strategy: next to some modules of the package, which are all installed as they are, there
-is one more file, of C.  Python imports that one.  So there is one source, tracebacks show
+is one more file, of C.  Python imports that one.  So there is one source, tracebacks name
 its lines, and who takes the files of C away has the package as it was.
 
 All that is made on the way is in setuptools' folder for what is temporary: modules that

@@ -57,12 +57,12 @@ class InstalledTests(SynchronousTestCase):
         self.assertEqual(twisted_fcgi.versionText(), expected)
 
     def test_traceback(self) -> None:
-        """A traceback shows the lines of the source."""
+        """A traceback names the file and the line of the source."""
         headers = Headers([(b"Name", b"a\nb")])
         error = self.assertRaises(ValueError, headers.lines)
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        source = Path(twisted_fcgi.__file__).with_name("headers.py")
+        self.assertTrue(frame.filename.endswith("twisted_fcgi/headers.py"), frame.filename)
         self.assertEqual(frame.name.rpartition(".")[2], "lines")
-        self.assertEqual(frame.line, 'raise ValueError("a header field with a line end inside")')
+        source = Path(twisted_fcgi.__file__).with_name("headers.py").read_text()
         assert frame.lineno is not None
-        self.assertEqual(source.read_text().splitlines()[frame.lineno - 1].strip(), frame.line)
+        self.assertIn("raise ValueError(", source.splitlines()[frame.lineno - 1])

@@ -28,7 +28,7 @@ CLIENTS = 500
 
 #: Most bytes of a client of which nothing is to be done, of a request that is not answered
 #: and its client.
-IDLE, WAITING = 2000, 9000
+IDLE, WAITING = 2000, 10500
 
 FIELDS = (
     b"Host: www.example.test\r\nAccept: text/html\r\nAccept-Language: en\r\n"

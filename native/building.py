@@ -48,6 +48,7 @@ MODULES = (
     "backend.deadlines",
     "backend.hub",
     "backend.transports",
+    "backend.connecting",
     "backend.pool",
     "backend.stream",
     "backend.connection",

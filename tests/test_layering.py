@@ -17,7 +17,7 @@ PACKAGE = Path(twisted_fcgi.__file__).parent
 LAYERS = (
     (
         "vocabulary",
-        set("errors headers interfaces mediatypes message pcre settings subnets uri".split()),
+        set("errors headers http interfaces mediatypes message pcre settings subnets uri".split()),
     ),
     ("languages", {"balance", "expr", "wire"}),
     ("meaning", {"cgi", "config", "routing"}),

@@ -26,6 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
+from twisted_fcgi.backend.connecting import DirectEndpoint
 from twisted_fcgi.backend.endpoints import (
     ADDRESS_TTL,
     ATTEMPT_DELAY,
@@ -35,7 +36,6 @@ from twisted_fcgi.backend.endpoints import (
     memberEndpoint,
 )
 from twisted_fcgi.backend.resolver import Answer, Found
-from twisted_fcgi.backend.transports import DirectEndpoint
 from twisted_fcgi.settings import MemberSettings
 
 __all__ = ["MemberEndpointTests", "NamedEndpointTests"]

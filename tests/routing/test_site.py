@@ -10,8 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.routing.making import makeRequest, makeTree, read, routeOf
 from tests.test_uri import PATHS
 from twisted_fcgi.message import Request, Route, RouteKind
-from twisted_fcgi.routing import Router
-from twisted_fcgi.routing import rewrites as rewritesModule
+from twisted_fcgi.routing import Router, rewriting
 from twisted_fcgi.routing import site as siteModule
 
 FASTCGI = RouteKind.FASTCGI
@@ -197,7 +196,7 @@ class FilesTests(SynchronousTestCase):
     def test_linesAreBounded(self) -> None:
         """However many lines the sets of sections have, only so many are remembered."""
         self.patch(siteModule, "MAX_LINES", 50)
-        self.patch(rewritesModule, "MAX_LINES", 50)
+        self.patch(rewriting, "MAX_LINES", 50)
         sections = "".join(
             f"<FilesMatch {name}>\nSetEnv {name} 1\n</FilesMatch>\n" for name in "abc"
         )

@@ -9,8 +9,9 @@ from zope.interface.verify import verifyObject
 
 from tests.web.channels import ClientTransport
 from twisted_fcgi.headers import Headers
+from twisted_fcgi.http import DROPS_CONNECTION
 from twisted_fcgi.interfaces import IResponse
-from twisted_fcgi.message import DROPS_CONNECTION, Request, ResponseHead
+from twisted_fcgi.message import Request, ResponseHead
 from twisted_fcgi.web.clientresponse import ClientResponse
 
 OURS = b"Date: now\r\nServer: us\r\n"

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.doubles import RecordingResponse
 from twisted_fcgi.headers import Headers
-from twisted_fcgi.message import REASONS
+from twisted_fcgi.http import REASONS
 from twisted_fcgi.web.errorpage import Refusal, errorPage, writeErrorPage
 
 

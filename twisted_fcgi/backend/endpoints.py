@@ -37,8 +37,8 @@ from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_fcgi.backend.connecting import DirectEndpoint
 from twisted_fcgi.backend.resolver import Answer, Resolver, resolverOf
-from twisted_fcgi.backend.transports import DirectEndpoint
 from twisted_fcgi.settings import MemberSettings
 
 __all__ = ["ADDRESS_TTL", "ATTEMPT_DELAY", "NamedEndpoint", "memberEndpoint"]
@@ -124,7 +124,7 @@ class NamedEndpoint:
 
     :param reactor: provides ``IReactorPluggableNameResolver``.
     :param addressTtl: seconds for which addresses are believed.
-    :param receiveBuffer: see :class:`~twisted_fcgi.backend.transports.DirectEndpoint`.
+    :param receiveBuffer: see :class:`~twisted_fcgi.backend.connecting.DirectEndpoint`.
     :param resolver: looks the name up; by default the system does.
     """
 
@@ -159,7 +159,7 @@ class NamedEndpoint:
         return reached if isinstance(reached, Deferred) else succeed(reached)
 
     def reach(self, protocolFactory: IProtocolFactory) -> IProtocol | Deferred[IProtocol]:
-        """See :meth:`twisted_fcgi.backend.transports.DirectEndpoint.reach`."""
+        """See :meth:`twisted_fcgi.backend.connecting.DirectEndpoint.reach`."""
         if self._endpoints and self.reactor.seconds() < self._believedUntil:
             hosts = self._hosts
             reached = _Race(self, list(self._endpoints), protocolFactory).begin()

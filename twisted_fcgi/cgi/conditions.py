@@ -16,7 +16,8 @@ from email.utils import formatdate
 
 from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
-from twisted_fcgi.message import REASONS, Request, ResponseHead, Route
+from twisted_fcgi.http import REASONS
+from twisted_fcgi.message import Request, ResponseHead, Route
 
 __all__ = ["applyConditions", "evaluateConditions", "formatDate", "parseDate"]
 

@@ -22,7 +22,8 @@ import re
 
 from twisted_fcgi.errors import BrokenResponse
 from twisted_fcgi.headers import FRAMING_FIELDS, SUCCESS_FIELDS, Headers
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, ResponseHead, Source
+from twisted_fcgi.http import DROPS_CONNECTION, REASONS
+from twisted_fcgi.message import ResponseHead, Source
 
 __all__ = ["MAX_HEAD", "MAX_HEADS", "ResponseParser", "fieldsForError"]
 

@@ -21,7 +21,7 @@ from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.words import Word, getWord, splitWords
 from twisted_fcgi.errors import nearest
 from twisted_fcgi.expr import RequestContext
-from twisted_fcgi.message import METHODS
+from twisted_fcgi.http import METHODS
 from twisted_fcgi.settings import Merging, Methods, Requirement
 from twisted_fcgi.subnets import parseSubnet
 

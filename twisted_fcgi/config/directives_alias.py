@@ -11,7 +11,7 @@ from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import looseInteger, pattern
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.message import REASONS
+from twisted_fcgi.http import REASONS
 from twisted_fcgi.settings import Alias, Redirect
 
 __all__ = ["rows"]

@@ -9,7 +9,7 @@ from twisted_fcgi.config.registry import Context, Override, Rows, Shape
 from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.values import looseInteger
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.message import REASONS
+from twisted_fcgi.http import REASONS
 from twisted_fcgi.settings import ErrorDocument
 
 __all__ = ["proxy", "rows"]

@@ -7,7 +7,7 @@ from twisted_fcgi.config.scope import Scope
 from twisted_fcgi.config.source import encode
 from twisted_fcgi.config.values import looseInteger
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.message import METHODS
+from twisted_fcgi.http import METHODS
 
 __all__ = ["allowmethods", "rows"]
 

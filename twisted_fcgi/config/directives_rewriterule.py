@@ -22,7 +22,7 @@ from twisted_fcgi.config.targets import Target
 from twisted_fcgi.config.values import looseInteger, pattern
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationError
-from twisted_fcgi.message import REASONS
+from twisted_fcgi.http import REASONS
 from twisted_fcgi.settings import RewriteRule
 
 __all__ = ["rows"]

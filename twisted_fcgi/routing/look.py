@@ -28,7 +28,7 @@ from twisted_fcgi.routing.mapping import Destination, Mapped
 from twisted_fcgi.routing.notes import Notes
 from twisted_fcgi.routing.rewrite import Rewriter
 from twisted_fcgi.routing.rewriterule import Run
-from twisted_fcgi.routing.rewrites import Forced, Rewrites
+from twisted_fcgi.routing.rewriting import Forced, Rewrites
 from twisted_fcgi.routing.sections import SectionKey
 from twisted_fcgi.settings import Branch, DirectorySettings, ExtensionSettings
 from twisted_fcgi.uri import partitionSocket

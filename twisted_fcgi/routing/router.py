@@ -17,7 +17,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
-from twisted_fcgi.message import METHODS, Address, Authority, Request, Route, RouteKind
+from twisted_fcgi.http import METHODS
+from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.pcre import MatchFailed, effort
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.environment import Environment, isTooLarge

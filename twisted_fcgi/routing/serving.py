@@ -9,7 +9,8 @@ import os
 from dataclasses import replace
 
 from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError, quoted
-from twisted_fcgi.message import METHODS, Route, RouteKind
+from twisted_fcgi.http import METHODS
+from twisted_fcgi.message import Route, RouteKind
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.files import FILE, concealed
 from twisted_fcgi.routing.look import Look

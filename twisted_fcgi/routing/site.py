@@ -29,7 +29,7 @@ from twisted_fcgi.routing.look import Look, Rules
 from twisted_fcgi.routing.lookups import isFileServed, isUrlServed
 from twisted_fcgi.routing.mapping import Mappings
 from twisted_fcgi.routing.notes import Notes
-from twisted_fcgi.routing.rewrites import MAX_LINES, Rewrites
+from twisted_fcgi.routing.rewriting import MAX_LINES, Rewrites
 from twisted_fcgi.routing.sections import (
     AccessFiles,
     AccessSection,

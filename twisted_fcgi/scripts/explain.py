@@ -22,7 +22,8 @@ from urllib.parse import quote
 from twisted_fcgi import config
 from twisted_fcgi.errors import ConfigurationErrors
 from twisted_fcgi.headers import Headers
-from twisted_fcgi.message import REASONS, Address, Request, RouteKind
+from twisted_fcgi.http import REASONS
+from twisted_fcgi.message import Address, Request, RouteKind
 from twisted_fcgi.scripts.hints import listeningPorts, toText
 from twisted_fcgi.scripts.report import Line, Member, Report, Told, makeReport
 from twisted_fcgi.settings import Settings

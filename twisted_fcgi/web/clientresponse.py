@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from twisted_fcgi.http import DROPS_CONNECTION, REASONS
 from twisted_fcgi.interfaces import IResponse
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead
+from twisted_fcgi.message import Request, ResponseHead
 
 if TYPE_CHECKING:
     from twisted_fcgi.web.channel import HTTPChannel

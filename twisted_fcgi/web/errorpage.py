@@ -17,15 +17,9 @@ from zope.interface import implementer
 from twisted_fcgi.errors import quoted
 from twisted_fcgi.expr import EvaluationError, RequestContext
 from twisted_fcgi.headers import Headers
+from twisted_fcgi.http import DROPS_CONNECTION, REASONS
 from twisted_fcgi.interfaces import IExchange, IResponse
-from twisted_fcgi.message import (
-    DROPS_CONNECTION,
-    REASONS,
-    Request,
-    ResponseHead,
-    Route,
-    Source,
-)
+from twisted_fcgi.message import Request, ResponseHead, Route, Source
 from twisted_fcgi.routing.aliases import CONTROL
 
 __all__ = ["ANSWERED", "Document", "Refusal", "errorDocument", "errorPage", "writeErrorPage"]

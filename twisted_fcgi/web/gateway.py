@@ -36,15 +36,9 @@ from twisted_fcgi.balance import Balancer, Heartbeat
 from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.errors import quoted
 from twisted_fcgi.headers import Headers
+from twisted_fcgi.http import DROPS_CONNECTION, REASONS
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
-from twisted_fcgi.message import (
-    DROPS_CONNECTION,
-    REASONS,
-    Request,
-    ResponseHead,
-    Route,
-    RouteKind,
-)
+from twisted_fcgi.message import Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.settings import BalancerSettings, MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache

@@ -38,6 +38,7 @@ from twisted_fcgi.errors import (
     Fault,
     RequestError,
 )
+from twisted_fcgi.http import DROPS_CONNECTION, REASONS
 from twisted_fcgi.interfaces import (
     IBody,
     IExchange,
@@ -46,7 +47,7 @@ from twisted_fcgi.interfaces import (
     IStream,
     IStreamReceiver,
 )
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
+from twisted_fcgi.message import Request, ResponseHead, Route
 from twisted_fcgi.settings import Flush, MemberSettings
 from twisted_fcgi.web.attempts import SENT_AGAIN, BalancedAttempts
 from twisted_fcgi.web.errorpage import Refusal

@@ -30,8 +30,9 @@ from zope.interface import implementer
 from twisted_fcgi.cgi.conditions import evaluateConditions, formatDate, parseDate
 from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.headers import Headers
+from twisted_fcgi.http import DROPS_CONNECTION, REASONS
 from twisted_fcgi.interfaces import IExchange, IResponse
-from twisted_fcgi.message import DROPS_CONNECTION, REASONS, Request, ResponseHead, Route
+from twisted_fcgi.message import Request, ResponseHead, Route
 from twisted_fcgi.settings import DirectorySettings
 from twisted_fcgi.web.errorpage import Refusal
 

@@ -1,0 +1,193 @@
+"""
+Connecting without detours.
+
+Twisted's connectors spend a turn, a timer and half a dozen objects on a connect that takes
+a UNIX socket or the loopback no time at all.  With a connection for each request, which is
+what httpd does by default, that is most of a request's cost.  :class:`DirectEndpoint`
+connects at once when that is possible.
+
+It is for reactors that poll file descriptors; see
+:func:`~twisted_fcgi.backend.endpoints.memberEndpoint` for the others.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from errno import EALREADY, EINPROGRESS, EMFILE, ENAMETOOLONG
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectError, ConnectingCancelledError, getConnectError
+from twisted.internet.interfaces import (
+    IAddress,
+    IProtocol,
+    IProtocolFactory,
+    IReadWriteDescriptor,
+    IStreamClientEndpoint,
+)
+from twisted.internet.tcp import Connection
+from zope.interface import implementer
+
+from twisted_fcgi.backend.hub import hubOf
+from twisted_fcgi.backend.transports import EagerWriting, addressOf
+
+__all__ = ["DirectEndpoint", "EagerConnection"]
+
+_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
+
+
+class EagerConnection(EagerWriting, Connection):
+    """
+    A client's end of a connection that is there already.
+
+    :param skt: a socket that does not block.
+    :param peer: what it is connected to.
+    """
+
+    def __init__(self, skt: socket.socket, protocol: IProtocol, reactor: Any, peer: Any) -> None:
+        super().__init__(skt, protocol, reactor)
+        self._peer = peer
+        self.connected = 1
+        reactor.addReader(self)
+
+    def readConnectionLost(self, reason: Any) -> None:
+        """The peer's end is the end: FastCGI has no half-closed connections."""
+        self.connectionLost(reason)
+
+    def getPeer(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ITransport.getPeer`."""
+        return self._peer
+
+    def getHost(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ITransport.getHost`."""
+        name = self.socket.getsockname()
+        return addressOf(self.socket.family, name)
+
+    def logPrefix(self) -> str:
+        """See :meth:`twisted.internet.interfaces.ILoggingContext.logPrefix`."""
+        return f"{type(self.protocol).__name__},client"
+
+    def __repr__(self) -> str:
+        return f"<EagerConnection to {self._peer}>"
+
+
+@implementer(IReadWriteDescriptor)
+class _Handshake:
+    """A connect that goes on, as the reactor sees it."""
+
+    def __init__(self, endpoint: DirectEndpoint, skt: socket.socket, factory: Any) -> None:
+        self._endpoint = endpoint
+        self._socket = skt
+        self._factory = factory
+        self.fileno = skt.fileno
+        self.done: Deferred[Any] = Deferred(self._cancelled)
+        endpoint.reactor.addWriter(self)
+
+    def doWrite(self) -> None:
+        """It is over, the one way or the other."""
+        self._endpoint.reactor.removeWriter(self)
+        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._socket.close()
+            self.done.errback(_connectError(code))
+        else:
+            self.done.callback(self._endpoint.established(self._socket, self._factory))
+
+    def doRead(self) -> None:
+        """Never asked for."""
+
+    def connectionLost(self, reason: Any) -> None:
+        """The kernel says so before it could be asked."""
+        if not self.done.called:
+            self.doWrite()
+
+    def logPrefix(self) -> str:
+        """See :meth:`twisted.internet.interfaces.ILoggingContext.logPrefix`."""
+        return "connecting"
+
+    def _cancelled(self, done: Deferred[Any]) -> None:
+        self._endpoint.reactor.removeWriter(self)
+        self._socket.close()
+        done.errback(ConnectingCancelledError(self._endpoint.address))
+
+
+@implementer(IStreamClientEndpoint)
+class DirectEndpoint:
+    """
+    A UNIX socket or a numeric address.
+
+    A connection that is there at once is there when :meth:`connect` returns; a
+    failure is only told in a later turn.  EAGAIN, the full backlog of a UNIX
+    socket, is a failure with that ``osError``.
+
+    :param family: such as ``socket.AF_UNIX``.
+    :param name: the address as :meth:`socket.socket.connect` takes it.
+    :param receiveBuffer: bytes that the kernel holds; 0 for its own choice.
+    """
+
+    def __init__(self, reactor: Any, family: int, name: Any, receiveBuffer: int = 0) -> None:
+        self.reactor = reactor
+        self._hub = hubOf(reactor)
+        self.address: IAddress = addressOf(family, name)
+        self._family = family
+        self._name = name
+        self._receiveBuffer = receiveBuffer
+
+    def __repr__(self) -> str:
+        return f"<DirectEndpoint {self.address}>"
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See :meth:`twisted.internet.interfaces.IStreamClientEndpoint.connect`."""
+        reached = self.reach(protocolFactory)
+        return reached if isinstance(reached, Deferred) else succeed(reached)
+
+    def reach(self, protocolFactory: IProtocolFactory) -> IProtocol | Deferred[IProtocol]:
+        """
+        Connect.
+
+        :returns: the protocol, if the connection is there; else as :meth:`connect`.
+        """
+        try:
+            skt = socket.socket(self._family, socket.SOCK_STREAM | _NONBLOCK)
+        except OSError as error:
+            return self._failed(error.errno or EMFILE)
+        if not _NONBLOCK:
+            skt.setblocking(False)
+        if self._receiveBuffer:
+            skt.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receiveBuffer)
+        try:
+            code = skt.connect_ex(self._name)
+            if code == EINPROGRESS:
+                # On the loopback it is over by now, and asking is cheaper than polling.
+                code = skt.connect_ex(self._name)
+        except OSError as error:
+            code = error.errno or ENAMETOOLONG  # the one that Python finds by itself
+        if not code:
+            return self.established(skt, protocolFactory)
+        if code in (EALREADY, EINPROGRESS):
+            return _Handshake(self, skt, protocolFactory).done
+        skt.close()
+        return self._failed(code)
+
+    def established(self, skt: socket.socket, factory: IProtocolFactory) -> IProtocol:
+        """Give a socket that is connected to a protocol."""
+        if self._family != socket.AF_UNIX:
+            skt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        protocol = factory.buildProtocol(self.address)
+        assert protocol is not None
+        protocol.makeConnection(EagerConnection(skt, protocol, self._hub, self.address))
+        return protocol
+
+    def _failed(self, code: int) -> Deferred[Any]:
+        def cancelled(failed: Deferred[Any]) -> None:
+            call.cancel()
+            failed.errback(ConnectingCancelledError(self.address))
+
+        failed: Deferred[Any] = Deferred(cancelled)
+        call = self.reactor.callLater(0, failed.errback, _connectError(code))
+        return failed
+
+
+def _connectError(code: int) -> ConnectError:
+    return getConnectError((code, os.strerror(code)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 from itertools import product
 from stat import S_IFDIR, S_IFREG
 from typing import Any
 from unittest import TestCase
+from weakref import ref
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,6 +200,20 @@ class GroundsTests(TestCase):
         for number in range(MAX_FOUND + 10):
             conditions.found(makeRequest("/", (b"User-Agent", b"%d" % number)))
         self.assertLessEqual(len(environment._found), MAX_FOUND)
+
+    def test_manyLines(self) -> None:
+        """What many lines find together is not remembered, nor are lines that are gone."""
+        for lines in (50 * "SetEnvIf X-A (a+) A=$1\n", 2000 * "SetEnvIf X-A b A\n"):
+            conditions = prepared(read(lines).main.conditions, Names())
+            assert conditions is not None
+            self.assertIsNone(conditions.found(makeRequest("/", (b"X-A", 100 * b"a"))))
+        conditions = prepared(read("SetEnvIf X-A b A").main.conditions, Names())
+        assert conditions is not None
+        self.assertIsNotNone(conditions.found(makeRequest("/")))
+        known = ref(conditions)
+        del conditions
+        gc.collect()
+        self.assertIsNone(known())
 
     def test_manyFiles(self) -> None:
         """Only so many files are remembered, and each is looked at all the same."""

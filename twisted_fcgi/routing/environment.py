@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Request
@@ -50,6 +51,10 @@ _SOME = 64
 MAX_FOUND = 4096
 MAX_VALUES = 512
 
+#: What one of them may take, roughly, in bytes: a ``.htaccess`` may have thousands of lines,
+#: each with a copy of the value.
+MAX_FINDINGS = 4096
+
 #: Names of fields of which a line remembers whether they fit, and how long one may be.
 MAX_NAMES = 128
 MAX_NAME = 64
@@ -73,7 +78,7 @@ _OF_THE_REQUEST: dict[bytes, Callable[[Request], bytes]] = {
 Found = tuple[bool | tuple[bytes | None, ...] | None, ...]
 
 #: By the conditions, and the values of the attributes that they look at.
-_found: dict[tuple[Conditions, tuple[bytes | None, ...]], Found] = {}
+_found: dict[tuple[ref[Conditions], tuple[bytes | None, ...]], Found] = {}
 
 _VARIABLE = re.compile(rb"\$\{([^}]*)\}")
 
@@ -141,7 +146,8 @@ class Conditions:
             for condition in conditions
         ]
         lines = [condition for condition, _, _ in self._rows if isinstance(condition, _Line)]
-        self._isKnown = len(lines) == len(self._rows)
+        self._isKnown = len(lines) == len(self._rows) and 8 * len(lines) <= MAX_FINDINGS
+        self._ref = ref(self)  # those of a .htaccess that is gone go, too
         reading = [line for line in lines if not (line.names or line.attribute in _OF_THE_TARGET)]
         attributes = list(dict.fromkeys(line.attribute for line in reading))
         self._attributes = [(name, _OF_THE_REQUEST.get(name)) for name in attributes]
@@ -170,12 +176,14 @@ class Conditions:
                 if name.lower() in _SECRETS:
                     return None
                 values.append(value)
-            key = self, tuple(values)
+            key = self._ref, tuple(values)
             found = _found.get(key)
             if found is None:
                 if sum(len(value) for value in values if value is not None) > MAX_VALUES:
                     return None
                 found = tuple(line.find(values[place]) for line, place in self._lines)
+                if sum(map(_sizeOf, found)) > MAX_FINDINGS:
+                    return None
                 if len(_found) >= MAX_FOUND:
                     _found.clear()
                 _found[key] = found
@@ -213,6 +221,12 @@ class Conditions:
                     environment[name] = text if plain or match is None else substitute(text, match)
                     if notes is not None:
                         notes.variable(name, environment[name], place)
+
+
+def _sizeOf(finding: bool | tuple[bytes | None, ...] | None) -> int:
+    """Roughly the bytes of what a line finds."""
+    groups = finding if isinstance(finding, tuple) else ()
+    return 8 + sum(40 + len(group or b"") for group in groups)
 
 
 class _Line:

@@ -129,6 +129,7 @@ def main(words: list[str]) -> int:
             f"{datetime.date.today().isoformat()}, {machine()}, {chosen.rounds} rounds of"
             f" {chosen.seconds:g} s, {took:.0f} minutes in all."
         )
+        chosen.into.mkdir(parents=True, exist_ok=True)
         (chosen.into / "README.rst").write_text(report.readme(all_, kinds, circumstances))
         (chosen.into / "chart.svg").write_text(chart(all_))
     return 0

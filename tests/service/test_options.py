@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from twisted.application.service import IService
+from twisted.internet import endpoints
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi import config
@@ -89,6 +90,18 @@ class OptionsTests(SynchronousTestCase):
                 )
                 self.assertEqual(1, status)
                 self.assertTrue(err.startswith(f"can't listen at {endpoint}: "))
+
+    def test_noTLS(self) -> None:
+        """Where TLS is not installed, it is said how it is."""
+
+        def lacking(reactor: object, description: str) -> None:
+            raise ModuleNotFoundError("No module named 'OpenSSL'", name="OpenSSL")
+
+        self.patch(endpoints, "serverFromString", lacking)
+        self.file.write_text("Listen ssl:443\n")
+        status, _, err = self.ended("--config", self.file)
+        self.assertEqual(1, status)
+        self.assertIn("pip install 'twisted_fcgi[tls]'", err)
 
     def test_site(self) -> None:
         """--root and --fastcgi are a PHP site, at a port of this machine only."""

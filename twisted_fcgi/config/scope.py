@@ -19,17 +19,18 @@ from twisted_fcgi.config.tree import Node
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationError
 
-__all__ = ["Scope"]
+__all__ = ["TLS_HINT", "TLS_MODULES", "Scope"]
 
 _REFUSED = "such requests get a 500"
 
-#: What to do about it.
+#: What TLS needs, and what to do when it is not there.
+TLS_MODULES = ("OpenSSL", "service_identity")
 TLS_HINT = "pip install 'twisted_fcgi[tls]'"
 
 
 def speaksTLS() -> bool:
     """Whether what TLS needs is installed."""
-    return all(find_spec(name) is not None for name in ("OpenSSL", "service_identity"))
+    return all(find_spec(name) is not None for name in TLS_MODULES)
 
 
 @dataclass(eq=False)

@@ -19,6 +19,7 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from twisted_fcgi import config, versionText
+from twisted_fcgi.config.scope import TLS_HINT, TLS_MODULES
 from twisted_fcgi.config.shorthand import listenLine, siteText
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
 from twisted_fcgi.service.installing import installReactor
@@ -173,7 +174,9 @@ class Options(UsageOptions):
                 serverFromString(reactor, listener.endpoint)
             except Exception as error:  # whatever a plugin, or a certificate, may raise
                 reason = str(error) or type(error).__name__
-                errors.append(ConfigurationError(f"can't listen at {listener.endpoint}: {reason}"))
+                message = f"can't listen at {listener.endpoint}: {reason}"
+                lacking = (getattr(error, "name", None) or "").partition(".")[0] in TLS_MODULES
+                errors.append(ConfigurationError(message, hint=TLS_HINT if lacking else ""))
         if errors:
             raise ConfigurationErrors(errors)
 

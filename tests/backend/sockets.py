@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-__all__ = ["Reactor", "Recorder"]
+__all__ = ["PollingReactor", "Reactor", "Recorder"]
 
 
 class Reactor(Clock):
@@ -33,6 +35,11 @@ class Reactor(Clock):
                 self.removeReader(one)
                 self.removeWriter(one)
                 one.connectionLost(Failure(why))
+
+
+@implementer(IReactorFDSet)
+class PollingReactor(Reactor):
+    """One that says that it can be asked to: there may be a hub in it."""
 
 
 class Recorder(Protocol):

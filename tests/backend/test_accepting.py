@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Port, Server
@@ -20,24 +19,12 @@ from twisted.internet.unix import Server as UNIXServer
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
+from tests.backend.sockets import PollingReactor
 from twisted_fcgi.backend.accepting import PAUSE, WARNED, EagerServer, acceptEagerly
 from twisted_fcgi.backend.hub import BATCH, hubOf, turn
 
 __all__ = ["AcceptTests"]
-
-
-@implementer(IReactorFDSet)
-class Reactor(Clock):
-    """Knows who is to be asked for reading."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: set[Any] = set()
-        self.addReader = self.readers.add
-        self.removeReader = self.readers.discard
-        self.removeWriter = self.readers.discard
 
 
 class Echo(Protocol):
@@ -76,7 +63,7 @@ class AcceptTests(SynchronousTestCase):
     def setUp(self) -> None:
         # A test may be run by what a socket just told.
         self.patch(turn, "collected", None)
-        self.reactor = Reactor()
+        self.reactor = PollingReactor()
         self.hub = hubOf(self.reactor)
         self.factory: Any = Factory.forProtocol(Echo)
         self.factory.noisy = False

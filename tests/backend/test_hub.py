@@ -8,27 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IHalfCloseableDescriptor, IReactorFDSet
+from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.internet.main import CONNECTION_DONE
-from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tests.backend.sockets import PollingReactor
 from twisted_fcgi.backend.hub import BATCH, Hub, hubOf, turn
 
 __all__ = ["HubTests"]
-
-
-@implementer(IReactorFDSet)
-class Reactor(Clock):
-    """Knows who is to be asked for reading."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: set[Any] = set()
-        self.addReader = self.readers.add
-        self.removeReader = self.readers.discard
 
 
 class End:
@@ -73,7 +62,7 @@ class HubTests(SynchronousTestCase):
     def setUp(self) -> None:
         # A test may be run by what a socket just told.
         self.patch(turn, "collected", None)
-        self.reactor = Reactor()
+        self.reactor = PollingReactor()
         self.hub = Hub(self.reactor)
 
     def reading(self, number: int = 1, kind: type[End] = End) -> list[End]:
@@ -289,6 +278,6 @@ class HubTests(SynchronousTestCase):
     def test_hubOf(self) -> None:
         """A reactor has one hub; what is none that polls is its own."""
         self.assertIs(hubOf(self.reactor), hubOf(self.reactor))
-        self.assertIsNot(hubOf(Reactor()), hubOf(self.reactor))
+        self.assertIsNot(hubOf(PollingReactor()), hubOf(self.reactor))
         other = object()
         self.assertIs(hubOf(other), other)

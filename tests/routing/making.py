@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -18,6 +19,7 @@ __all__ = [
     "FILES",
     "makeFiles",
     "makeHeaders",
+    "makePath",
     "makeRequest",
     "makeRoute",
     "makeTree",
@@ -63,6 +65,19 @@ def makeTree(test: TestCase) -> str:
     os.symlink("plain.txt", os.path.join(root, "link.txt"))
     os.symlink("loop", os.path.join(root, "loop"))
     return root
+
+
+def makePath(path: str, kind: str) -> None:
+    """Make a file or directory in the place of what is there, if that can be."""
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.remove(path)
+    with contextlib.suppress(OSError):
+        if kind == "file":
+            open(path, "w").close()
+        elif kind == "directory":
+            os.mkdir(path)
 
 
 def makeFiles(test: TestCase, files: Mapping[str, str]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
-import shutil
 from itertools import product
 from stat import S_IFDIR, S_IFREG
 from typing import Any
@@ -16,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from tests.routing.making import makeFiles, makeRequest, read
+from tests.routing.making import makeFiles, makePath, makeRequest, read
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Address, Request, RouteKind
 from twisted_fcgi.routing import Router, environment
@@ -100,7 +98,7 @@ class BasisTests(TestCase):
         paths = [os.path.join(root, name).encode() for name in names]
         before = [grounds.modeOf(path) for path in paths]
         for name, kind in changes:
-            make(os.path.join(root, name), kind)
+            makePath(os.path.join(root, name), kind)
             now = Grounds()
             self.assertEqual(before == [now.modeOf(path) for path in paths], holds(grounds))
 
@@ -237,19 +235,6 @@ class GroundsTests(TestCase):
         grounds.modeOf(root + b"/a")
         os.remove(root + b"/a")
         self.assertEqual(S_IFREG, grounds.modeOf(root + b"/a"))
-
-
-def make(path: str, kind: str) -> None:
-    """Make a file or directory in the place of what is there, if that can be."""
-    if os.path.isdir(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.remove(path)
-    with contextlib.suppress(OSError):
-        if kind == "file":
-            open(path, "w").close()
-        elif kind == "directory":
-            os.mkdir(path)
 
 
 #: What conditions look at, and how.
@@ -395,7 +380,7 @@ class MemoryTests(TestCase):
         told = router.route(makeRequest("/post", (b"Authorization", b"x"))).environment
         self.assertEqual(b"x", told[b"REDIRECT_HTTP_AUTHORIZATION"])
         self.assertIs(post, router.route(makeRequest("/post")))
-        make(os.path.join(root, ".htaccess"), "nothing")
+        makePath(os.path.join(root, ".htaccess"), "nothing")
         clock.advance(CHECK_INTERVAL)
         self.assertEqual(404, router.route(makeRequest("/post")).status)
         router.route(makeRequest("/"))
@@ -435,7 +420,7 @@ class MemoryTests(TestCase):
         router, forgetful = (Router(settings, AccessFileCache(clock.seconds)) for _ in range(2))
         for number, (name, kind, accessFile) in enumerate([("", "", None), *changes]):
             if name:
-                make(os.path.join(root, name), kind)
+                makePath(os.path.join(root, name), kind)
             if accessFile is not None:
                 with open(os.path.join(root, ".htaccess"), "w") as file:
                     # Of another size: within a tick of the clock, nothing else may tell.

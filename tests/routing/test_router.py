@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.routing.making import makeFiles, makeRequest, makeTree, read, routeOf
+from tests.routing.making import makeFiles, makePath, makeRequest, makeTree, read, routeOf
 from tests.test_uri import PATHS
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Address, Request, Route, RouteKind
@@ -631,16 +629,7 @@ class MemoryTests(SynchronousTestCase):
         settings = read(self.FILES_TEXT.format(root=root))
         router = Router(settings)
         for name, kind, target, method in steps:
-            path = os.path.join(root, name)
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            elif os.path.lexists(path):
-                os.remove(path)
-            with contextlib.suppress(OSError):
-                if kind == "file":
-                    open(path, "w").close()
-                elif kind == "directory":
-                    os.mkdir(path)
+            makePath(os.path.join(root, name), kind)
             request = makeRequest(target, method=method)
             for _ in range(2):
                 route, fresh = router.route(request), Router(settings).route(request)

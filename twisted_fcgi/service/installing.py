@@ -1,7 +1,7 @@
 """
 The reactor, with no more than a configuration needs.
 
-Whatever imports a reactor of Twisted's has pyOpenSSL loaded, if it is installed: 11 MB and
+Whatever imports a reactor of Twisted's has pyOpenSSL loaded, if it is installed: 12 MB and
 a sixth of the time of a start.  A process of twistd's that speaks TLS to nobody can do
 without, and then Twisted is what it is where pyOpenSSL is not installed.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import mimetypes
+from unittest import mock
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.mediatypes import Described, describe, parseTypes
+from twisted_fcgi.mediatypes import Described, _usualTypes, describe, parseTypes
 from twisted_fcgi.settings import DirectorySettings, Extensions, ExtensionSettings
 
 __all__ = ["DescribeTests", "ExtensionsTests", "ParseTypesTests"]
@@ -43,6 +46,26 @@ class DescribeTests(SynchronousTestCase):
             (b"/font.woff2", b"font/woff2"),
         ):
             self.assertEqual(describe(path, None, NOTHING, None), Described(kind))
+
+    def test_noProgram(self) -> None:
+        """No usual type names a program, whatever this Python's table says of PHP's files."""
+        with mock.patch.dict(mimetypes.types_map, {".php": "application/x-httpd-php"}):
+            _usualTypes.cache_clear()
+            self.addCleanup(_usualTypes.cache_clear)
+            self.assertEqual(describe(b"/index.php", None, NOTHING, None), Described())
+
+    def test_system(self) -> None:
+        """The system's tables say more than Python's, in any case; what is none is left out."""
+        table = self.mktemp()
+        with open(table, "wb") as file:
+            file.write(b"# of ours\ntext/x-ours\tours OTHERS\nimage/x-php php\ntext/\xff\n")
+        files = [table + ".missing", table]
+        with mock.patch.object(mimetypes, "knownfiles", files):
+            _usualTypes.cache_clear()
+            self.addCleanup(_usualTypes.cache_clear)
+            for path, kind in ((b"a.ours", b"text/x-ours"), (b"a.others", b"text/x-ours"),
+                               (b"a.php", b"image/x-php"), (b"a.txt", b"text/plain")):  # fmt: skip
+                self.assertEqual(describe(path, None, NOTHING, None), Described(kind))
 
     def test_unknown(self) -> None:
         """Without an extension, or with an unknown one, nothing is said."""

@@ -129,13 +129,20 @@ def _withCharset(kind: bytes, charset: bytes | None) -> bytes:
 
 @cache
 def _usualTypes() -> Mapping[bytes, bytes]:
-    """Types by extension; the system's mime.types is read once."""
+    """Types by extension: Python's, then the system's, then those of the web."""
     import mimetypes  # only for files
 
-    if not mimetypes.inited:
-        mimetypes.init()
-    known = {**mimetypes.types_map, **_TYPES}
-    return {extension[1:].encode(): kind.encode() for extension, kind in known.items()}
+    types = {name[1:].encode(): kind.encode() for name, kind in mimetypes.types_map.items()}
+    # To name a program is for AddType; Python 3.14 has one for every site's PHP.
+    types.pop(b"php", None)
+    for file in mimetypes.knownfiles:
+        try:
+            with open(file, "rb") as table:
+                types.update(parseTypes(table.read()))
+        except OSError:
+            continue  # most of them are other systems'
+    types.update((name[1:].encode(), kind.encode()) for name, kind in _TYPES.items())
+    return types
 
 
 def parseTypes(text: bytes) -> dict[bytes, bytes]:

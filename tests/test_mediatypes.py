@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from tempfile import NamedTemporaryFile
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -56,16 +57,15 @@ class DescribeTests(SynchronousTestCase):
 
     def test_system(self) -> None:
         """The system's tables say more than Python's, in any case; what is none is left out."""
-        table = self.mktemp()
-        with open(table, "wb") as file:
-            file.write(b"# of ours\ntext/x-ours\tours OTHERS\nimage/x-php php\ntext/\xff\n")
-        files = [table + ".missing", table]
-        with mock.patch.object(mimetypes, "knownfiles", files):
-            _usualTypes.cache_clear()
-            self.addCleanup(_usualTypes.cache_clear)
-            for path, kind in ((b"a.ours", b"text/x-ours"), (b"a.others", b"text/x-ours"),
-                               (b"a.php", b"image/x-php"), (b"a.txt", b"text/plain")):  # fmt: skip
-                self.assertEqual(describe(path, None, NOTHING, None), Described(kind))
+        with NamedTemporaryFile() as table:
+            table.write(b"# of ours\ntext/x-ours\tours OTHERS\nimage/x-php php\ntext/\xff\n")
+            table.flush()
+            with mock.patch.object(mimetypes, "knownfiles", ["/nonexistent", table.name]):
+                _usualTypes.cache_clear()
+                self.addCleanup(_usualTypes.cache_clear)
+                for path, kind in ((b"a.ours", b"text/x-ours"), (b"a.others", b"text/x-ours"),
+                                   (b"a.php", b"image/x-php"), (b"a.txt", b"text/plain")):  # fmt: skip
+                    self.assertEqual(describe(path, None, NOTHING, None), Described(kind))
 
     def test_unknown(self) -> None:
         """Without an extension, or with an unknown one, nothing is said."""

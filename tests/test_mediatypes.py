@@ -63,8 +63,12 @@ class DescribeTests(SynchronousTestCase):
             with mock.patch.object(mimetypes, "knownfiles", ["/nonexistent", table.name]):
                 _usualTypes.cache_clear()
                 self.addCleanup(_usualTypes.cache_clear)
-                for path, kind in ((b"a.ours", b"text/x-ours"), (b"a.others", b"text/x-ours"),
-                                   (b"a.php", b"image/x-php"), (b"a.txt", b"text/plain")):  # fmt: skip
+                for path, kind in (
+                    (b"a.ours", b"text/x-ours"),
+                    (b"a.others", b"text/x-ours"),
+                    (b"a.php", b"image/x-php"),
+                    (b"a.txt", b"text/plain"),
+                ):
                     self.assertEqual(describe(path, None, NOTHING, None), Described(kind))
 
     def test_unknown(self) -> None:

@@ -23,7 +23,9 @@ from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import OptionError
 
-from native.translation import PROTOCOL, PROTOCOL_DECLARATIONS, PROTOCOL_SOURCE, translatedAll
+from native.declarations import PROTOCOL
+from native.seams import MODULE
+from native.translation import translatedAll
 
 __all__ = ["CYTHON", "KEPT", "MODULES", "VARIABLE", "NativeBuild", "extensions", "isAsked"]
 
@@ -93,7 +95,7 @@ def isAsked(environment: Mapping[str, str]) -> bool:
 
 def extensions() -> list[Extension]:
     """The modules that are compiled; of what, is only found out when they are built."""
-    names = [PROTOCOL, *(f"twisted_fcgi.{name}" for name in MODULES)]
+    names = [MODULE, PROTOCOL, *(f"twisted_fcgi.{name}" for name in MODULES)]
     return [Extension(name, [], extra_compile_args=_FLAGS) for name in names]
 
 
@@ -116,7 +118,6 @@ class NativeBuild(build_ext):
             for name in MODULES
         }
         translated = translatedAll(sources, KEPT)
-        translated[PROTOCOL] = PROTOCOL_SOURCE, PROTOCOL_DECLARATIONS
         for name, (source, declarations) in translated.items():
             path = self._pathOf(name)
             for folder in path.parents:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 from textwrap import dedent
+from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,10 +22,16 @@ def translate(**sources: str) -> dict[str, tuple[str, list[str]]]:
     return {
         name.removeprefix("twisted_fcgi."): (
             source,
-            [line.strip() for line in declarations.splitlines() if line.strip()][1:],
+            _declared(declarations),
         )
         for name, (source, declarations) in made.items()
     }
+
+
+def _declared(declarations: str) -> list[str]:
+    """The lines, without those that stand in each."""
+    lines = [line.strip() for line in declarations.splitlines()]
+    return [line for line in lines if line and "cimport cython" not in line]
 
 
 class DeclarationTests(SynchronousTestCase):
@@ -85,6 +92,24 @@ class DeclarationTests(SynchronousTestCase):
         self.assertEqual(
             [line for line in lines if line.startswith("cpdef")],
             ["cpdef bint plain(self, bytes data, most=*)", "cpdef One named(self, One other=*)"],
+        )
+
+    def test_locals(self) -> None:
+        """Annotated local variables have their types, numbers those of C."""
+        _, lines = translate(
+            one="""
+            class One:
+                def __init__(self): self.a = 1
+                def it(self, most: int) -> None:
+                    at: int = 0
+                    now: float
+                    other: One | None = None
+                    any: Any = None
+            """
+        )["one"]
+        self.assertEqual(
+            lines[-2:],
+            ["@cython.locals(at=Py_ssize_t, now=double, other=One)", "cpdef object it(self, most)"],
         )
 
     def test_overridden(self) -> None:
@@ -284,15 +309,101 @@ class SourceTests(SynchronousTestCase):
             source,
         )
 
+    def test_slices(self) -> None:
+        """Slices of bytes are made by a function of C; what else is sliced is left alone."""
+        source, _ = translate(
+            one="""
+            class One:
+                def __init__(self, data: bytes) -> None:
+                    self.data = data
+                    self.more = []
+                def parts(self, other: bytes, at: int):
+                    return (
+                        self.data[at : at + 4], other[:at], other[at:],
+                        other[1:][self.data[0] :], other[:], other[::2], other[(at) : 3],
+                        self.more[1:2],
+                    )
+            """
+        )["one"]
+        self.assertIn("cut(self.data, at, at + 4), cut(other, 0, at), cutFrom(other, at),", source)
+        self.assertIn("cutFrom(other, 1)[self.data[0] :], cutFrom(other, 0), other[::2]", source)
+        self.assertIn("other[(at) : 3],\n            self.more[1:2],", source)
+
     def test_lines(self) -> None:
         """Everything stays on its line, in all the modules that are compiled."""
         sources = {
             name: PACKAGE.joinpath(*name.split(".")).with_suffix(".py").read_text()
             for name in MODULES
         }
-        for name, (made, _) in translatedAll(sources, KEPT).items():
+        made = translatedAll(sources, KEPT)
+        for name, source in sources.items():
             with self.subTest(name):
-                self.assertEqual(_places(made), _places(sources[name[13:]]))
+                self.assertEqual(_places(made[f"twisted_fcgi.{name}"][0]), _places(source))
+
+
+class SeamTests(SynchronousTestCase):
+    """Calls of methods of what can be anything."""
+
+    SOURCES: ClassVar = {
+        "one": """
+            class One:
+                def __init__(self): self.a = 1
+                def told(self, data: bytes, more: int = 0) -> None: pass
+                def other(self, *data): pass
+                def get(self, name): pass
+
+            class Two(One):
+                def __init__(self): self.b = 1
+            """,
+        "three": """
+            class Three:
+                def __init__(self, one: IOne) -> None:
+                    self.one = one
+                def tell(self, whom, known: Three) -> None:
+                    self.one.told(whom.told(b"", 1).told(b"x"))
+                    whom.other(1); whom.get(1); whom.told(more=1); whom.told(*[]); known.tell(1, 2)
+                    whom.tell(
+                        1, self
+                    )
+            """,
+    }
+
+    def test_calls(self) -> None:
+        """They go through the table where an extension type has such a method."""
+        source, lines = translate(**self.SOURCES)["three"]
+        self.assertIn('seam_told_1(self.one, seam_told_1(seam_told_2(whom, b"", 1), b"x"))', source)
+        self.assertIn("whom.other(1); whom.get(1); whom.told(more=1); whom.told(*[])", source)
+        self.assertIn("known.tell(1, 2)", source)
+        self.assertIn("seam_tell_2(whom, \n", source)
+        self.assertEqual(
+            lines[0], "from twisted_fcgi.nativeseams cimport seam_tell_2, seam_told_1, seam_told_2"
+        )
+
+    def test_entered(self) -> None:
+        """Each module enters its types, and those that inherit the method, when it is imported."""
+        source, lines = translate(**self.SOURCES)["one"]
+        self.assertEqual(source.splitlines()[-1], "enterSeams()")
+        for name in ("One", "Two"):
+            self.assertIn(f"return (<{name}>it).told(a0)", lines)
+            self.assertIn(f"return (<{name}>it).told(a0, a1)", lines)
+        self.assertIn("table.told_1[1].type = <void *>Two", lines)
+        self.assertNotIn("other", "".join(line for line in lines if "call_" in line))
+
+    def test_table(self) -> None:
+        """Whose type is not in the table is called as in Python."""
+        _, lines = translate(**self.SOURCES)["nativeseams"]
+        at = lines.index("cdef inline object seam_told_1(it, a0):")
+        self.assertEqual(
+            lines[at + 1 : at + 7],
+            [
+                "cdef void *kind = <void *>Py_TYPE(it)",
+                "if kind == table.told_1[0].type:",
+                "return table.told_1[0].call(it, a0)",
+                "if kind == table.told_1[1].type:",
+                "return table.told_1[1].call(it, a0)",
+                "return it.told(a0)",
+            ],
+        )
 
 
 def _places(source: str) -> list[tuple[str, int, int]]:

@@ -247,8 +247,10 @@ def _cutBytes(edits: _Edits, module: Module, known: dict[str, Module]) -> set[st
         function = "cutFrom" if upper is None else "cut"
         edits.before(node, f"{function}(")
         texts = [", " if lower is not None else ", 0, ", ", ", ")"]
-        if upper is None or lower is None:
+        if len(gaps) < 3:
             del texts[1]
+        if len(gaps) == 1:
+            texts = [", 0)"]
         for gap, text in zip(gaps, texts, strict=True):
             edits.replace(node.lineno, *gap, text)
         used.add(function)

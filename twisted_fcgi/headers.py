@@ -41,14 +41,16 @@ class Headers:
 
     :ivar pairs: ``(name, value)``; change it only through the methods.
     :ivar kept: what somebody made of them, and may need again; ``None`` after a change.
+    :ivar prepared: what :meth:`lines` gives, once they were made, as they are of fields
+        that come again and again; ``None`` before, and after a change.
     """
 
-    __slots__ = ("_index", "_lines", "kept", "pairs")
+    __slots__ = ("_index", "kept", "pairs", "prepared")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: list[tuple[bytes, bytes]] = list(pairs)
         self._index: dict[bytes, list[bytes]] | None = None
-        self._lines: bytes | None = None
+        self.prepared: bytes | None = None
         self.kept: Any = None
 
     @classmethod
@@ -61,15 +63,15 @@ class Headers:
         self = cls.__new__(cls)
         self.pairs = pairs
         self._index = index
-        self._lines = self.kept = None
+        self.prepared = self.kept = None
         return self
 
     def copy(self) -> Headers:
         """The same fields; what was made of them is shared until one side is changed."""
-        copy = Headers.__new__(Headers)
+        copy: Headers = Headers.__new__(Headers)
         copy.pairs = self.pairs
         copy._index = self._index
-        copy._lines = self._lines
+        copy.prepared = self.prepared
         copy.kept = None
         return copy
 
@@ -124,24 +126,19 @@ class Headers:
             return None
         return values[0] if len(values) == 1 else b", ".join(values)
 
-    @property
-    def prepared(self) -> bool:
-        """Whether :meth:`lines` were made, as they are of fields that come again and again."""
-        return self._lines is not None
-
     def lines(self) -> bytes:
         """
         The fields as they are sent, each with its line end.
 
         :raises ValueError: there is a line end inside a field, which would make it two.
         """
-        lines = self._lines
+        lines = self.prepared
         if lines is None:
             pairs = self.pairs
             lines = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
             if not len(pairs) == lines.count(b"\n") == lines.count(b"\r"):
                 raise ValueError("a header field with a line end inside")
-            self._lines = lines
+            self.prepared = lines
         return lines
 
     # A copy may share the list, so it is replaced by a new one.
@@ -149,7 +146,7 @@ class Headers:
     def add(self, name: bytes, value: bytes) -> None:
         """Append a field."""
         self.pairs = [*self.pairs, (name, value)]
-        self._index = self._lines = self.kept = None
+        self._index = self.prepared = self.kept = None
 
     def merge(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Add fields; what is there already goes on with a comma, but for cookies."""
@@ -170,7 +167,7 @@ class Headers:
         else:
             rest = [pair for pair in self.pairs[place + 1 :] if pair[0].lower() != lower]
             self.pairs = [*self.pairs[:place], (name, value), *rest]
-        self._index = self._lines = self.kept = None
+        self._index = self.prepared = self.kept = None
 
     def vary(self, names: Iterable[bytes]) -> None:
         """Add names of request fields to those that the response varies with."""
@@ -180,4 +177,4 @@ class Headers:
         """Remove all fields of that name, if any."""
         lower = name.lower()
         self.pairs = [pair for pair in self.pairs if pair[0].lower() != lower]
-        self._index = self._lines = self.kept = None
+        self._index = self.prepared = self.kept = None

@@ -80,7 +80,6 @@ class Request:
         method: bytes,
         target: bytes,
         headers: Headers,
-        *,
         protocol: bytes = b"HTTP/1.1",
         line: bytes | None = None,
         client: Address = Address(b"127.0.0.1", 0),

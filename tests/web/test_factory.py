@@ -17,7 +17,6 @@ from tests.web.channels import (
     post,
 )
 from twisted_fcgi.settings import Limits
-from twisted_fcgi.web import factory as module
 from twisted_fcgi.web.factory import SWEEP, HTTPFactory
 
 
@@ -164,15 +163,6 @@ class FactoryTests(ChannelTestCase):
             channel.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(clock.getDelayedCalls(), [])
         self.assertEqual(factory.channels, set())
-
-    def test_date(self) -> None:
-        """Date is the time of day, Server what the factory was told."""
-        factory = HTTPFactory(ScriptedGateway(lambda served: None), Limits(), Clock(), b"me/1")
-        now = [784111777.9]
-        self.patch(module.time, "time", now.pop)
-        self.assertEqual(
-            factory.dateAndServer(), b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: me/1\r\n"
-        )
 
     def test_drain(self) -> None:
         """When the service stops, idle connections end at once, others after a response."""

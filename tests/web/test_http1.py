@@ -13,7 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_fcgi.errors import BadRequest
 from twisted_fcgi.message import Address, Request
 from twisted_fcgi.settings import Limits
-from twisted_fcgi.web.http1 import BLANK_LINES, HEAD_LIMIT, RequestReader
+from twisted_fcgi.web.http1 import (
+    BLANK_LINES,
+    HEAD_LIMIT,
+    MAX_LINE,
+    MAX_LINES,
+    RequestLine,
+    RequestReader,
+)
 
 HOST = b"Host: www.example.test\r\n"
 
@@ -51,6 +58,21 @@ def statusOf(data: bytes, cut: object = wholly, limits: Limits = Limits()) -> in
     except BadRequest as error:
         return error.status
     return 0
+
+
+def outcome(parts: list[bytes], reader: RequestReader) -> list[object]:
+    """All that a reader says of a stream, and how much of it is left."""
+    found: list[object] = []
+    try:
+        for part in parts:
+            reader.receive(part)
+            while (request := reader.next(0.0)) is not None:
+                found.append((request.line, request.protocol, request.headers.pairs))
+                found.append((reader.current, reader.persistent, reader.keepAlive))
+        found.append(reader.rest())
+    except BadRequest as error:
+        found.append(error.status)
+    return found
 
 
 class RequestLineTests(SynchronousTestCase):
@@ -517,6 +539,49 @@ class RepeatedFieldsTests(SynchronousTestCase):
         self.assertIsNot(first.headers, second.headers)
         self.assertEqual(first.headers, second.headers)
 
+    def test_knownLine(self) -> None:
+        """A line that another client sent is read as it is, within the limits."""
+        known: dict[bytes, RequestLine] = {}
+        for limit in (MAX_LINE, 20):
+            for _ in range(2):
+                self.reader = RequestReader(Limits(line=limit), known=known)
+                for target in (b"/a", b"/b", b"/a"):
+                    for protocol in (b"HTTP/1.0", b"HTTP/1.1"):
+                        line = b"GET %b %b" % (target, protocol)
+                        request = self.next(line + b"\r\n" + HOST + b"\r\n")
+                        self.assertEqual(
+                            (request.line, request.method, request.target, request.protocol),
+                            (line, b"GET", target, protocol),
+                        )
+        self.assertEqual(len(known), 4)
+
+    def test_knownLineUnfinished(self) -> None:
+        """A known line alone is not yet a request, whatever came before it."""
+        line = b"GET / HTTP/1.1"
+        for first in (line + b"\r\n" + HOST + b"\r\n", b""):
+            for end in (b"", b"\r", b"\r\n", b"\r\n\r", b"\r\n" + HOST, b"\n\n"):
+                reader = RequestReader(Limits(), known={line: (line, b"GET", b"/", b"HTTP/1.1")})
+                if first:
+                    reader.receive(first)
+                    self.assertIsNotNone(reader.next(0.0))
+                reader.receive(line + end)
+                if end == b"\n\n":
+                    self.assertRaises(BadRequest, reader.next, 0.0)
+                else:
+                    self.assertIsNone(reader.next(0.0))
+
+    def test_knownLinesBounded(self) -> None:
+        """Only so many lines are remembered, and only short ones."""
+        known: dict[bytes, RequestLine] = {}
+        self.reader = RequestReader(Limits(), known=known)
+        for number in range(MAX_LINES + 2):
+            self.next(b"GET /%d HTTP/1.0\r\n\r\n" % number)
+            self.assertLessEqual(len(known), MAX_LINES)
+        self.assertEqual(len(known), 2)
+        for length in (MAX_LINE, MAX_LINE + 1):
+            self.next(b"GET /".ljust(length - 9, b"x") + b" HTTP/1.0\r\n\r\n")
+        self.assertEqual(len(known), 3)
+
 
 #: What heads are made of, and what they must not be made of.
 PIECES = (
@@ -557,7 +622,8 @@ class ManyConnectionsTests(SynchronousTestCase):
 
     def test_restsLightly(self) -> None:
         """A connection that rests holds nothing of the head that it sent last."""
-        readers = [RequestReader(Limits()) for _ in range(100)]
+        known: dict[bytes, RequestLine] = {}
+        readers = [RequestReader(Limits(), known=known) for _ in range(100)]
         head = (
             b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"N%d: v\r\n" % n for n in range(50)) + b"\r\n"
         )
@@ -616,6 +682,17 @@ class SplitTests(SynchronousTestCase):
         """Any bytes are requests, the beginning of one, or a refusal; never another error."""
         for before in (b"", b"GET / HTTP/1.0\r\n", b"GET / HTTP/1.0\r\nA: "):
             self.assertEqual(statusOf(before + data), statusOf(before + data, bytewise))
+
+    @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=8), max_size=5))
+    def test_known(self, parts: list[list[bytes]]) -> None:
+        """What others sent before, and how it is cut, means nothing."""
+        known: dict[bytes, RequestLine] = {}
+        for before in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"):
+            stream = [before, before, *map(b"".join, parts)]
+            self.assertEqual(
+                outcome(stream, RequestReader(Limits(), known=known)),
+                outcome([b"".join(stream)], RequestReader(Limits())),
+            )
 
     @given(st.lists(st.sampled_from(PIECES), max_size=20))
     def test_nearlyRight(self, pieces: list[bytes]) -> None:

@@ -107,7 +107,7 @@ def changedHead(
     """
     pairs = head.headers.pairs
     key = (id(changes), id(pairs), head.status, head.close, proxied)
-    usual = head.headers.prepared and early is None and not carried and not request.vary
+    usual = head.headers.prepared is not None and early is None and not carried and not request.vary
     if usual and (kept := _kept.get(key)) is not None:
         changed = head.copy()
         changed.headers = kept.headers.copy()

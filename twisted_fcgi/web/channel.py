@@ -17,7 +17,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IPushProducer,
+    ISSLTransport,
+)
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -29,6 +33,7 @@ from twisted_fcgi.message import Request
 from twisted_fcgi.web.clientbody import ClientBody
 from twisted_fcgi.web.clientresponse import ClientResponse
 from twisted_fcgi.web.errorpage import Refusal, writeErrorPage
+from twisted_fcgi.web.front import Front
 from twisted_fcgi.web.http1 import RequestReader
 from twisted_fcgi.web.transports import Closing, addressOf, socketBehind, unsent
 
@@ -57,6 +62,7 @@ class HTTPChannel(Protocol):
     factory: HTTPFactory
     quietSince = 0.0
 
+    _front: Front
     _secure = False
     _reader: RequestReader
     _response: ClientResponse | None = None
@@ -74,6 +80,7 @@ class HTTPChannel(Protocol):
 
     def __init__(self, factory: HTTPFactory) -> None:
         self.factory = factory
+        self._front = factory.front
 
     def __repr__(self) -> str:
         if self._closing is not None:
@@ -88,10 +95,11 @@ class HTTPChannel(Protocol):
         transport = self.transport
         self._secure = ISSLTransport.providedBy(transport)
         self._reader = RequestReader(
-            self.factory.limits,
+            self._front.limits,
             addressOf(transport.getPeer()),
             addressOf(transport.getHost()),
             self._secure,
+            self._front.requestLines,
         )
         transport.registerProducer(self, True)
         try:
@@ -160,7 +168,7 @@ class HTTPChannel(Protocol):
                 and not self._writingPaused
             ):
                 try:
-                    request = self._reader.next(self.factory.seconds())
+                    request = self._reader.next(self._front.seconds())
                 except BadRequest as error:
                     self._refuse(error)
                     break
@@ -176,9 +184,16 @@ class HTTPChannel(Protocol):
 
     def _serve(self, request: Request) -> None:
         reader = self._reader
+        front = self._front
         self._served += 1
         response = self._response = ClientResponse(
-            self, request, reader.current, reader.persistent, reader.keepAlive
+            self,
+            self.transport,
+            front.sentHeads,
+            request,
+            reader.current,
+            reader.persistent,
+            reader.keepAlive,
         )
         body = None
         if request.contentLength != 0:
@@ -192,7 +207,7 @@ class HTTPChannel(Protocol):
                 writeErrorPage(response, Refusal(417))
                 return
             self._expecting = True
-        exchange = self.factory.gateway.serve(request, body, response)
+        exchange = front.gateway.serve(request, body, response)
         if self._response is response:
             self._exchange = exchange
             if self._writingPaused:
@@ -207,7 +222,9 @@ class HTTPChannel(Protocol):
             status=error.status,
             reason=error.reason,
         )
-        self._response = ClientResponse(self, None, True, False, False)
+        self._response = ClientResponse(
+            self, self.transport, self._front.sentHeads, None, True, False, False
+        )
         writeErrorPage(self._response, Refusal(error.status))
 
     def _bodyFailed(self, body: ClientBody, error: BadRequest) -> None:
@@ -276,19 +293,20 @@ class HTTPChannel(Protocol):
         :param keepAlive: as in :class:`ResponseHead`.
         """
         self._keepAlive = keepAlive
-        timeout, most = keepAlive or self.factory.keepAlive
+        front = self._front
+        timeout, most = keepAlive or front.keepAlive
         # httpd's count: MaxKeepAliveRequests is what may follow the first.
         return (
             not self._expecting
             and timeout > 0
             and (not most or self._served <= most)
-            and not self.factory.ending
+            and not front.ending
             and (self._body is None or not self._body.surplus)
         )
 
     def keepAliveFields(self) -> bytes:
         """The fields that tell an asking client that its connection goes on."""
-        timeout, most = self._keepAlive or self.factory.keepAlive
+        timeout, most = self._keepAlive or self._front.keepAlive
         parameters = b"timeout=%d" % timeout
         if most:
             parameters += b", max=%d" % (most - self._served + 1)
@@ -297,8 +315,7 @@ class HTTPChannel(Protocol):
     def responseFinished(self, response: ClientResponse) -> None:
         self._response = self._exchange = None
         self.quietSince = 0.0
-        if self.factory.accessLog is not None:
-            self.factory.accessLog(response)
+        self._responseEnded(response)
         if not response.persistent:
             self._close()
         elif self._body is not None:
@@ -320,8 +337,9 @@ class HTTPChannel(Protocol):
             self._cut()
 
     def _responseEnded(self, response: ClientResponse) -> None:
-        if self.factory.accessLog is not None:
-            self.factory.accessLog(response)
+        accessLog = self._front.accessLog
+        if accessLog is not None:
+            accessLog(response)
 
     # Back-pressure.
 
@@ -353,7 +371,7 @@ class HTTPChannel(Protocol):
         else:
             enough = (self._response is not None or self._writingPaused) and (
                 len(self._reader) >= READ_AHEAD
-                or self._reader.heads() >= self.factory.limits.pipelined
+                or self._reader.heads() >= self._front.limits.pipelined
             )
         if enough is not self._readingPaused and self._closing is None and not self._clientEnded:
             self._readingPaused = enough
@@ -375,7 +393,7 @@ class HTTPChannel(Protocol):
             self.quietSince = now
             return
         quiet = now - self.quietSince
-        limits, clientTimeout = self.factory.limits, self.factory.clientTimeout
+        limits, clientTimeout = self._front.limits, self._front.clientTimeout
         if self._closing is not None:
             self._closing.sweep(now, quiet, sending, clientTimeout)
         elif sending or self._writingPaused:
@@ -390,7 +408,7 @@ class HTTPChannel(Protocol):
             if quiet >= limits.headTimeout:
                 self._refuse(BadRequest("no whole request head in time", 408))
         elif quiet >= (
-            (self._keepAlive or self.factory.keepAlive)[0] if self._served else limits.headTimeout
+            (self._keepAlive or self._front.keepAlive)[0] if self._served else limits.headTimeout
         ):
             self._close()
         else:
@@ -406,7 +424,7 @@ class HTTPChannel(Protocol):
         if closing is None:
             self.quietSince = 0.0
             self.transport.unregisterProducer()
-            closing = self._closing = Closing(self.transport, self._secure, self.factory.seconds())
+            closing = self._closing = Closing(self.transport, self._secure, self._front.seconds())
         return closing
 
     def _close(self) -> None:

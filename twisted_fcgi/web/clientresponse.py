@@ -13,15 +13,15 @@ let one response become two.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_fcgi.http import DROPS_CONNECTION, REASONS
+from twisted_fcgi.http import DROPS_CONNECTION
 from twisted_fcgi.interfaces import IResponse
 from twisted_fcgi.message import Request, ResponseHead
+from twisted_fcgi.web.sentheads import SentHeads
 
 if TYPE_CHECKING:
     from twisted_fcgi.web.channel import HTTPChannel
@@ -33,13 +33,8 @@ log = Logger()
 # From here on a part is not copied to leave with its head or chunk size.
 _COPIED = 16 * 1024
 
-_BODYLESS = frozenset((204, 304))
-
-_STATUS_LINES = {
-    (status, reason): b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in REASONS.items()
-}
-
-_OURS = frozenset((b"date", b"server"))
+# The lines before small chunks, by their sizes.
+_CHUNK_SIZES = tuple(b"%x\r\n" % size for size in range(1024))
 
 
 @implementer(IResponse)
@@ -47,6 +42,8 @@ class ClientResponse:
     """
     The response to one request.
 
+    :param transport: the channel's.
+    :param heads: makes its head.
     :param request: ``None`` when the client sent none that can be understood.
     :param current: whether the client speaks HTTP/1.1 or later.
     :param persistent: whether the client lets the connection go on.
@@ -68,12 +65,16 @@ class ClientResponse:
     def __init__(
         self,
         channel: HTTPChannel,
+        transport: Any,
+        heads: SentHeads,
         request: Request | None,
         current: bool,
         persistent: bool,
         keepAlive: bool,
     ) -> None:
         self._channel = channel
+        self._transport = transport
+        self._heads = heads
         self.request = request
         self.persistent = persistent
         self._current = current
@@ -93,7 +94,7 @@ class ClientResponse:
     def write(self, data: bytes) -> None:
         if self._done or not data:
             return
-        transport = self._channel.transport
+        transport = self._transport
         prefix = b""
         if self._held is not None:
             prefix = self._framedHead(self._held, False)
@@ -103,7 +104,7 @@ class ClientResponse:
             if prefix:
                 transport.write(prefix)
             return
-        size = len(data)
+        size: int = len(data)
         if self._remaining is not None:
             if size > self._remaining:
                 log.error("a response exceeds its Content-Length; the excess is cut")
@@ -111,21 +112,23 @@ class ClientResponse:
                 size = len(data)
             self._remaining -= size
         self.sent += size
-        if size < _COPIED:
-            if self._chunked:
-                transport.write(b"%b%x\r\n%b\r\n" % (prefix, size, data))
-            else:
+        if not self._chunked:
+            if size < _COPIED:
                 transport.write(prefix + data)
-        elif self._chunked:
-            transport.writeSequence((b"%b%x\r\n" % (prefix, size), data, b"\r\n"))
+            else:
+                transport.writeSequence((prefix, data))
+            return
+        line = _CHUNK_SIZES[size] if size < len(_CHUNK_SIZES) else b"%x\r\n" % size
+        if size < _COPIED:
+            transport.write(b"".join((prefix, line, data, b"\r\n")))
         else:
-            transport.writeSequence((prefix, data))
+            transport.writeSequence((prefix + line, data, b"\r\n"))
 
     def flush(self) -> None:
         if self._held is not None and not self._done:
             head = self._framedHead(self._held, False)
             if head:
-                self._channel.transport.write(head)
+                self._transport.write(head)
 
     def finish(self) -> None:
         if self._done:
@@ -143,7 +146,7 @@ class ClientResponse:
             self.abort()
             return
         if end:
-            self._channel.transport.write(end)
+            self._transport.write(end)
         self._done = True
         self._channel.responseFinished(self)
 
@@ -167,9 +170,11 @@ class ClientResponse:
         :returns: nothing when the response had to be aborted.
         """
         self._held = None
-        channel, status, length = self._channel, head.status, head.contentLength
+        channel = self._channel
+        status: int = head.status
+        length = head.contentLength
         framing = b""
-        if status in _BODYLESS:
+        if status in (204, 304):
             self._bodyless = True
         elif length is not None:
             framing = b"Content-Length: %d\r\n" % length
@@ -197,29 +202,8 @@ class ClientResponse:
             self.persistent = False
             framing += b"Connection: close\r\n"
         try:
-            line = _STATUS_LINES.get((status, head.reason)) or _statusLine(status, head.reason)
-            fields = head.headers.lines()
+            return self._heads.framed(head, framing)
         except ValueError:
             log.critical("a response head with a line end inside: {head!r}", head=head)
             self.abort()
             return b""
-        ours = channel.factory.dateAndServer()
-        names = head.headers.names()
-        if not names.isdisjoint(_OURS):
-            ours = _without(ours, names)
-        return b"%b%b%b%b\r\n" % (line, ours, fields, framing)
-
-
-def _without(ours: bytes, names: Collection[bytes]) -> bytes:
-    """Of our fields those that the application has not: its own go before ours, as in httpd."""
-    lines = ours.splitlines(True)
-    return b"".join([line for line in lines if line.partition(b":")[0].lower() not in names])
-
-
-def _statusLine(status: int, reason: bytes) -> bytes:
-    """
-    :raises ValueError: there is a line end in the reason.
-    """
-    if b"\r" in reason or b"\n" in reason:
-        raise ValueError("a reason phrase with a line end inside")
-    return b"HTTP/1.1 %d %b\r\n" % (status, reason)

@@ -1,16 +1,13 @@
 """
-The factory of our HTTP/1.1 front: what all its connections share.
+The factory of our HTTP/1.1 front: its connections, and their deadlines.
 
-That is the gateway, the limits, the Date field and the deadlines.  These are looked
-at for all channels together every :data:`SWEEP` seconds, so one may come up to two
-sweeps late, and none costs anything before.
+These are looked at for all channels together every :data:`SWEEP` seconds, so one may
+come up to two sweeps late, and none costs anything before.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -26,6 +23,7 @@ from twisted_fcgi.interfaces import IGateway
 from twisted_fcgi.settings import Limits
 from twisted_fcgi.web.channel import HTTPChannel
 from twisted_fcgi.web.clientresponse import ClientResponse
+from twisted_fcgi.web.front import Front
 
 __all__ = ["SWEEP", "HTTPFactory"]
 
@@ -44,9 +42,7 @@ class HTTPFactory(Factory):
         nor take its response (httpd: Timeout).
     :param accessLog: called with each :class:`~twisted_fcgi.web.clientresponse.ClientResponse`
         that was finished or cut off.
-    :ivar keepAlive: KeepAliveTimeout and MaxKeepAliveRequests, unless a virtual host has
-        others.
-    :ivar ending: whether every connection ends after its response.
+    :ivar front: what the connections have in common.
     :ivar channels: the open connections.
     """
 
@@ -61,20 +57,11 @@ class HTTPFactory(Factory):
         clientTimeout: float = 60.0,
         accessLog: Callable[[ClientResponse], None] | None = None,
     ) -> None:
-        self.gateway = gateway
-        self.limits = limits
-        self.keepAlive = limits.keepAliveTimeout, limits.keepAliveRequests
-        self.ending = False
-        self.clientTimeout = clientTimeout
-        self.accessLog = accessLog
-        self.seconds = reactor.seconds
+        self.front = Front(gateway, limits, reactor, serverName, clientTimeout, accessLog)
         self.channels: set[HTTPChannel] = set()
         self._reactor = reactor
-        self._serverName = serverName
         self._sweeping: IDelayedCall | None = None
         self._draining: Deferred[None] | None = None
-        self._dated = 0
-        self._dateAndServer = b""
 
     def buildProtocol(self, addr: Any) -> HTTPChannel:  # type: ignore[override]
         return HTTPChannel(self)
@@ -105,7 +92,7 @@ class HTTPFactory(Factory):
 
         :returns: a Deferred that fires when none is left.
         """
-        self.ending = True
+        self.front.ending = True
         for channel in tuple(self.channels):
             channel.endIfIdle()
         if not self.channels:
@@ -114,17 +101,7 @@ class HTTPFactory(Factory):
         return self._draining
 
     def _sweep(self) -> None:
-        now = self.seconds()
+        now = self._reactor.seconds()
         self._sweeping = self._reactor.callLater(SWEEP, self._sweep)
         for channel in tuple(self.channels):
             channel.sweep(now)
-
-    def dateAndServer(self) -> bytes:
-        """These two fields, made once a second."""
-        # Not the reactor's clock, which need not be the time of day.
-        now = int(time.time())
-        if now != self._dated:
-            self._dated = now
-            date = formatdate(now, usegmt=True).encode("ascii")
-            self._dateAndServer = b"Date: %b\r\nServer: %b\r\n" % (date, self._serverName)
-        return self._dateAndServer

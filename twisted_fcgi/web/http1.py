@@ -11,6 +11,7 @@ llhttp between them, for as long as it says itself that nothing is left of a hea
 A client repeats its fields from request to request, and the same bytes mean the
 same: behind a new request line they are compared with those of the head before, and
 read only where they differ.  So requests of one connection may share their headers.
+Clients repeat each other's request lines, of which the latest are remembered.
 
 Stricter than httpd (RFC 9112, 5.2, 6.1, 6.3; CVE-2023-25690 and its kin): no folded
 fields, no Transfer-Encoding but ``chunked``, none in HTTP/1.0 and none beside
@@ -18,7 +19,8 @@ Content-Length, no HTTP/0.9.  Whatever raises here leaves the place in the
 connection unknown; it has to be closed.
 
 Everything is bounded: lines and fields by :class:`~twisted_fcgi.settings.Limits`,
-the whole head by :data:`HEAD_LIMIT`.
+the whole head by :data:`HEAD_LIMIT`, what is remembered by :data:`MAX_LINES` and
+:data:`MAX_LINE`.
 """
 
 from __future__ import annotations
@@ -32,13 +34,28 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Address, Request
 from twisted_fcgi.settings import Limits
 
-__all__ = ["BLANK_LINES", "HEAD_LIMIT", "RequestReader", "findEmptyLine"]
+__all__ = [
+    "BLANK_LINES",
+    "HEAD_LIMIT",
+    "MAX_LINE",
+    "MAX_LINES",
+    "RequestLine",
+    "RequestReader",
+    "findEmptyLine",
+]
 
 #: Bytes of a whole request head.  httpd has no such limit but fields times fieldSize.
 HEAD_LIMIT = 1024 * 1024
 
 #: Empty lines before a request line (httpd: DEFAULT_LIMIT_BLANK_LINES).
 BLANK_LINES = 10
+
+#: Request lines that are remembered, and how long one may be.
+MAX_LINES = 1024
+MAX_LINE = 256
+
+#: A request line: the whole of it, its method, target and protocol.
+RequestLine = tuple[bytes, bytes, bytes, bytes]
 
 # httpd's strict grammar: a token, a target of visible or non-ASCII bytes, a version.
 _requestLine = re.compile(
@@ -49,7 +66,7 @@ _requestLine = re.compile(
 findEmptyLine = re.compile(rb"\r\n\r\n").search
 
 # What llhttp is told in place of the client's request line.
-_STAND_IN = b"GET / HTTP/1.1\r\n"
+_STAND_IN = b"GET / HTTP/1.1"
 
 _NONE = Headers()
 
@@ -60,6 +77,7 @@ class RequestReader:
 
     After :meth:`next` gave a request, the other attributes are about it.
 
+    :param known: request lines within these limits, for all who read with them.
     :ivar buffer: what came and was not read; empty when nothing waits, else there may
         be something before what waits.
     :ivar current: whether the client speaks HTTP/1.1 or later.
@@ -77,6 +95,7 @@ class RequestReader:
         "_fields",
         "_fieldsLimit",
         "_headers",
+        "_known",
         "_length",
         "_lineLimit",
         "_protocol",
@@ -97,6 +116,7 @@ class RequestReader:
         client: Address = Address(b"", 0),
         server: Address = Address(b"", 0),
         secure: bool = False,
+        known: dict[bytes, RequestLine] | None = None,
     ) -> None:
         # httpd serves one byte more than LimitRequestLine and LimitRequestFieldSize say.
         self._lineLimit = limits.line + 1
@@ -105,14 +125,15 @@ class RequestReader:
         self._client = client
         self._server = server
         self._secure = secure
+        self._known: dict[bytes, RequestLine] = {} if known is None else known
         self.buffer: bytes | bytearray = b""
         self._at = 0
         self._searched = 0
         self._blank = 0
-        # The head that was read last, but for its request line; no protocol, no head.
+        # The head that was read last, from the end of its request line; no protocol, no head.
         self._protocol = b""
-        self._fields = b""
-        self._headers = _NONE
+        self._fields: bytes = b""
+        self._headers: Headers = _NONE
         self._length: int | None = 0
         self.current = True
         self.persistent = False
@@ -165,36 +186,74 @@ class RequestReader:
         data = self.buffer
         if not data:
             return None
-        match = None if self._searched else _requestLine(data, self._at)
-        if (
-            match is None
-            or match[4] != self._protocol
-            or not data.startswith(self._fields, match.end())
-        ):
-            match = self._readHead()
-            if match is None:
+        parts = self._repeated(data) if isinstance(data, bytes) else None
+        if parts is None:
+            parts = self._read()
+            if parts is None:
                 return None
-        line, method, target, protocol = match.groups()
-        if len(line) > self._lineLimit:
-            raise BadRequest("the request line exceeds LimitRequestLine", 414)
-        self._blank = self._searched = 0
-        end = match.end() + len(self._fields)
-        if end == len(data):
-            self.buffer = b""
-            end = 0
-        self._at = end
+        line, method, target, protocol = parts
         return Request(
             method,
             target,
             self._headers,
-            protocol=protocol,
-            line=line,
-            client=self._client,
-            server=self._server,
-            secure=self._secure,
-            contentLength=self._length,
-            receivedAt=now,
+            protocol,
+            line,
+            self._client,
+            self._server,
+            self._secure,
+            self._length,
+            now,
         )
+
+    def _repeated(self, data: bytes) -> RequestLine | None:
+        """
+        Take a head that is all there is, has a known line, and the fields of the one before.
+
+        :returns: its request line; ``None`` for any other head, which may be as good.
+        """
+        start: int = self._at
+        end: int = len(data) - len(self._fields)
+        if not start < end <= start + MAX_LINE or not data.endswith(self._fields):
+            return None
+        line = self._known.get(data[start:end])
+        # What is known ends with its protocol, so nothing but the fields is behind it.
+        if line is None or line[3] != self._protocol:
+            return None
+        self.buffer = b""
+        self._at = self._blank = self._searched = 0
+        return line
+
+    def _read(self) -> RequestLine | None:
+        """
+        Take the next head.
+
+        :returns: its request line, ``None`` when it is not whole.
+        """
+        data = self.buffer
+        match = None if self._searched else _requestLine(data, self._at)
+        if (
+            match is None
+            or match[4] != self._protocol
+            or not data.startswith(self._fields, match.end(1))
+        ):
+            match = self._readHead()
+            if match is None:
+                return None
+        whole, method, target, protocol = match.groups()
+        if len(whole) > self._lineLimit:
+            raise BadRequest("the request line exceeds LimitRequestLine", 414)
+        self._blank = self._searched = 0
+        end = match.end(1) + len(self._fields)
+        if end == len(data):
+            self.buffer = b""
+            end = 0
+        self._at = end
+        line = whole, method, target, protocol
+        if len(whole) > MAX_LINE:
+            return line
+        if len(self._known) >= MAX_LINES:
+            self._known.clear()
+        return self._known.setdefault(whole, line)
 
     def _readHead(self) -> re.Match[bytes] | None:
         """
@@ -219,7 +278,7 @@ class RequestReader:
             self._searched = len(data)
             return None
         match = self._matchLine(start)
-        fields = bytes(data[match.end() : emptyLine.end()])
+        fields = bytes(data[match.end(1) : emptyLine.end()])
         limit = self._fieldLimit
         if len(fields) > limit and any(len(field) > limit for field in fields.split(b"\r\n")):
             raise BadRequest("a header field exceeds LimitRequestFieldSize")
@@ -253,11 +312,11 @@ class RequestReader:
         self, fields: bytes
     ) -> tuple[list[tuple[bytes, bytes]], dict[bytes, list[bytes]]]:
         """
-        :param fields: with the empty line at their end.
+        :param fields: with the end of the line before, and the empty line at their end.
         :returns: what :meth:`Headers.indexed` takes.
         """
         found = _fieldsParser.read(fields)
-        if len(found) != fields.count(b"\n") - 1:
+        if len(found) != fields.count(b"\n") - 2:
             raise BadRequest("malformed header fields")
         if len(found) > self._fieldsLimit > 0:
             raise BadRequest("more header fields than LimitRequestFields")
@@ -366,7 +425,7 @@ class _FieldsParser:
 
     def read(self, fields: bytes) -> list[tuple[bytes, bytes]]:
         """
-        :param fields: with the empty line at their end.
+        :param fields: with the end of the line before, and the empty line at their end.
         :raises BadRequest: they are none.
         """
         found = self._found = []

@@ -208,6 +208,14 @@ class ChannelTestCase(SynchronousTestCase):
             self.clock.advance(SWEEP)
         return self.transport.taken()
 
+    def turn(self) -> None:
+        """One turn of the reactor: what is due, but not what comes to be due by that."""
+        for call in self.clock.getDelayedCalls():
+            if call.getTime() <= self.clock.seconds():
+                self.clock.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
     def lose(self, reason: type[Exception] = ConnectionLost) -> None:
         self.channel.connectionLost(Failure(reason()))
 

@@ -25,7 +25,7 @@ from twisted_fcgi.errors import AbortedByClient
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange, IGateway
 from twisted_fcgi.message import Address, Request, ResponseHead
-from twisted_fcgi.web.channel import READ_AHEAD
+from twisted_fcgi.web.channel import READ_AHEAD, SERVED_A_TURN
 from twisted_fcgi.web.clientbody import BODY_BUFFER, DRAIN_LIMIT
 
 
@@ -183,10 +183,45 @@ class PipelineTests(ChannelTestCase):
         self.assertTrue(answer.find(b"<1>") < answer.find(b"<2>") < answer.find(b"<3>"))
 
     def test_many(self) -> None:
-        """Any number that is answered at once needs no deeper stack."""
+        """Any number that is answered at once is answered, some in each turn."""
         self.connect(lambda served: served.answer(), keepAliveRequests=0)
-        answer = self.send(get() * 3000)
-        self.assertEqual(answer.count(b"HTTP/1.1 200"), 3000)
+        requests = [get(b"/%d" % number) for number in range(3 * SERVED_A_TURN)]
+        self.send(b"".join(requests))
+        for turns in (1, 2, 3, 3):
+            self.assertEqual(len(self.served), turns * SERVED_A_TURN)
+            self.turn()
+        self.assertEqual(self.targets, [b"/%d" % number for number in range(len(requests))])
+        self.send(get() * SERVED_A_TURN)
+        self.assertEqual(len(self.served), 4 * SERVED_A_TURN)
+
+    def test_manyLater(self) -> None:
+        """What comes before it is its turn again waits, as behind a request that is served."""
+        self.connect(lambda served: served.answer(), keepAliveRequests=0, pipelined=4)
+        self.send(get() * (SERVED_A_TURN + 1))
+        self.send(get(), get()[:5])
+        self.assertEqual(self.transport.producerState, "producing")
+        self.send(get()[5:] + get())
+        self.assertEqual(self.transport.producerState, "paused")
+        self.assertEqual(len(self.served), SERVED_A_TURN)
+        self.channel.pauseProducing()
+        self.turn()
+        self.channel.resumeProducing()
+        self.assertEqual(len(self.served), SERVED_A_TURN + 4)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_manyAndLeft(self) -> None:
+        """Of a client that is gone meanwhile nothing more is served."""
+        for leave in ("_cut", "_close"):
+            self.connect(lambda served: served.answer(), keepAliveRequests=0)
+            self.send(get() * (SERVED_A_TURN + 1))
+            getattr(self.channel, leave)()
+            self.assertEqual(len(self.clock.getDelayedCalls()), 1)  # the sweep
+            self.turn()
+            self.assertEqual(len(self.served), SERVED_A_TURN)
+        self.connect(lambda served: served.answer(), keepAliveRequests=0)
+        self.send(get() * (SERVED_A_TURN + 1))
+        self.lose()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_readAhead(self) -> None:
         """Only so many bytes are read ahead; then the client waits."""
@@ -572,6 +607,23 @@ class LeavingTests(ChannelTestCase):
         self.assertEqual(self.transport.ended, "")
         self.served[1].answer()
         self.assertEqual(self.transport.taken().count(b"HTTP/1.1 200"), 2)
+        self.assertEqual(self.transport.ended, "closed")
+
+    def test_halfClosedMeanwhile(self) -> None:
+        """So does one whose requests wait for another turn, or until it takes its answers."""
+        self.connect(lambda served: served.answer(), keepAliveRequests=0)
+        self.send(get() * (SERVED_A_TURN + 1))
+        self.channel.readConnectionLost()
+        self.assertEqual(self.transport.ended, "")
+        self.turn()
+        self.assertEqual(len(self.served), SERVED_A_TURN + 1)
+        self.assertEqual(self.transport.ended, "closed")
+        self.connect(lambda served: served.answer())
+        self.channel.pauseProducing()
+        self.send(get())
+        self.channel.readConnectionLost()
+        self.channel.resumeProducing()
+        self.assertEqual(len(self.served), 1)
         self.assertEqual(self.transport.ended, "closed")
 
     def test_halfClosedBackPressure(self) -> None:

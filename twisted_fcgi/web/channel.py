@@ -3,7 +3,9 @@ Our own HTTP/1.1 front: one client's connection.
 
 Strategy: the channel gives one request at a time to the gateway; what a client
 sends ahead stays unparsed bytes until the response before it is finished, and no
-more is read once :data:`READ_AHEAD` bytes or ``Limits.pipelined`` heads wait.
+more is read once :data:`READ_AHEAD` bytes or ``Limits.pipelined`` heads wait.  Of what
+is answered at once :data:`SERVED_A_TURN` requests are served before other clients have
+their turn.
 
 Time: a request makes no delayed call and asks no clock but for its ``receivedAt``.
 The factory looks at all its channels twice a second (:meth:`HTTPChannel.sweep`); a
@@ -18,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import (
+    IDelayedCall,
     IHalfCloseableProtocol,
     IPushProducer,
     ISSLTransport,
@@ -27,6 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_fcgi.backend.hub import turn
 from twisted_fcgi.errors import AbortedByClient, BadRequest
 from twisted_fcgi.interfaces import IExchange
 from twisted_fcgi.message import Request
@@ -40,12 +44,15 @@ from twisted_fcgi.web.transports import Closing, addressOf, socketBehind, unsent
 if TYPE_CHECKING:
     from twisted_fcgi.web.factory import HTTPFactory
 
-__all__ = ["READ_AHEAD", "HTTPChannel"]
+__all__ = ["READ_AHEAD", "SERVED_A_TURN", "HTTPChannel"]
 
 log = Logger()
 
 #: Bytes that may wait behind the request that is being served.
 READ_AHEAD = 64 * 1024
+
+#: Requests of one connection that are begun in one turn of the reactor.
+SERVED_A_TURN = 16
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -73,6 +80,7 @@ class HTTPChannel(Protocol):
     _served = 0
     _expecting = False
     _advancing = False
+    _later: IDelayedCall | None = None
     _clientEnded = False
     _readingPaused = False
     _writingPaused = False
@@ -160,13 +168,19 @@ class HTTPChannel(Protocol):
         if self._advancing:
             return
         self._advancing = True
+        left: int = SERVED_A_TURN
         try:
             while (
                 self._response is None
                 and self._body is None
                 and self._closing is None
+                and self._later is None
                 and not self._writingPaused
             ):
+                if not left and self._reader.buffer:
+                    self._later = self._front.callLater(0, self._goOn)
+                    break
+                left -= 1
                 try:
                     request = self._reader.next(self._front.seconds())
                 except BadRequest as error:
@@ -181,6 +195,15 @@ class HTTPChannel(Protocol):
             self._advancing = False
         if self._reader.buffer or self._body is not None or self._readingPaused:
             self._adjustReading()
+
+    def _goOn(self) -> None:
+        """The others had their turn."""
+        self._later = None
+        collected = turn.begin()
+        try:
+            self._advance()
+        finally:
+            turn.end(collected)
 
     def _serve(self, request: Request) -> None:
         reader = self._reader
@@ -243,7 +266,7 @@ class HTTPChannel(Protocol):
             self._closing.clientEnded()
         elif self._body is not None:
             self._bodyFailed(self._body, BadRequest("the client ended inside a body"))
-        elif self._response is None:
+        elif self._response is None and not self._isHeldUp:
             self._clientEndedInHead()
 
     def _clientEndedInHead(self) -> None:
@@ -258,6 +281,7 @@ class HTTPChannel(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self.factory.channelClosed(self)
+        self._stopAdvancing()
         body, response, exchange = self._body, self._response, self._exchange
         self._body = self._response = self._exchange = None
         if response is not None:
@@ -343,6 +367,11 @@ class HTTPChannel(Protocol):
 
     # Back-pressure.
 
+    @property
+    def _isHeldUp(self) -> bool:
+        """Whether requests may wait although none is being served."""
+        return self._writingPaused or self._later is not None
+
     def pauseProducing(self) -> None:
         """The client does not take what was written."""
         self._writingPaused = True
@@ -369,7 +398,7 @@ class HTTPChannel(Protocol):
         elif not self._reader.buffer:
             enough = False
         else:
-            enough = (self._response is not None or self._writingPaused) and (
+            enough = (self._response is not None or self._isHeldUp) and (
                 len(self._reader) >= READ_AHEAD
                 or self._reader.heads() >= self._front.limits.pipelined
             )
@@ -419,10 +448,16 @@ class HTTPChannel(Protocol):
         if self._response is None and self._body is None and not len(self._reader):
             self._close()
 
+    def _stopAdvancing(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
     def _end(self) -> Closing:
         closing = self._closing
         if closing is None:
             self.quietSince = 0.0
+            self._stopAdvancing()
             self.transport.unregisterProducer()
             closing = self._closing = Closing(self.transport, self._secure, self._front.seconds())
         return closing

@@ -13,8 +13,9 @@ a size, a place or a count, and becomes C's.
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "cimported",
     "declare",
     "isPlain",
+    "numbers",
     "optional",
 ]
 
@@ -67,6 +69,7 @@ class Module:
 
     :param name: its full name.
     :ivar types: its classes that become extension types, by name.
+    :ivar numbers: its constants that are whole numbers.
     """
 
     def __init__(self, name: str, source: str) -> None:
@@ -75,6 +78,7 @@ class Module:
         self.tree = ast.parse(source)
         self.imports = [node for node in self.tree.body if isinstance(node, ast.ImportFrom)]
         self.types: dict[str, ExtensionType] = {}
+        self.numbers = _numbersOf(self.tree)
 
     def imported(self, module: str, name: str) -> bool:
         """Whether a name of this module is that of another one."""
@@ -109,6 +113,18 @@ class Module:
                 continue
             self.types[node.name] = ExtensionType(node, base, isData)
             known[node.name] = self
+
+
+def _numbersOf(tree: ast.Module) -> dict[str, int]:
+    """Names in capitals that a module gives one whole number, which is all that it says."""
+    found: dict[str, int] = {}
+    for node in tree.body:
+        name, _, value = assigned(node)
+        if name.isupper() and value is not None:
+            text = ast.unparse(value)
+            if re.fullmatch(r"[\d\s*<()+-]+", text):
+                found[name] = eval(text)
+    return found
 
 
 def _stored(node: ast.ClassDef) -> dict[str, None]:
@@ -311,6 +327,20 @@ def optional(arguments: ast.arguments) -> list[bool]:
     needed = len(arguments.args) - len(arguments.defaults)
     named = [value is not None for value in arguments.kw_defaults]
     return [place >= needed for place in range(len(arguments.args))] + named
+
+
+def numbers(module: Module, modules: Mapping[str, Module]) -> dict[str, int]:
+    """
+    The constants that a module knows, its own and those that it imports.
+
+    :param modules: all, by their names.
+    """
+    found = dict(module.numbers)
+    for node in module.imports:
+        if node.module in modules:
+            there = modules[node.module].numbers
+            found |= {alias.name: there[alias.name] for alias in node.names if alias.name in there}
+    return found
 
 
 def cimported(module: Module, known: dict[str, Module]) -> dict[str, Module]:

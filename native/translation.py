@@ -19,7 +19,8 @@ can't have is taken out of the source, which keeps its lines, so that tracebacks
 - imports of classes that the ``.pxd`` imports;
 - methods as values, which ``getattr()`` gives;
 - calls of methods of what is not known (:mod:`native.seams`);
-- slices of ``bytes``, which :data:`CUT` makes.
+- slices of ``bytes``, which :data:`CUT` makes;
+- constants, in whose places their numbers are put.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from native.declarations import PROTOCOL, declarations
-from native.modules import Module, Types, assigned, cimported, declare, isPlain
+from native.modules import Module, Types, assigned, cimported, declare, isPlain, numbers
 from native.seams import ENTER, MODULE, Seam, called, entries, seamsOf, tableOf
 
 __all__ = ["translatedAll"]
@@ -94,7 +95,7 @@ def translatedAll(
     Modules for Cython.
 
     :param sources: by name, below the package; a class before those that are made from it.
-    :param kept: names of classes that stay as they are.
+    :param kept: names of classes and constants that stay as they are.
     :returns: by full name, the source and the ``.pxd``; with the modules that all need.
     """
     known: dict[str, Module] = {}
@@ -105,10 +106,12 @@ def translatedAll(
     for module in modules:
         declare(module, known)
     seams = seamsOf(modules, known)
+    named = {it.name: it for it in modules}
     made: dict[str, tuple[str, str]] = {}
     for it in modules:
         declared = declarations(it, known)
-        source, used = translated(it, known, seams)
+        constants = {name: value for name, value in numbers(it, named).items() if name not in kept}
+        source, used = translated(it, known, seams, constants)
         if used:
             declared = f"from {MODULE} cimport {', '.join(sorted(used))}\n{declared}"
         entering = entries(it, seams.values())
@@ -148,7 +151,10 @@ class _Edits:
 
 
 def translated(
-    module: Module, known: dict[str, Module], seams: dict[tuple[str, int], Seam]
+    module: Module,
+    known: dict[str, Module],
+    seams: dict[tuple[str, int], Seam],
+    constants: Mapping[str, int],
 ) -> tuple[str, set[str]]:
     """
     The source of a module, without what an extension type can't have.
@@ -165,6 +171,7 @@ def translated(
     edits = _Edits(lines)
     used = _callSeams(edits, module, known, seams)
     used |= _cutBytes(edits, module, known)
+    _insertNumbers(edits, module, constants)
     methods = _methods(known)
     for value in _values(module.tree):
         if value.attr in methods and value.end_lineno == value.lineno:
@@ -255,6 +262,27 @@ def _cutBytes(edits: _Edits, module: Module, known: dict[str, Module]) -> set[st
             edits.replace(node.lineno, *gap, text)
         used.add(function)
     return used
+
+
+def _insertNumbers(edits: _Edits, module: Module, constants: Mapping[str, int]) -> None:
+    """Put constants in their places, so that what is reckoned with them can be C's."""
+    texts = {
+        id(inner)
+        for text in ast.walk(module.tree)
+        if isinstance(text, ast.JoinedStr)
+        for inner in ast.walk(text)
+    }
+    names = {
+        id(node): node
+        for function in ast.walk(module.tree)
+        if isinstance(function, ast.FunctionDef)
+        for item in function.body
+        for node in ast.walk(item)
+        if isinstance(node, ast.Name) and node.id in constants and id(node) not in texts
+    }
+    for node in names.values():
+        place = node.lineno, node.col_offset, node.end_col_offset or 0
+        edits.replace(*place, f"({constants[node.id]})")
 
 
 def _values(tree: ast.AST) -> list[ast.Attribute]:

@@ -329,6 +329,27 @@ class SourceTests(SynchronousTestCase):
         self.assertIn("cutFrom(other, 1)[self.data[0] :], cutFrom(other, 0), other[::2]", source)
         self.assertIn("other[(at) : 3],\n            self.more[1:2],", source)
 
+    def test_constants(self) -> None:
+        """Whole numbers that are constants stand in their places; in texts they keep names."""
+        made = translate(
+            one="""
+            MOST = 64 * 1024
+            LEAST: int = 1
+            OTHER = len("abc")
+            def one(it=MOST):
+                return it < MOST, f"{MOST}", lambda: LEAST, OTHER
+            """,
+            two="""
+            from twisted_fcgi.one import LEAST, MOST
+            def two():
+                def inner(): return LEAST
+                return MOST
+            """,
+        )
+        self.assertIn("def one(it=MOST):", made["one"][0])
+        self.assertIn('it < (65536), f"{MOST}", lambda: (1), OTHER', made["one"][0])
+        self.assertIn("def inner(): return (1)\n    return (65536)", made["two"][0])
+
     def test_lines(self) -> None:
         """Everything stays on its line, in all the modules that are compiled."""
         sources = {

@@ -18,6 +18,7 @@ from twisted_fcgi.wire import (
     Stderr,
     Stdin,
     Stdout,
+    StdoutEnded,
     Violation,
 )
 
@@ -63,6 +64,18 @@ def joined(events: Iterable[Event]) -> list[Event]:
     return result
 
 
+def taken(connection: ClientConnection, data: bytes) -> list[Event]:
+    """What ``data`` says, responses that came whole taken as such; without ends of STDOUT."""
+    events: list[Event] = []
+    at = 0
+    while (response := connection.response(data, at)) is not None:
+        events.append(Stdout(response.requestId, response.data))
+        events.append(response.end)
+        at = response.stop
+    events += connection.receive(data[at:])
+    return [event for event in events if not isinstance(event, StdoutEnded)]
+
+
 def fed(make: Callable[[], ClientConnection | ApplicationConnection], data: bytes) -> list[Event]:
     """
     What a connection says to ``data``: whole, byte by byte, in two, and with junk behind.
@@ -87,4 +100,10 @@ def fed(make: Callable[[], ClientConnection | ApplicationConnection], data: byte
         spoiled = joined(make().receive(data + JUNK))
         assert spoiled[:-1] == joined(events), (spoiled, events)
         assert isinstance(spoiled[-1], Violation), spoiled
+    quick = make()
+    if isinstance(quick, ClientConnection):
+        told = [event for event in joined(events) if not isinstance(event, StdoutEnded)]
+        assert joined(taken(quick, data)) == told, (taken(make(), data), told)
+        assert repr(quick) == repr(whole), (quick, whole)
+        assert quick.reusable == whole.reusable
     return joined(events)

@@ -27,8 +27,8 @@ from twisted_fcgi.wire import (
     encodePairs,
 )
 
-__all__ = ["BeginTests", "LimitsTests", "ReceiveTests", "ReusableTests", "SendTests",
-           "ViolationTests"]  # fmt: skip
+__all__ = ["BeginTests", "LimitsTests", "ReceiveTests", "ResponseTests",
+           "ReusableTests", "SendTests", "ViolationTests"]  # fmt: skip
 
 ABORT, PARAMS, STDIN, STDOUT, STDERR, DATA = 2, 4, 5, 6, 7, 8
 GET_VALUES, GET_VALUES_RESULT, UNKNOWN_TYPE = 9, 10, 11
@@ -220,6 +220,73 @@ class SendTests(SynchronousTestCase):
             lambda connection: connection.abort(2),
         ):
             self.assertRaises(LocalProtocolError, call, opened())
+
+
+class ResponseTests(SynchronousTestCase):
+    """
+    :meth:`ClientConnection.response`.
+
+    That it says what ``receive`` says of the same bytes is tested with each answer of
+    :class:`ReceiveTests`.
+    """
+
+    def test_whole(self) -> None:
+        """A response that came whole is one object, and its request is over."""
+        connection = opened()
+        response = connection.response(ANSWER)
+        self.assertEqual((1, HEAD + b"hello", EndRequest(1, 0, 0), len(ANSWER)), response)
+        self.assertEqual((), connection.streams)
+        self.assertTrue(connection.reusable)
+
+    def test_severalAnswers(self) -> None:
+        """One is read where the one before it ended; what comes behind is left."""
+        connection = opened(2)
+        data = ANSWER + record(STDOUT, 2, HEAD) + end(2) + JUNK
+        stop = len(data) - len(JUNK)
+        self.assertEqual(
+            (2, HEAD, EndRequest(2, 0, 0), stop), connection.response(data, len(ANSWER))
+        )
+        self.assertIsNone(connection.response(data, stop))
+        self.assertEqual((1,), connection.streams)
+        self.assertFalse(connection.over)
+
+    def test_otherwise(self) -> None:
+        """Whatever is unusual is left to ``receive``, which sees it as it came."""
+        out = record(STDOUT, 1, HEAD)
+        for data in (
+            b"",
+            out[:8],
+            out,
+            out + end(1)[:-1],
+            out + end(2),
+            out + end(1, 1),
+            out + end(1, 0, 2),
+            record(STDOUT, 1) + end(1),
+            record(STDERR, 1, b"oops") + end(1),
+            record(STDOUT, 1, HEAD, version=2) + end(1),
+            record(STDOUT, 2, HEAD) + end(2),
+            record(STDOUT, 70, HEAD) + end(70),
+            record(STDOUT, 0, HEAD) + end(0),
+        ):
+            for at in (0, 9):
+                connection = opened()
+                self.assertIsNone(connection.response(bytes(at) + data, at), data)
+                self.assertEqual((1,), connection.streams)
+
+    def test_inTheMiddle(self) -> None:
+        """While a record is not whole, nothing that looks like a response is one."""
+        for begun in (b"\x01", record(STDOUT, 1, ANSWER)[:8]):
+            connection = opened()
+            connection.receive(begun)
+            self.assertIsNone(connection.response(ANSWER))
+
+    def test_afterAbort(self) -> None:
+        """An aborted request's response is none, nor one on a connection that is over."""
+        aborted, lost = opened(), opened()
+        aborted.abort(1)
+        lost.lost()
+        for connection in (aborted, lost):
+            self.assertIsNone(connection.response(ANSWER))
 
 
 class ReceiveTests(SynchronousTestCase):

@@ -13,7 +13,7 @@ socket as file descriptor 0, FCGI_WEB_SERVER_ADDRS) is not a protocol's business
 from __future__ import annotations
 
 from twisted_fcgi.wire.application import ApplicationConnection
-from twisted_fcgi.wire.client import ClientConnection
+from twisted_fcgi.wire.client import ClientConnection, Response
 from twisted_fcgi.wire.events import (
     Abort,
     Begin,
@@ -56,6 +56,7 @@ __all__ = [
     "ProtocolStatus",
     "RecordType",
     "Refused",
+    "Response",
     "Role",
     "Stderr",
     "StderrEnded",

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
-from twisted_fcgi.wire.connection import Connection
+from twisted_fcgi.wire.connection import Connection, Halves
 from twisted_fcgi.wire.events import (
     Abort,
     Begin,
@@ -84,7 +84,7 @@ class ApplicationConnection(Connection):
         client is left to close: to close on one that still writes would reset the
         connection, and could take the response with it.
         """
-        return self._closing and not self._reading and not self._unread
+        return self._closing and not self._requests and not self._unread
 
     def stdout(self, requestId: int, data: bytes) -> list[bytes]:
         """
@@ -122,7 +122,8 @@ class ApplicationConnection(Connection):
 
         :param appStatus: like a program's exit status, 32 bits.
         """
-        state = self._writing.get(requestId)
+        request = self._requests.get(requestId)
+        state = None if request is None else request.writing
         self._send(RecordType.END_REQUEST, requestId)
         ends = b""
         if requestId in self._complained and state in (Output.OPEN, Output.STDOUT_ENDED):
@@ -146,9 +147,9 @@ class ApplicationConnection(Connection):
 
     def _endRequest(self, requestId: int, appStatus: int, protocolStatus: int) -> bytes:
         """END_REQUEST; nothing is kept of the request."""
-        if self._reading.pop(requestId, None) not in (Input.NOTHING, Input.ABORTED):
+        request = self._requests.pop(requestId, None)
+        if request is None or request.reading not in (Input.NOTHING, Input.ABORTED):
             self._unread = True
-        self._writing.pop(requestId, None)
         self._params.pop(requestId, None)
         self._complained.discard(requestId)
         if self._requestId == requestId:
@@ -167,9 +168,8 @@ class ApplicationConnection(Connection):
         self._closing = self._closing or not keepConnection
         if role not in OWED:
             self._refuse(requestId, ProtocolStatus.UNKNOWN_ROLE, events)
-        elif len(self._reading) < self._maxStreams:
-            self._reading[requestId] = OWED[role]
-            self._writing[requestId] = Output.OPEN
+        elif len(self._requests) < self._maxStreams:
+            self._requests[requestId] = Halves(Output.OPEN, OWED[role])
             self._params[requestId] = PairsDecoder(self._maxParams, self._maxPairs)
             events.append(Begin(requestId, role, keepConnection))
         elif self._maxStreams == 1:

@@ -10,21 +10,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from heapq import heappop, heappush
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
-from twisted_fcgi.wire.connection import Connection
+from twisted_fcgi.wire.connection import Connection, Halves
 from twisted_fcgi.wire.events import (
     EndRequest,
     Event,
-    Stdout,
-    StdoutEnded,
     UnknownType,
     Values,
 )
 from twisted_fcgi.wire.pairs import Pair, decodePairs, encodePairs
 from twisted_fcgi.wire.records import (
     HEADER_LENGTH,
+    KEEP_CONN,
     MANAGEMENT_ID,
     MAX_CONTENT,
     MAX_REQUEST_ID,
@@ -41,25 +40,23 @@ from twisted_fcgi.wire.records import (
 )
 from twisted_fcgi.wire.transitions import ENDED, OWED, TO_APPLICATION, TO_CLIENT, Input, Output
 
-__all__ = ["ClientConnection"]
+__all__ = ["ClientConnection", "Response"]
 
 _packBegin = struct.Struct(">BBHHBxHB5x").pack
-_packOpening = struct.Struct(">BBHHBxHB5xBBHHBx").pack
-_packEnds = struct.Struct(">BBH4xBBH4x").pack
 _unpackEnd = struct.Struct(">IB").unpack_from
-_unpackSizes = struct.Struct(">4xHB").unpack_from
 
 # For speed: as plain numbers, and without a look-up in an enumeration.
 BEGIN_REQUEST = int(RecordType.BEGIN_REQUEST)
 PARAMS = int(RecordType.PARAMS)
 STDIN = int(RecordType.STDIN)
 AUTHORIZER = int(Role.AUTHORIZER)
+OUTPUT_CLOSED = Output.CLOSED
 OPEN = Output.OPEN
 COMPLETE = int(ProtocolStatus.REQUEST_COMPLETE)
 
-#: The states of a request that was sent whole, or will not be.
-_DONE = (Input.NOTHING, Input.ABORTED)
-
+INPUT_CLOSED = Input.CLOSED
+NOTHING = Input.NOTHING
+ABORTED = Input.ABORTED
 #: What an application in a role is owed once PARAMS is over, and then STDIN.
 _AFTER_PARAMS = {role: TO_APPLICATION[owed, PARAMS | ENDED][1] for role, owed in OWED.items()}
 _AFTER_STDIN = {
@@ -69,25 +66,58 @@ _AFTER_STDIN = {
 #: The states of a response whose end was said.
 _WHOLE = (Output.STDOUT_ENDED, Output.BOTH_ENDED)
 
-
-def _endsOf(requestId: int) -> dict[bytes, tuple[bool, tuple[Event, ...]]]:
-    """How the usual response ends, with the end of STDOUT and without, and what that means."""
-    end = encodeRecord(RecordType.END_REQUEST, requestId, bytes(8))
-    over = EndRequest(requestId, 0, 0)
-    return {
-        encodeHeader(RecordType.STDOUT, requestId) + end: (True, (StdoutEnded(requestId), over)),
-        end: (False, (over,)),
-    }
+# The second half of a record's header, but for the first byte of the length.
+_REST = tuple(bytes((length, -length & 7, 0)) for length in range(256))
+_BYTES = tuple(bytes((byte,)) for byte in range(256))
 
 
-#: How the usual response begins, for those request ids that are in use most of the time,
-#: and how it ends.
-_USUAL = {
-    encodeHeader(RecordType.STDOUT, requestId)[:4]: (requestId, _endsOf(requestId))
-    for requestId in range(1, 65)
-}
-_STDOUT = bytes((RecordType.STDOUT,))
-_LONG_END, _SHORT_END = 2 * HEADER_LENGTH + 8, HEADER_LENGTH + 8
+class _Records:
+    """
+    What is the same whenever a request has the same id.
+
+    :ivar begins: BEGIN_REQUEST, by role and flags.
+    :ivar params: the first half of the header of PARAMS.
+    :ivar paramsEnd: the end of PARAMS.
+    :ivar ends: those of PARAMS and STDIN.
+    :ivar output: the first half of the header of STDOUT.
+    :ivar over: what END_REQUEST says as a rule.
+    :ivar end: END_REQUEST that says so.
+    :ivar outputEnd: the end of STDOUT, and then that.
+    """
+
+    def __init__(self, requestId: int) -> None:
+        self.begins = [
+            _packBegin(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, flags)
+            for role in (0, *Role)
+            for flags in (0, KEEP_CONN)
+        ]
+        self.paramsEnd: bytes = encodeHeader(PARAMS, requestId)
+        self.params: bytes = self.paramsEnd[:4]
+        self.ends: bytes = self.paramsEnd + encodeHeader(STDIN, requestId)
+        self.over = EndRequest(requestId, 0, 0)
+        self.output: bytes = encodeHeader(RecordType.STDOUT, requestId)[:4]
+        self.end: bytes = encodeRecord(RecordType.END_REQUEST, requestId, bytes(8))
+        self.outputEnd: bytes = self.output + bytes(4) + self.end
+
+
+#: Those ids that are in use most of the time: the highest, and of each its records.
+_USUAL = 64
+_RECORDS = [_Records(requestId) for requestId in range(_USUAL + 1)]
+
+
+class Response(NamedTuple):
+    """
+    A response that came whole.
+
+    :ivar data: what the application wrote.
+    :ivar end: how it ended.
+    :ivar stop: where in the bytes that came.
+    """
+
+    requestId: int
+    data: bytes
+    end: EndRequest
+    stop: int
 
 
 class ClientConnection(Connection):
@@ -110,6 +140,7 @@ class ClientConnection(Connection):
 
     def __init__(self, *, maxStreams: int = 1, maxRecord: int = 4096) -> None:
         super().__init__(maxStreams, maxRecord)
+        self._open = 0
         self._freeIds: list[int] = []
         self._restingId = 0
         self._spent = False
@@ -134,7 +165,7 @@ class ClientConnection(Connection):
         one on libfcgi, finds ABORT_REQUEST where it looks for BEGIN_REQUEST or
         STDIN, and closes.
         """
-        return not (self._spent or self.over or self._reading or self._rest or self._size)
+        return not (self._spent or self.over or self._open or self._rest or self._size)
 
     def begin(
         self,
@@ -155,7 +186,7 @@ class ClientConnection(Connection):
         :returns: the request's id and what to write.
         :raises LocalProtocolError: if no request may be begun.
         """
-        if self.over or self._spent or len(self._reading) >= self._maxStreams:
+        if self.over or self._spent or self._open >= self._maxStreams:
             raise LocalProtocolError("no request may be begun on this connection")
         if role not in _AFTER_PARAMS:
             raise LocalProtocolError(f"there is no role {role}")
@@ -163,39 +194,40 @@ class ClientConnection(Connection):
             if stdin:
                 raise LocalProtocolError("an authorizer is not sent the body")
             stdin = None
-        if not isinstance(params, bytes):
-            params = encodePairs(params)
-        requestId = heappop(self._freeIds) if self._freeIds else self._newId()
+        encoded: bytes = params if isinstance(params, bytes) else encodePairs(params)
+        requestId: int = self._newId()
+        owed = _AFTER_PARAMS[role] if stdin is None else _AFTER_STDIN[role]
+        request: Halves | None = self._requests.get(requestId)
+        if request is None:
+            self._requests[requestId] = Halves(owed, OPEN)
+        else:
+            request.writing = owed
+            request.reading = OPEN
+        self._open += 1
         self._spent = not keepConnection
-        self._reading[requestId] = OPEN
-        # In the usual case one call packs what stands before the parameters, and one what follows.
-        size = len(params)
+        records: _Records = _RECORDS[requestId] if requestId <= _USUAL else _Records(requestId)
+        begin = records.begins[2 * role + keepConnection]
+        ends = records.paramsEnd if stdin is None else records.ends
+        size: int = len(encoded)
         if 0 < size <= PIECE:
-            padding = -size & 7
-            opening = _packOpening(
-                VERSION, BEGIN_REQUEST, requestId, 8, 0, role, keepConnection,
-                VERSION, PARAMS, requestId, size, padding,
-            )  # fmt: skip
-            pieces = [opening, params, PADDING[padding]]
+            header = records.params, _BYTES[size >> 8], _REST[size & 0xFF]
+            pieces = [begin, *header, encoded, PADDING[-size & 7], ends]
         else:
-            begin = _packBegin(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, keepConnection)
-            pieces = [begin, *encodeStream(PARAMS, requestId, params)]
-        if stdin is None:
-            self._writing[requestId] = _AFTER_PARAMS[role]
-            pieces.append(encodeHeader(PARAMS, requestId))
-        else:
-            self._writing[requestId] = _AFTER_STDIN[role]
-            if stdin:
-                pieces.append(encodeHeader(PARAMS, requestId))
-                pieces += encodeStream(STDIN, requestId, stdin)
-                pieces.append(encodeHeader(STDIN, requestId))
-            else:
-                pieces.append(_packEnds(VERSION, PARAMS, requestId, VERSION, STDIN, requestId))
+            pieces = [begin, *encodeStream(PARAMS, requestId, encoded), ends]
+        if stdin:
+            pieces[-1:] = [
+                records.paramsEnd,
+                *encodeStream(STDIN, requestId, stdin),
+                encodeHeader(STDIN, requestId),
+            ]
         return requestId, b"".join(pieces)
 
     def _newId(self) -> int:
-        """When no id is free: the first that was not used yet."""
-        requestId = len(self._reading) + (2 if self._restingId else 1)
+        """The lowest that is free."""
+        free = self._freeIds
+        if free:
+            return heappop(free) if len(free) > 1 else free.pop()
+        requestId = self._open + (2 if self._restingId else 1)
         if requestId > MAX_REQUEST_ID:
             requestId, self._restingId = self._restingId, 0
         return requestId
@@ -234,7 +266,7 @@ class ClientConnection(Connection):
         to drop.
         """
         self._send(RecordType.ABORT_REQUEST, requestId)
-        self._reading[requestId] = Output.ABORTED
+        self._requests[requestId].reading = Output.ABORTED
         if self._requestId == requestId:
             self._event = None
         if self._maxStreams == 1:
@@ -249,52 +281,66 @@ class ClientConnection(Connection):
             raise LocalProtocolError(f"{len(content)} bytes of names do not fit into GET_VALUES")
         return encodeRecord(RecordType.GET_VALUES, MANAGEMENT_ID, content)
 
-    def receive(self, data: bytes) -> list[Event]:
-        """See :meth:`Connection.receive`."""
-        # Most reads are small responses, as a whole: each is taken in one step.
-        events: list[Event] = []
-        size = 0 if self._size or self._rest or self.over else len(data)
-        at = 0
-        while size - at > HEADER_LENGTH:
-            usual = _USUAL.get(data[at : at + 4])
-            if usual is None:
-                break
-            requestId, endings = usual
-            length, padding = _unpackSizes(data, at)
-            stop = at + HEADER_LENGTH + length
-            end = stop + padding
-            if not length or end >= size or self._reading.get(requestId) is not OPEN:
-                break
-            after = end + (_LONG_END if data[end + 1 : end + 2] == _STDOUT else _SHORT_END)
-            ending = endings.get(data[end:after])
-            if ending is None:
-                break
-            whole, ends = ending
-            self._ended(requestId, whole)
-            events.append(Stdout(requestId, data[at + HEADER_LENGTH : stop]))
-            events += ends
-            at = after
-        if at != len(data) or not events:
-            events += self._receive(data[at:])
-        return events
+    def response(self, data: bytes, at: int = 0) -> Response | None:
+        """
+        Read a response that came whole and in the usual way: in one record, without an
+        error.  Most small ones do.
+
+        :param data: what came; see :meth:`receive`.
+        :param at: from where on it is to be read.
+        :returns: ``None`` when something else stands there, which :meth:`receive` reads.
+        """
+        place: int = at
+        size: int = len(data) - place
+        if size <= HEADER_LENGTH or self._size or self._rest or self.over:
+            return None
+        requestId: int = data[place + 2] << 8 | data[place + 3]
+        length: int = data[place + 4] << 8 | data[place + 5]
+        start: int = place + HEADER_LENGTH
+        stop: int = start + length
+        end: int = stop + data[place + 6]
+        if not length or requestId > _USUAL:
+            return None
+        records: _Records = _RECORDS[requestId]
+        request: Halves | None = self._requests.get(requestId)
+        if (
+            request is None
+            or request.reading is not OPEN
+            or not data.startswith(records.output, place)
+        ):
+            return None
+        isWhole: bool = data.startswith(records.outputEnd, end)
+        if not isWhole and not data.startswith(records.end, end):
+            return None
+        self._ended(requestId, request, isWhole)
+        end += len(records.outputEnd if isWhole else records.end)
+        return Response(requestId, data[start:stop], records.over, end)
 
     def _endRequest(self, requestId: int, content: bytes, events: list[Event]) -> None:
         if len(content) < 8:
             raise RemoteProtocolError(f"END_REQUEST of {len(content)} bytes, not 8")
         end = EndRequest(requestId, *_unpackEnd(content))
-        whole = self._reading[requestId] in _WHOLE or end.protocolStatus != COMPLETE
-        self._ended(requestId, whole)
+        request = self._requests[requestId]
+        whole = request.reading in _WHOLE or end.protocolStatus != COMPLETE
+        self._ended(requestId, request, whole)
         events.append(end)
 
-    def _ended(self, requestId: int, whole: bool) -> None:
-        """A request is over; ``whole`` says whether nothing more can come of it."""
-        del self._reading[requestId]
-        if self._writing.pop(requestId) not in _DONE and self._maxStreams == 1:
+    def _ended(self, requestId: int, request: Halves, isWhole: bool) -> None:
+        """A request is over; ``isWhole`` says whether nothing more can come of it."""
+        sent = request.writing
+        if sent is not NOTHING and sent is not ABORTED and self._maxStreams == 1:
             self._spent = True
-        if not whole:
+        request.writing = INPUT_CLOSED
+        request.reading = OUTPUT_CLOSED
+        self._open -= 1
+        if not isWhole:
             requestId, self._restingId = self._restingId, requestId
+        free = self._freeIds
         if requestId:
-            heappush(self._freeIds, requestId)
+            if free:
+                heappush(free, requestId)
+            else:
+                free.append(requestId)
 
     def _valuesResult(self, requestId: int, content: bytes, events: list[Event]) -> None:
         events.append(Values(dict(decodePairs(content))))

@@ -40,7 +40,7 @@ from twisted_fcgi.wire.transitions import (
     Table,
 )
 
-__all__ = ["Connection", "typeName"]
+__all__ = ["Connection", "Halves", "typeName"]
 
 _unpackHeader = struct.Struct(">BBHHBx").unpack_from
 
@@ -57,6 +57,26 @@ def typeName(record: int) -> str:
     number = record & ~ENDED
     name = RecordType(number).name if 1 <= number <= UNKNOWN_TYPE else f"a record of type {number}"
     return f"the end of {name}" if record & ENDED else name
+
+
+def _stateWithout(requestId: int) -> int:
+    """The state of what is no request."""
+    return CLOSED if requestId else MANAGEMENT
+
+
+class Halves:
+    """
+    How far a request is.
+
+    :ivar writing: the state of the half that is written.
+    :ivar reading: that of the half that is read.
+    """
+
+    __slots__ = ("reading", "writing")
+
+    def __init__(self, writing: Input | Output, reading: Input | Output) -> None:
+        self.writing = writing
+        self.reading = reading
 
 
 class Connection:
@@ -83,8 +103,8 @@ class Connection:
         self.over = False
         self._maxStreams = maxStreams
         self._maxRecord = maxRecord
-        self._reading: dict[int, Input | Output] = {}
-        self._writing: dict[int, Input | Output] = {}
+        # Those that are over may stay, closed.
+        self._requests: dict[int, Halves] = {}
         # The beginning of a record that is of no use yet.
         self._rest = b""
         # Or: a record that comes in pieces.  Its size, what of its content and padding is
@@ -98,8 +118,9 @@ class Connection:
     def __repr__(self) -> str:
         parts = [type(self).__name__]
         parts += [
-            f"{requestId}:{self._writing[requestId].name}/{state.name}"
-            for requestId, state in self._reading.items()
+            f"{requestId}:{request.writing.name}/{request.reading.name}"
+            for requestId, request in self._requests.items()
+            if request.reading
         ]
         if self.pending:
             parts.append(f"pending={self.pending}")
@@ -110,7 +131,7 @@ class Connection:
     @property
     def streams(self) -> tuple[int, ...]:
         """The ids of the requests that are open."""
-        return tuple(self._reading)
+        return tuple([it for it, request in self._requests.items() if request.reading])
 
     @property
     def pending(self) -> int:
@@ -163,7 +184,7 @@ class Connection:
         elif self._size:
             at = self._readOn(data, events)
         size = len(data)
-        states = self._reading
+        requests = self._requests
         table = self._reads
         while size - at >= HEADER_LENGTH:
             version, kind, requestId, length, padding = _unpackHeader(data, at)
@@ -172,7 +193,8 @@ class Connection:
             record = kind if kind <= UNKNOWN_TYPE else OTHER
             if not length and record in ENDINGS:
                 record |= ENDED
-            state = states.get(requestId, CLOSED) if requestId else MANAGEMENT
+            request: Halves | None = requests.get(requestId)
+            state = _stateWithout(requestId) if request is None else request.reading
             row = table.get((state, record))
             if row is None:
                 raise self._unlisted(state, kind, record, requestId)
@@ -185,7 +207,7 @@ class Connection:
                 elif start < size:
                     events.append(event(requestId, data[start:]))
             elif event in _ENDS:
-                states[requestId] = after
+                requests[requestId].reading = after
                 events.append(event(requestId))
             elif event is Params and length:
                 self._gather(requestId, bytes(data[start:stop]), events)
@@ -200,8 +222,8 @@ class Connection:
                     )
                 if stop > size:
                     break
-                if after != CLOSED and requestId in states:
-                    states[requestId] = after
+                if after != CLOSED and request is not None:
+                    request.reading = after
                 self._whole[event](self, requestId, bytes(data[start:stop]), events)
             at = stop + padding
             if at > size:
@@ -252,9 +274,10 @@ class Connection:
         :param record: as the tables have it.
         :raises LocalProtocolError: if it may not be sent.
         """
-        state = self._writing.get(requestId, CLOSED) if requestId else MANAGEMENT
+        request: Halves | None = self._requests.get(requestId)
+        state = _stateWithout(requestId) if request is None else request.writing
         event, after = self._writes.get((state, record), (None, None))
         if event is None or self.over:
             raise LocalProtocolError(f"{typeName(record)} of {requestId} can't be sent: {self!r}")
-        if requestId:
-            self._writing[requestId] = after
+        if request is not None:
+            request.writing = after

@@ -126,6 +126,10 @@ class OwnedConnection(Protocol):
         """Whether nothing that comes now has to be held, for a client that does not take it."""
         return not any(stream.paused for stream in self.streams.values())
 
+    def connectionMade(self) -> None:
+        """It is looked after until it is gone, and so are the streams on it."""
+        self.deadlines.watch(self, self._limit)
+
     def multiplex(self, most: int) -> None:
         """Take so many requests at a time from now on."""
         self.maxStreams = self.wire.maxStreams = most
@@ -177,11 +181,19 @@ class OwnedConnection(Protocol):
             self.transport.loseConnection()
 
     def dueAt(self) -> float:
-        """When its being idle, or its closing, has lasted too long."""
-        return self._limit
+        """When its being idle, its closing or the waiting of a stream has lasted too long."""
+        return min([self._limit, *[stream.dueAt() for stream in self.streams.values()]])
 
     def expired(self) -> None:
         """It has."""
+        self.deadlines.watch(self, inf)
+        now = self._seconds()
+        for stream in list(self.streams.values()):
+            if stream.dueAt() <= now:
+                self.deadlines.end(stream)
+        if self._limit > now:
+            return
+        self._limit = inf
         if self.closing:
             self.transport.abortConnection()
         else:
@@ -211,10 +223,6 @@ class OwnedConnection(Protocol):
         self._held = False
         if not self.closing:
             self.transport.resumeProducing()
-
-    def _forgetLimit(self) -> None:
-        self._limit = inf
-        self.deadlines.forget(self)
 
     def _complain(self, what: str) -> None:
         """Log what the application did; once for a connection, whatever it goes on with."""

@@ -5,7 +5,7 @@ A timer for each request would cost more than the rest of the request's book
 keeping.  Here the things that may fall overdue say themselves when that is,
 and one delayed call, at the earliest of those moments, looks at all of them.
 A deadline may move to a later moment without a word (each byte that is heard
-moves it); one that moves to an earlier moment has to be watched again.
+moves it); of one that moves to an earlier moment :meth:`Deadlines.hasten` is told.
 
 While there are deadlines, two looks are at least :data:`QUANTUM` apart, which
 is by how much a moved deadline may be late.
@@ -32,7 +32,7 @@ class Watched(Protocol):
         """When, in the reactor's seconds; infinity for not now."""
 
     def expired(self) -> None:
-        """It is; called once for each :meth:`Deadlines.watch`."""
+        """It is; looked after no longer, unless it is watched again."""
 
 
 class Deadlines:
@@ -52,9 +52,21 @@ class Deadlines:
         if dueAt < self._nextAt:
             self._lookAt(dueAt)
 
+    def hasten(self, dueAt: float) -> None:
+        """Something that is looked after may be due at ``dueAt`` already."""
+        if dueAt < self._nextAt:
+            self._lookAt(dueAt)
+
     def forget(self, item: Watched) -> None:
         """Look after ``item`` no longer; harmless when it is not watched."""
         self._watched.pop(item, None)
+
+    def end(self, item: Watched) -> None:
+        """End what is overdue; the others are not to wait for ever because of one."""
+        try:
+            item.expired()
+        except Exception:
+            self.log.failure("{item!r} could not be ended", item=item)
 
     def stop(self) -> None:
         """Look after nothing any more."""
@@ -82,13 +94,12 @@ class Deadlines:
                 continue  # ended together with one before it
             due = item.dueAt()
             if due <= now:
-                self._watched.pop(item, None)
-                try:
-                    item.expired()
-                except Exception:
-                    # The others are not to wait for ever because of one.
-                    self.log.failure("{item!r} could not be ended", item=item)
-            elif due < earliest:
+                del self._watched[item]
+                self.end(item)
+                if item not in self._watched:
+                    continue
+                due = item.dueAt()
+            if due < earliest:
                 earliest = due
         # An item that expired may have had others watched.
         if earliest < self._nextAt:

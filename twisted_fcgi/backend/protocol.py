@@ -60,6 +60,7 @@ from twisted_fcgi.wire import (
     EndRequest,
     Event,
     Pair,
+    Response,
     Role,
     Stderr,
     StderrEnded,
@@ -155,8 +156,7 @@ class FastCGIClientProtocol(OwnedConnection):
         now = self._seconds()
         body = stream.body
         transport = self.transport
-        if self._limit is not inf:
-            self._forgetLimit()
+        self._limit = inf
         requestId, begin = self.wire.begin(
             stream.params,
             role=stream.role,
@@ -179,7 +179,10 @@ class FastCGIClientProtocol(OwnedConnection):
             if self.uploads is None:
                 self.uploads = Uploads(self)
             self.uploads.begin(stream, begin)
-        self.deadlines.watch(stream, now + stream.timeout)
+        if stream.limit is not inf:
+            stream.limit = inf
+            self.deadlines.forget(stream)  # that was as long as it waited for a connection
+        self.deadlines.hasten(now + stream.timeout)
 
     def abort(self, stream: Stream) -> None:
         """Ask the application to end a stream whose response nobody wants."""
@@ -187,7 +190,7 @@ class FastCGIClientProtocol(OwnedConnection):
             stream.uploading = False
             self._uploadEnded(stream)
         stream.limit = self._seconds() + self.abortGrace
-        self.deadlines.watch(stream, stream.limit)
+        self.deadlines.hasten(stream.limit)
         try:
             abort = self.wire.abort(stream.requestId)
         except LocalProtocolError:
@@ -204,7 +207,7 @@ class FastCGIClientProtocol(OwnedConnection):
     def expect(self, stream: Stream) -> None:
         """From now on it is the application's turn to do something for a stream."""
         stream.markedAt = now = self._seconds()
-        self.deadlines.watch(stream, now + stream.timeout)
+        self.deadlines.hasten(now + stream.timeout)
 
     def resumed(self, stream: Stream) -> None:
         """A stream delivers again."""
@@ -215,6 +218,7 @@ class FastCGIClientProtocol(OwnedConnection):
         """The application said nothing for a stream until the moment that it had."""
         shared = any(not s.aborted for s in self.streams.values() if s is not stream)
         if stream.aborted:
+            stream.limit = inf
             if shared:
                 self.retire()
             else:
@@ -227,7 +231,6 @@ class FastCGIClientProtocol(OwnedConnection):
             wait = LAST_LOOK if self._untaken is None else stream.timeout
             stream.markedAt = self._seconds() - stream.timeout + wait
             self._untaken = untaken
-            self.deadlines.watch(stream, stream.dueAt())
             return
         error = ResponseTimedOut(f"{self.name} was silent for {stream.timeout:g} s")
         if not shared:
@@ -258,52 +261,19 @@ class FastCGIClientProtocol(OwnedConnection):
         """A part of what the application says."""
         if self.closing:
             return
-        self.heardAt = now = self._seconds()
-        heard = self._heard = self._heard + 1
-        if heard == 1 and self._owner is not None:
+        self.heardAt = self._seconds()
+        self._heard += 1
+        if self._heard == 1 and self._owner is not None:
             self._owner.connectionHeard(self)
-        streams = self.streams
-        expected = bool(streams)
-        over: list[tuple[Stream, EndRequest | RequestError]] = []
-        wire = self.wire
-        events: list[Any] = (wire.receive if len(data) < _LARGE else wire.receiveLarge)(data)
-        if len(events) > _USUAL:
-            events = joined(events)
-        for event in events:
-            kind = type(event)
-            if kind is Stdout:
-                stream = streams.get(event.requestId)
-                if stream is not None:
-                    stream.markedAt = now
-                    if stream.stdoutReceived(event.data):
-                        self._isFull(stream)
-            elif kind is EndRequest:
-                stream = streams.pop(event.requestId, None)
-                if stream is not None:
-                    self.deadlines.forget(stream)
-                    if stream.uploading:
-                        self._uploadEnded(stream)
-                    status = event.protocolStatus
-                    over.append((stream, stream.refusal(event, self.name) if status else event))
-            elif kind is StdoutEnded:
-                stream = streams.get(event.requestId)
-                if stream is not None:
-                    stream.stdoutEnded = True
-            elif kind is Stderr:
-                stream = streams.get(event.requestId)
-                if stream is not None:
-                    stream.markedAt = now
-                    stream.stderrReceived(event.data)
-            elif kind is not StderrEnded:
-                expected = self._otherwise(event) or expected
-        if not over:
-            if not expected and not self.closing:
-                self._heardWhileIdle()
+        response: Response | None = self.wire.response(data) if len(data) < _LARGE else None
+        if response is None or response.stop < len(data):
+            self._read(data, response)
             return
-        # Whoever is told that a response is over may have the next request at hand.
+        # Most reads are this, one small response.
+        stream: Stream | None = self._responded(response)
         self._settle()
-        for stream, last in over:
-            stream.ended(last)
+        if stream is not None:
+            stream.ended(response.end)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The transport is gone."""
@@ -329,6 +299,74 @@ class FastCGIClientProtocol(OwnedConnection):
                 self.deadlines.stop()
 
     # Inside
+
+    def _read(self, data: bytes, response: Response | None) -> None:
+        """Several things came; ``response`` is the first of them, if it is one."""
+        over: list[tuple[Stream, EndRequest | RequestError]] = []
+        wire = self.wire
+        at: int = 0
+        while response is not None:
+            stream: Stream | None = self._responded(response)
+            if stream is not None:
+                over.append((stream, response.end))
+            at = response.stop
+            response = wire.response(data, at)
+        expected = bool(self.streams)
+        events: list[Any] = (
+            wire.receive(data[at:]) if len(data) < _LARGE else wire.receiveLarge(data)
+        )
+        if len(events) > _USUAL:
+            events = joined(events)
+        for event in events:
+            kind = type(event)
+            if kind is Stdout:
+                stream = self.streams.get(event.requestId)
+                if stream is not None:
+                    self._partReceived(stream, event.data)
+            elif kind is EndRequest:
+                stream = self._popped(event.requestId)
+                if stream is not None:
+                    status = event.protocolStatus
+                    over.append((stream, stream.refusal(event, self.name) if status else event))
+            elif kind is StdoutEnded:
+                stream = self.streams.get(event.requestId)
+                if stream is not None:
+                    stream.stdoutEnded = True
+            elif kind is Stderr:
+                stream = self.streams.get(event.requestId)
+                if stream is not None:
+                    stream.markedAt = self.heardAt
+                    stream.stderrReceived(event.data)
+            elif kind is not StderrEnded:
+                expected = self._otherwise(event) or expected
+        if over:
+            # Whoever is told that a response is over may have the next request at hand.
+            self._settle()
+            for stream, last in over:
+                stream.ended(last)
+        elif not expected and not self.closing:
+            self._heardWhileIdle()
+
+    def _partReceived(self, stream: Stream, data: bytes) -> None:
+        """A part of a response came."""
+        stream.markedAt = self.heardAt
+        if stream.stdoutReceived(data):
+            self._isFull(stream)
+
+    def _responded(self, response: Response) -> Stream | None:
+        """A response came whole; returns whose it is, for its end."""
+        stream: Stream | None = self.streams.get(response.requestId)
+        if stream is not None:
+            self._partReceived(stream, response.data)
+            self._popped(response.requestId)
+        return stream
+
+    def _popped(self, requestId: int) -> Stream | None:
+        """A request is over; returns its stream."""
+        stream: Stream | None = self.streams.pop(requestId, None)
+        if stream is not None and stream.uploading:
+            self._uploadEnded(stream)
+        return stream
 
     def _endAll(self, reason: Failure) -> None:
         """The transport is gone, and with it whatever was asked for."""
@@ -375,8 +413,7 @@ class FastCGIClientProtocol(OwnedConnection):
         elif self.wire.reusable and not self._unwanted:
             self._settling = False
             if self._owner is not None:
-                if self._limit is not inf:
-                    self._forgetLimit()
+                self._limit = inf
                 self._owner.connectionFreed(self)
         elif self._keep and self.wire.pending:
             # The padding of END_REQUEST is still to come, or else something is wrong.
@@ -417,7 +454,6 @@ class FastCGIClientProtocol(OwnedConnection):
 
     def _finish(self, stream: Stream, error: RequestError) -> None:
         """End a stream without its END_REQUEST."""
-        self.deadlines.forget(stream)
         if stream.uploading:
             self._uploadEnded(stream)
         # A response whose end was said is whole; httpd takes it, too.

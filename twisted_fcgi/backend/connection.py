@@ -182,7 +182,10 @@ class OwnedConnection(Protocol):
 
     def dueAt(self) -> float:
         """When its being idle, its closing or the waiting of a stream has lasted too long."""
-        return min([self._limit, *[stream.dueAt() for stream in self.streams.values()]])
+        due = self._limit
+        for stream in self.streams.values():
+            due = min(due, stream.dueAt())
+        return due
 
     def expired(self) -> None:
         """It has."""

@@ -96,7 +96,7 @@ class OwnedConnection(Protocol):
         self.wire = ClientConnection()
         self.retired = False
         self.closing = False
-        self.deadlines = Deadlines(reactor) if deadlines is None else deadlines
+        self.deadlines: Deadlines = Deadlines(reactor) if deadlines is None else deadlines
         self._ownDeadlines = deadlines is None
         self._owner = owner
         self._seconds = reactor.seconds
@@ -127,7 +127,8 @@ class OwnedConnection(Protocol):
         return not any(stream.paused for stream in self.streams.values())
 
     def connectionMade(self) -> None:
-        """It is looked after until it is gone, and so are the streams on it."""
+        """From now on it is looked after, and so are the streams on it."""
+        self._unread = getattr(self.transport, "unread", None)
         self.deadlines.watch(self, self._limit)
 
     def multiplex(self, most: int) -> None:
@@ -138,7 +139,7 @@ class OwnedConnection(Protocol):
 
     def isQuiet(self) -> bool:
         """Whether nothing has come, such as its end, while there is no request."""
-        unread = getattr(self.transport, "unread", None)
+        unread = self._unread
         if unread is not None:
             return not unread()
         getHandle = getattr(self.transport, "getHandle", None)

@@ -132,7 +132,7 @@ class Member:
         self._attempts: dict[Attempt, None] = {}
         self._unaccepted = _Unaccepted(self)
         self._stopped: list[Deferred[None]] = []
-        self._figures = dict.fromkeys(("requests", "connects", "failures", "retries", "refused"), 0)
+        self._requests = self._connects = self._failures = self._retries = self._refused = 0
         self._sharing = Sharing(self, self._pool) if shares else None
 
     def __repr__(self) -> str:
@@ -151,7 +151,11 @@ class Member:
             "idle": len(pool.idle),
             "connecting": pool.connecting,
             "waiting": max(0, len(pool.waiting) - pool.connecting * pool.streams),
-            **self._figures,
+            "requests": self._requests,
+            "connects": self._connects,
+            "failures": self._failures,
+            "retries": self._retries,
+            "refused": self._refused,
         }
 
     def open(
@@ -165,19 +169,21 @@ class Member:
         """See :meth:`twisted_fcgi.interfaces.IMember.open`."""
         timeout = self._timeout or timeout or DEFAULT_TIMEOUT
         stream = Stream(params, body, receiver, role, timeout, self)
-        self._figures["requests"] += 1
-        if self._pool.closed:
+        self._requests += 1
+        pool = self._pool
+        if pool.closed:
             stream.ended(ConnectFailed(f"{self.address} is not used any more"))
             return stream
         cautious = self._cautiousUntil and not mayBeSentTwice(stream)
         isSettled = self._isSettled if cautious else None
-        chosen = self._pool.assign(stream, isSettled)
+        chosen = pool.assign(stream, isSettled)
         while isinstance(chosen, FastCGIClientProtocol):
-            if chosen.streams or chosen.isQuiet():
-                self._give(chosen, stream)
+            connection: FastCGIClientProtocol = chosen
+            if connection.streams or connection.isQuiet():
+                self._give(connection, stream)
                 return stream
-            chosen.close()
-            chosen = self._pool.assign(stream, isSettled)
+            connection.close()
+            chosen = pool.assign(stream, isSettled)
         if chosen is Decision.REFUSE:
             queue = self.settings.maxQueue
             self._refuse(stream, f"{self.address}: {queue} requests (maxqueue) already wait")
@@ -239,7 +245,7 @@ class Member:
             self._pool.connecting -= 1
             self._rested()
             return
-        self._figures["failures"] += 1
+        self._failures += 1
         stream, decision = self._pool.connectFailed()
         self.perform(decision)
         if stream is not None:
@@ -310,7 +316,7 @@ class Member:
         if pause is None:
             return False
         stream.again += 1
-        self._figures["retries"] += 1
+        self._retries += 1
         if wasRefused(error) and self._sharing is not None:
             self._sharing.refused(error)
         chosen = self._pool.again(stream, anew=error.untouched)
@@ -372,7 +378,7 @@ class Member:
             connection.retire()
 
     def _refuse(self, stream: Stream, reason: str) -> None:
-        self._figures["refused"] += 1
+        self._refused += 1
         # The queue has been as long as that, at least; longer than a minute nobody waits.
         wait = min(ceil(self.settings.acquire or 1), 60)
         stream.ended(AcquireTimedOut(reason, wait))
@@ -381,7 +387,7 @@ class Member:
         settings = self.settings
         if self._sharing is not None:
             self._sharing.connects()
-        self._figures["connects"] += 1
+        self._connects += 1
         connecting = None if pause else self._reach(self.factory)
         if isinstance(connecting, FastCGIClientProtocol):
             self._connected(connecting)

@@ -120,7 +120,7 @@ class Pool(Generic[C, R]):
         self._most: int | None = None
         self._maxIdle = 0 if not reuse else MAX_IDLE if maxIdle is None else maxIdle
         self._maxQueue = maxQueue
-        self._everyone = {} if everyone is None else everyone
+        self._everyone: dict[Any, None] = {} if everyone is None else everyone
         self.idle: dict[C, None] = {}
         self.waiting: OrderedDict[R, None] = OrderedDict()
         #: The waiting requests that take none but a new connection.

@@ -311,18 +311,16 @@ class Stream:
             assert self.body is not None
             self.uploading = False
             # Another attempt may want the body of one that failed; who gave it decides.
-            if isinstance(last, RequestError):
-                self.body.pause()
-            else:
+            if isinstance(last, EndRequest):
                 self.body.discard()
+            else:
+                self.body.pause()
         if self._receiver is None:
             return
-        if (
-            isinstance(last, RequestError)
-            and self.owner is not None
-            and self.owner.takesOver(self, last)
-        ):
-            return
+        if not isinstance(last, EndRequest):  # first what is usual, which is cheap to ask
+            owner = self.owner
+            if owner is not None and owner.takesOver(self, last):
+                return
         if self.unread is not None:
             self._last = last
         else:
@@ -345,10 +343,10 @@ class Stream:
         receiver, self._receiver = self._receiver, None
         if receiver is None:
             return
-        if isinstance(last, RequestError):
-            receiver.streamFailed(last)
-        else:
+        if isinstance(last, EndRequest):
             receiver.streamEnded(last)
+        else:
+            receiver.streamFailed(last)
 
     # Watched
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import ClassVar, NamedTuple
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
@@ -42,7 +42,7 @@ from twisted_fcgi.wire.transitions import ENDED, OWED, TO_APPLICATION, TO_CLIENT
 
 __all__ = ["ClientConnection", "Response"]
 
-_packBegin = struct.Struct(">BBHHBxHB5x").pack
+_packOpening = struct.Struct(">BBHHBxHB5x").pack
 _unpackEnd = struct.Struct(">IB").unpack_from
 
 # For speed: as plain numbers, and without a look-up in an enumeration.
@@ -75,8 +75,7 @@ class _Records:
     """
     What is the same whenever a request has the same id.
 
-    :ivar begins: BEGIN_REQUEST, by role and flags.
-    :ivar params: the first half of the header of PARAMS.
+    :ivar openings: BEGIN_REQUEST and the first half of the header of PARAMS, by role and flags.
     :ivar paramsEnd: the end of PARAMS.
     :ivar ends: those of PARAMS and STDIN.
     :ivar output: the first half of the header of STDOUT.
@@ -86,13 +85,13 @@ class _Records:
     """
 
     def __init__(self, requestId: int) -> None:
-        self.begins = [
-            _packBegin(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, flags)
+        self.openings = [
+            _packOpening(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, flags)
+            + encodeHeader(PARAMS, requestId)[:4]
             for role in (0, *Role)
             for flags in (0, KEEP_CONN)
         ]
         self.paramsEnd: bytes = encodeHeader(PARAMS, requestId)
-        self.params: bytes = self.paramsEnd[:4]
         self.ends: bytes = self.paramsEnd + encodeHeader(STDIN, requestId)
         self.over = EndRequest(requestId, 0, 0)
         self.output: bytes = encodeHeader(RecordType.STDOUT, requestId)[:4]
@@ -141,6 +140,8 @@ class ClientConnection(Connection):
     def __init__(self, *, maxStreams: int = 1, maxRecord: int = 4096) -> None:
         super().__init__(maxStreams, maxRecord)
         self._open = 0
+        # Those that are free; one is not among the others, and where it is the only one is cheap.
+        self._freeId = 0
         self._freeIds: list[int] = []
         self._restingId = 0
         self._spent = False
@@ -206,14 +207,14 @@ class ClientConnection(Connection):
         self._open += 1
         self._spent = not keepConnection
         records: _Records = _RECORDS[requestId] if requestId <= _USUAL else _Records(requestId)
-        begin = records.begins[2 * role + keepConnection]
+        opening = records.openings[2 * role + keepConnection]
         ends = records.paramsEnd if stdin is None else records.ends
         size: int = len(encoded)
         if 0 < size <= PIECE:
-            header = records.params, _BYTES[size >> 8], _REST[size & 0xFF]
-            pieces = [begin, *header, encoded, PADDING[-size & 7], ends]
+            high, low = _BYTES[size >> 8], _REST[size & 0xFF]
+            pieces = [opening, high, low, encoded, PADDING[-size & 7], ends]
         else:
-            pieces = [begin, *encodeStream(PARAMS, requestId, encoded), ends]
+            pieces = [opening[:-4], *encodeStream(PARAMS, requestId, encoded), ends]
         if stdin:
             pieces[-1:] = [
                 records.paramsEnd,
@@ -225,8 +226,11 @@ class ClientConnection(Connection):
     def _newId(self) -> int:
         """The lowest that is free."""
         free = self._freeIds
+        requestId, self._freeId = self._freeId, 0
+        if requestId:
+            return heappushpop(free, requestId) if free else requestId
         if free:
-            return heappop(free) if len(free) > 1 else free.pop()
+            return heappop(free)
         requestId = self._open + (2 if self._restingId else 1)
         if requestId > MAX_REQUEST_ID:
             requestId, self._restingId = self._restingId, 0
@@ -335,12 +339,11 @@ class ClientConnection(Connection):
         self._open -= 1
         if not isWhole:
             requestId, self._restingId = self._restingId, requestId
-        free = self._freeIds
-        if requestId:
-            if free:
-                heappush(free, requestId)
-            else:
-                free.append(requestId)
+        if self._freeId:
+            if requestId:
+                heappush(self._freeIds, requestId)
+        else:
+            self._freeId = requestId
 
     def _valuesResult(self, requestId: int, content: bytes, events: list[Event]) -> None:
         events.append(Values(dict(decodePairs(content))))

@@ -56,6 +56,7 @@ MODULES = (
     "backend.connection",
     "backend.protocol",
     "backend.member",
+    "web.knownlines",
     "web.http1",
     "web.sentheads",
     "web.clientresponse",

@@ -13,14 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_fcgi.errors import BadRequest
 from twisted_fcgi.message import Address, Request
 from twisted_fcgi.settings import Limits
-from twisted_fcgi.web.http1 import (
-    BLANK_LINES,
-    HEAD_LIMIT,
-    MAX_LINE,
-    MAX_LINES,
-    RequestLine,
-    RequestReader,
-)
+from twisted_fcgi.web.http1 import BLANK_LINES, HEAD_LIMIT, RequestReader
+from twisted_fcgi.web.knownlines import MAX_LINE, KnownLines
 
 HOST = b"Host: www.example.test\r\n"
 
@@ -541,8 +535,8 @@ class RepeatedFieldsTests(SynchronousTestCase):
 
     def test_knownLine(self) -> None:
         """A line that another client sent is read as it is, within the limits."""
-        known: dict[bytes, RequestLine] = {}
         for limit in (MAX_LINE, 20):
+            known = KnownLines()
             for _ in range(2):
                 self.reader = RequestReader(Limits(line=limit), known=known)
                 for target in (b"/a", b"/b", b"/a"):
@@ -553,14 +547,16 @@ class RepeatedFieldsTests(SynchronousTestCase):
                             (request.line, request.method, request.target, request.protocol),
                             (line, b"GET", target, protocol),
                         )
-        self.assertEqual(len(known), 4)
+            self.assertEqual(len(known.requestLines), 4)
 
     def test_knownLineUnfinished(self) -> None:
         """A known line alone is not yet a request, whatever came before it."""
         line = b"GET / HTTP/1.1"
+        known = KnownLines()
+        known.noted((line, b"GET", b"/", b"HTTP/1.1"))
         for first in (line + b"\r\n" + HOST + b"\r\n", b""):
             for end in (b"", b"\r", b"\r\n", b"\r\n\r", b"\r\n" + HOST, b"\n\n"):
-                reader = RequestReader(Limits(), known={line: (line, b"GET", b"/", b"HTTP/1.1")})
+                reader = RequestReader(Limits(), known=known)
                 if first:
                     reader.receive(first)
                     self.assertIsNotNone(reader.next(0.0))
@@ -569,18 +565,6 @@ class RepeatedFieldsTests(SynchronousTestCase):
                     self.assertRaises(BadRequest, reader.next, 0.0)
                 else:
                     self.assertIsNone(reader.next(0.0))
-
-    def test_knownLinesBounded(self) -> None:
-        """Only so many lines are remembered, and only short ones."""
-        known: dict[bytes, RequestLine] = {}
-        self.reader = RequestReader(Limits(), known=known)
-        for number in range(MAX_LINES + 2):
-            self.next(b"GET /%d HTTP/1.0\r\n\r\n" % number)
-            self.assertLessEqual(len(known), MAX_LINES)
-        self.assertEqual(len(known), 2)
-        for length in (MAX_LINE, MAX_LINE + 1):
-            self.next(b"GET /".ljust(length - 9, b"x") + b" HTTP/1.0\r\n\r\n")
-        self.assertEqual(len(known), 3)
 
 
 #: What heads are made of, and what they must not be made of.
@@ -622,7 +606,7 @@ class ManyConnectionsTests(SynchronousTestCase):
 
     def test_restsLightly(self) -> None:
         """A connection that rests holds nothing of the head that it sent last."""
-        known: dict[bytes, RequestLine] = {}
+        known = KnownLines()
         readers = [RequestReader(Limits(), known=known) for _ in range(100)]
         head = (
             b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"N%d: v\r\n" % n for n in range(50)) + b"\r\n"
@@ -686,7 +670,7 @@ class SplitTests(SynchronousTestCase):
     @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=8), max_size=5))
     def test_known(self, parts: list[list[bytes]]) -> None:
         """What others sent before, and how it is cut, means nothing."""
-        known: dict[bytes, RequestLine] = {}
+        known = KnownLines()
         for before in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"):
             stream = [before, before, *map(b"".join, parts)]
             self.assertEqual(

@@ -17,6 +17,7 @@ it is gone altogether shows with a reset or a failed write.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import (
@@ -107,7 +108,7 @@ class HTTPChannel(Protocol):
             addressOf(transport.getPeer()),
             addressOf(transport.getHost()),
             self._secure,
-            self._front.requestLines,
+            self._front.knownLines,
         )
         transport.registerProducer(self, True)
         try:
@@ -331,10 +332,7 @@ class HTTPChannel(Protocol):
     def keepAliveFields(self) -> bytes:
         """The fields that tell an asking client that its connection goes on."""
         timeout, most = self._keepAlive or self._front.keepAlive
-        parameters = b"timeout=%d" % timeout
-        if most:
-            parameters += b", max=%d" % (most - self._served + 1)
-        return b"Connection: Keep-Alive\r\nKeep-Alive: %b\r\n" % parameters
+        return _keepAliveFields(timeout, most - self._served + 1 if most else 0)
 
     def responseFinished(self, response: ClientResponse) -> None:
         self._response = self._exchange = None
@@ -472,3 +470,12 @@ class HTTPChannel(Protocol):
     def _cut(self) -> None:
         """End the connection now."""
         self._end().cut()
+
+
+@lru_cache(256)
+def _keepAliveFields(timeout: float, left: int) -> bytes:
+    """
+    :param left: how many requests may follow; 0 for any number.
+    """
+    most = b", max=%d" % left if left else b""
+    return b"Connection: Keep-Alive\r\nKeep-Alive: timeout=%d%b\r\n" % (timeout, most)

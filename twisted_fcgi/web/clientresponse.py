@@ -174,6 +174,7 @@ class ClientResponse:
         status: int = head.status
         length = head.contentLength
         framing = b""
+        end = b"\r\n"
         if status in (204, 304):
             self._bodyless = True
         elif length is not None:
@@ -197,12 +198,12 @@ class ClientResponse:
             and channel.mayPersist(head.keepAlive)
         ):
             if self._keepAlive:
-                framing += channel.keepAliveFields()
+                end = channel.keepAliveFields() + end
         else:
             self.persistent = False
-            framing += b"Connection: close\r\n"
+            end = b"Connection: close\r\n\r\n"
         try:
-            return self._heads.framed(head, framing)
+            return self._heads.framed(head, framing, end)
         except ValueError:
             log.critical("a response head with a line end inside: {head!r}", head=head)
             self.abort()

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted_fcgi.interfaces import IGateway
 from twisted_fcgi.settings import Limits
 from twisted_fcgi.web.clientresponse import ClientResponse
-from twisted_fcgi.web.http1 import RequestLine
+from twisted_fcgi.web.knownlines import KnownLines
 from twisted_fcgi.web.sentheads import SentHeads
 
 __all__ = ["Front"]
@@ -24,7 +24,7 @@ class Front:
     :ivar keepAlive: KeepAliveTimeout and MaxKeepAliveRequests, unless a virtual host has
         others.
     :ivar ending: whether every connection ends after its response.
-    :ivar requestLines: those that were read lately.
+    :ivar knownLines: those of requests that were read lately.
     :ivar sentHeads: makes the heads of responses.
     """
 
@@ -35,8 +35,8 @@ class Front:
         "ending",
         "gateway",
         "keepAlive",
+        "knownLines",
         "limits",
-        "requestLines",
         "seconds",
         "sentHeads",
     )
@@ -58,5 +58,5 @@ class Front:
         self.accessLog = accessLog
         self.seconds = reactor.seconds
         self.callLater = reactor.callLater
-        self.requestLines: dict[bytes, RequestLine] = {}
+        self.knownLines = KnownLines()
         self.sentHeads = SentHeads(serverName)

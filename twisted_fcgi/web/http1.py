@@ -11,7 +11,7 @@ llhttp between them, for as long as it says itself that nothing is left of a hea
 A client repeats its fields from request to request, and the same bytes mean the
 same: behind a new request line they are compared with those of the head before, and
 read only where they differ.  So requests of one connection may share their headers.
-Clients repeat each other's request lines, of which the latest are remembered.
+The lines that any client sent lately are remembered (:mod:`~twisted_fcgi.web.knownlines`).
 
 Stricter than httpd (RFC 9112, 5.2, 6.1, 6.3; CVE-2023-25690 and its kin): no folded
 fields, no Transfer-Encoding but ``chunked``, none in HTTP/1.0 and none beside
@@ -19,43 +19,27 @@ Content-Length, no HTTP/0.9.  Whatever raises here leaves the place in the
 connection unknown; it has to be closed.
 
 Everything is bounded: lines and fields by :class:`~twisted_fcgi.settings.Limits`,
-the whole head by :data:`HEAD_LIMIT`, what is remembered by :data:`MAX_LINES` and
-:data:`MAX_LINE`.
+the whole head by :data:`HEAD_LIMIT`.
 """
 
 from __future__ import annotations
 
 import re
-
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from functools import lru_cache
 
 from twisted_fcgi.errors import BadRequest
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Address, Request
 from twisted_fcgi.settings import Limits
+from twisted_fcgi.web.knownlines import MAX_LINE, KnownLines, RequestLine
 
-__all__ = [
-    "BLANK_LINES",
-    "HEAD_LIMIT",
-    "MAX_LINE",
-    "MAX_LINES",
-    "RequestLine",
-    "RequestReader",
-    "findEmptyLine",
-]
+__all__ = ["BLANK_LINES", "HEAD_LIMIT", "RequestReader", "findEmptyLine"]
 
 #: Bytes of a whole request head.  httpd has no such limit but fields times fieldSize.
 HEAD_LIMIT = 1024 * 1024
 
 #: Empty lines before a request line (httpd: DEFAULT_LIMIT_BLANK_LINES).
 BLANK_LINES = 10
-
-#: Request lines that are remembered, and how long one may be.
-MAX_LINES = 1024
-MAX_LINE = 256
-
-#: A request line: the whole of it, its method, target and protocol.
-RequestLine = tuple[bytes, bytes, bytes, bytes]
 
 # httpd's strict grammar: a token, a target of visible or non-ASCII bytes, a version.
 _requestLine = re.compile(
@@ -64,9 +48,6 @@ _requestLine = re.compile(
 
 #: The end of a head or of a chunked body; for long ones twice as fast as ``bytes.find``.
 findEmptyLine = re.compile(rb"\r\n\r\n").search
-
-# What llhttp is told in place of the client's request line.
-_STAND_IN = b"GET / HTTP/1.1"
 
 _NONE = Headers()
 
@@ -77,7 +58,7 @@ class RequestReader:
 
     After :meth:`next` gave a request, the other attributes are about it.
 
-    :param known: request lines within these limits, for all who read with them.
+    :param known: lines within these limits, of all who read with them.
     :ivar buffer: what came and was not read; empty when nothing waits, else there may
         be something before what waits.
     :ivar current: whether the client speaks HTTP/1.1 or later.
@@ -116,7 +97,7 @@ class RequestReader:
         client: Address = Address(b"", 0),
         server: Address = Address(b"", 0),
         secure: bool = False,
-        known: dict[bytes, RequestLine] | None = None,
+        known: KnownLines | None = None,
     ) -> None:
         # httpd serves one byte more than LimitRequestLine and LimitRequestFieldSize say.
         self._lineLimit = limits.line + 1
@@ -125,7 +106,7 @@ class RequestReader:
         self._client = client
         self._server = server
         self._secure = secure
-        self._known: dict[bytes, RequestLine] = {} if known is None else known
+        self._known: KnownLines = KnownLines() if known is None else known
         self.buffer: bytes | bytearray = b""
         self._at = 0
         self._searched = 0
@@ -215,7 +196,7 @@ class RequestReader:
         end: int = len(data) - len(self._fields)
         if not start < end <= start + MAX_LINE or not data.endswith(self._fields):
             return None
-        line = self._known.get(data[start:end])
+        line = self._known.requestLines.get(data[start:end])
         # What is known ends with its protocol, so nothing but the fields is behind it.
         if line is None or line[3] != self._protocol:
             return None
@@ -231,34 +212,30 @@ class RequestReader:
         """
         data = self.buffer
         match = None if self._searched else _requestLine(data, self._at)
+        if match is not None and match.end(1) - self._at > self._lineLimit:
+            raise BadRequest("the request line exceeds LimitRequestLine", 414)
         if (
             match is None
             or match[4] != self._protocol
             or not data.startswith(self._fields, match.end(1))
         ):
-            match = self._readHead()
+            match = self._readHead(match)
             if match is None:
                 return None
         whole, method, target, protocol = match.groups()
-        if len(whole) > self._lineLimit:
-            raise BadRequest("the request line exceeds LimitRequestLine", 414)
         self._blank = self._searched = 0
         end = match.end(1) + len(self._fields)
         if end == len(data):
             self.buffer = b""
             end = 0
         self._at = end
-        line = whole, method, target, protocol
-        if len(whole) > MAX_LINE:
-            return line
-        if len(self._known) >= MAX_LINES:
-            self._known.clear()
-        return self._known.setdefault(whole, line)
+        return self._known.noted((whole, method, target, protocol))
 
-    def _readHead(self) -> re.Match[bytes] | None:
+    def _readHead(self, match: re.Match[bytes] | None) -> re.Match[bytes] | None:
         """
         Read a head whose fields are not those of the one before.
 
+        :param match: its request line, if that was found already.
         :returns: its request line, ``None`` when it is not whole.
         """
         data = self.buffer
@@ -277,12 +254,20 @@ class RequestReader:
             self._checkPart()
             self._searched = len(data)
             return None
-        match = self._matchLine(start)
+        if match is None:
+            match = self._matchLine(start)
         fields = bytes(data[match.end(1) : emptyLine.end()])
-        limit = self._fieldLimit
-        if len(fields) > limit and any(len(field) > limit for field in fields.split(b"\r\n")):
-            raise BadRequest("a header field exceeds LimitRequestFieldSize")
-        pairs, index = self._readFields(fields)
+        found = self._known.read(fields, self._fieldLimit)
+        if len(found) > self._fieldsLimit > 0:
+            raise BadRequest("more header fields than LimitRequestFields")
+        pairs: list[tuple[bytes, bytes]] = []
+        index: dict[bytes, list[bytes]] = {}
+        for pair, name in found:
+            pairs.append(pair)
+            if name in index:
+                index[name].append(pair[1])
+            else:
+                index[name] = [pair[1]]
         protocol = match[4]
         self.current = protocol != b"HTTP/1.0"
         self._length = self._lengthOf(index)
@@ -307,33 +292,6 @@ class RequestReader:
         if match is None:
             raise BadRequest("malformed request line")
         return match
-
-    def _readFields(
-        self, fields: bytes
-    ) -> tuple[list[tuple[bytes, bytes]], dict[bytes, list[bytes]]]:
-        """
-        :param fields: with the end of the line before, and the empty line at their end.
-        :returns: what :meth:`Headers.indexed` takes.
-        """
-        found = _fieldsParser.read(fields)
-        if len(found) != fields.count(b"\n") - 2:
-            raise BadRequest("malformed header fields")
-        if len(found) > self._fieldsLimit > 0:
-            raise BadRequest("more header fields than LimitRequestFields")
-        pairs = []
-        index: dict[bytes, list[bytes]] = {}
-        for pair in found:
-            name, value = pair
-            if value and value[-1] <= 32:
-                value = value.rstrip(b" \t")
-                pair = (name, value)
-            pairs.append(pair)
-            name = name.lower()
-            if name in index:
-                index[name].append(value)
-            else:
-                index[name] = [value]
-        return pairs, index
 
     def _lengthOf(self, index: dict[bytes, list[bytes]]) -> int | None:
         """
@@ -370,9 +328,8 @@ class RequestReader:
             self.persistent = self.current
             self.keepAlive = False
         else:
-            tokens = [token.strip() for token in b",".join(options).lower().split(b",")]
-            self.keepAlive = b"keep-alive" in tokens
-            self.persistent = b"close" not in tokens and (self.current or self.keepAlive)
+            self.keepAlive, closes = _connectionOptions(b",".join(options))
+            self.persistent = not closes and (self.current or self.keepAlive)
         expected = index.get(b"expect")
         self.expectation = None if expected is None else b", ".join(expected).lower()
 
@@ -399,50 +356,8 @@ class RequestReader:
             raise BadRequest("a header field exceeds LimitRequestFieldSize")
 
 
-class _FieldsParser:
-    """llhttp, for the fields of one head after the other."""
-
-    __slots__ = ("_feed", "_found", "_over")
-
-    def __init__(self) -> None:
-        self._renew()
-
-    def _renew(self) -> None:
-        parser = HttpRequestParser(self)
-        # Or it would read nothing behind a head with "Connection: close", or with a
-        # "Proxy-Connection: close" that means nothing to us.
-        parser.set_dangerous_leniencies(lenient_keep_alive=True)
-        self._feed = parser.feed_data
-        self._found: list[tuple[bytes, bytes]] = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools calls this for each field."""
-        self._found.append((name, value))
-
-    def on_message_complete(self) -> None:
-        """httptools calls this when it awaits nothing more, such as a body."""
-        self._over = True
-
-    def read(self, fields: bytes) -> list[tuple[bytes, bytes]]:
-        """
-        :param fields: with the end of the line before, and the empty line at their end.
-        :raises BadRequest: they are none.
-        """
-        found = self._found = []
-        self._over = False
-        try:
-            self._feed(_STAND_IN + fields)
-        except HttpParserUpgrade:
-            # The client would like another protocol; it gets the one it speaks.
-            self._over = False
-        except HttpParserError as error:
-            self._over = False
-            raise BadRequest(f"malformed header field: {error}") from None
-        finally:
-            if not self._over:
-                # Or the next head, of another client maybe, would be taken for its rest.
-                self._renew()
-        return found
-
-
-_fieldsParser = _FieldsParser()
+@lru_cache(64)
+def _connectionOptions(value: bytes) -> tuple[bool, bool]:
+    """Whether a Connection field has ``keep-alive``, and ``close``."""
+    options = [option.strip() for option in value.lower().split(b",")]
+    return b"keep-alive" in options, b"close" in options

@@ -2,7 +2,7 @@
 Heads of responses, as they are sent.
 
 Strategy: an application repeats its heads, and their fields have their lines already
-(:attr:`Headers.prepared`).  Sent again within a second, the whole head is the same bytes:
+(:attr:`Headers.prepared`).  Sent again within a second, all but its last lines is the same bytes:
 those are remembered, :data:`MAX_HEADS` at most, and forgotten with their Date.
 """
 
@@ -54,11 +54,12 @@ class SentHeads:
         self._dateAndServer = b""
         self._known: dict[bytes, _SentHead] = {}
 
-    def framed(self, head: ResponseHead, framing: bytes) -> bytes:
+    def framed(self, head: ResponseHead, framing: bytes, end: bytes) -> bytes:
         """
-        A head as it is sent, with the empty line.
+        A head as it is sent.
 
-        :param framing: the lines that say where the body ends, and the connection.
+        :param framing: the line that says where the body ends.
+        :param end: the lines about the connection, and the empty one.
         :raises ValueError: there is a line end inside a field or the reason, which would
             make two of them.
         """
@@ -69,7 +70,7 @@ class SentHeads:
         headers = head.headers
         lines = headers.prepared
         if lines is None:
-            return self._made(head, headers.lines(), framing)
+            return self._made(head, headers.lines(), framing) + end
         sent: _SentHead | None = self._known.get(lines)
         if (
             sent is None
@@ -81,7 +82,7 @@ class SentHeads:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
             sent = self._known[lines] = _SentHead(data, head.status, head.reason, framing)
-        return sent.data
+        return sent.data + end
 
     def _made(self, head: ResponseHead, lines: bytes, framing: bytes) -> bytes:
         status, reason = head.status, head.reason
@@ -90,7 +91,7 @@ class SentHeads:
         names = head.headers.names()
         if not names.isdisjoint(_OURS):
             ours = _without(ours, names)
-        return b"".join((line, ours, lines, framing, b"\r\n"))
+        return b"".join((line, ours, lines, framing))
 
     def _renew(self, now: float) -> None:
         """Another second has begun."""

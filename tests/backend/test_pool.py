@@ -66,7 +66,7 @@ class PoolTests(Case):
             connected b -> r2
             """
         )
-        self.assertEqual((2, 0, 0), (pool.open, pool.connecting, len(pool.waiting)))
+        self.assertEqual((2, 0, 0), (pool.connections, pool.connecting, len(pool.waiting)))
 
     def test_idleIsUsed(self) -> None:
         """An idle connection is used, the one that was used last before the others."""

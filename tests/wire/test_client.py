@@ -16,6 +16,7 @@ from twisted_fcgi.wire import (
     EndRequest,
     Ignored,
     ProtocolStatus,
+    Response,
     Role,
     Stderr,
     StderrEnded,
@@ -234,7 +235,7 @@ class ResponseTests(SynchronousTestCase):
         """A response that came whole is one object, and its request is over."""
         connection = opened()
         response = connection.response(ANSWER)
-        self.assertEqual((1, HEAD + b"hello", EndRequest(1, 0, 0), len(ANSWER)), response)
+        self.assertEqual(Response(1, HEAD + b"hello", EndRequest(1, 0, 0), len(ANSWER)), response)
         self.assertEqual((), connection.streams)
         self.assertTrue(connection.reusable)
 
@@ -244,7 +245,7 @@ class ResponseTests(SynchronousTestCase):
         data = ANSWER + record(STDOUT, 2, HEAD) + end(2) + JUNK
         stop = len(data) - len(JUNK)
         self.assertEqual(
-            (2, HEAD, EndRequest(2, 0, 0), stop), connection.response(data, len(ANSWER))
+            Response(2, HEAD, EndRequest(2, 0, 0), stop), connection.response(data, len(ANSWER))
         )
         self.assertIsNone(connection.response(data, stop))
         self.assertEqual((1,), connection.streams)

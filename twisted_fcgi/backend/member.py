@@ -147,7 +147,7 @@ class Member:
         """Figures for a status page: connections by state, and what was counted so far."""
         pool = self._pool
         return {
-            "busy": pool.open - len(pool.idle),
+            "busy": pool.connections - len(pool.idle),
             "idle": len(pool.idle),
             "connecting": pool.connecting,
             "waiting": max(0, len(pool.waiting) - pool.connecting * pool.streams),
@@ -265,7 +265,7 @@ class Member:
         if pool.waiting or pool.loads:
             if not self._serve(connection):
                 return
-        elif not pool.kept(connection, connection.heardAt):
+        elif not pool.keep(connection, connection.heardAt):
             connection.close()
             return
         if self._ttl:
@@ -441,7 +441,7 @@ class Member:
     def _rested(self) -> None:
         """After something ended: whether that was the last of it."""
         pool = self._pool
-        if self._stopped and not (pool.open or pool.connecting or pool.waiting):
+        if self._stopped and not (pool.connections or pool.connecting or pool.waiting):
             self._stderrLog.expired()
             self._deadlines.stop()
             stopped, self._stopped = self._stopped, []

@@ -7,7 +7,7 @@ happened, keeps the books and returns what is to be done.  The books are:
 - ``idle``: open connections without a request, the one used last on top, so
   that those which are not needed age until their ``ttl`` ends them;
 - ``waiting``: the requests without a connection, first come first served;
-- ``connecting`` and ``open``: how many attempts run, and how many connections
+- ``connecting`` and ``connections``: how many attempts run, and how many connections
   there are (idle ones and closing ones included);
 - ``unheard``: the new connections that the application may not have accepted;
 - ``loads``: with an application that multiplexes, the requests on each connection
@@ -82,7 +82,7 @@ class Pool(Generic[C, R]):
     :ivar idle: an ordered set, the oldest first.
     :ivar waiting: an ordered set, the longest waiting first.
     :ivar connecting: the attempts that run.
-    :ivar open: the connections that exist.
+    :ivar connections: the connections that exist.
     :ivar streams: requests at a time on one connection.
     :ivar loads: how many there are on each in use; empty unless there may be several.
     :ivar closed: whether connections are not kept any more.
@@ -98,9 +98,9 @@ class Pool(Generic[C, R]):
         "_reuse",
         "closed",
         "connecting",
+        "connections",
         "idle",
         "loads",
-        "open",
         "streams",
         "unheard",
         "waiting",
@@ -127,7 +127,7 @@ class Pool(Generic[C, R]):
         self._choosy: set[R] = set()
         self.unheard: dict[C, float] = {}
         self.connecting = 0
-        self.open = 0
+        self.connections = 0
         self.streams = 1
         self.loads: dict[C, int] = {}
         self.closed = False
@@ -218,7 +218,7 @@ class Pool(Generic[C, R]):
             connection is to be treated as :meth:`freed`.
         """
         self.connecting -= 1
-        self.open += 1
+        self.connections += 1
         request = self._longestWaiting()
         if request is not None:
             if self._reuse or self._everyone:
@@ -268,7 +268,7 @@ class Pool(Generic[C, R]):
 
         :param load: how many it has.
         :returns: the request that gets it, which is not all that it may take; else
-            whether it is :meth:`kept`.
+            whether it is :meth:`keep`.
         """
         if self.streams > 1:
             self.loads[connection] = load
@@ -287,9 +287,9 @@ class Pool(Generic[C, R]):
                     return request
         if self._choosy and self.connecting < len(self.waiting):
             return False  # the last: its place is needed for a new one
-        return self.kept(connection, now)
+        return self.keep(connection, now)
 
-    def kept(self, connection: C, now: float) -> bool:
+    def keep(self, connection: C, now: float) -> bool:
         """
         A connection has no request, and nobody waits.
 
@@ -315,7 +315,7 @@ class Pool(Generic[C, R]):
 
     def lost(self, connection: C) -> Decision:
         """A connection does not exist any more."""
-        self.open -= 1
+        self.connections -= 1
         self.closing(connection)
         return self.next()
 
@@ -372,7 +372,7 @@ class Pool(Generic[C, R]):
         return self._most is not None and sum(self.loads.values()) >= self._most
 
     def _mayConnect(self) -> bool:
-        if self._max is not None and self.open + self.connecting >= self._max:
+        if self._max is not None and self.connections + self.connecting >= self._max:
             return False
         return self._most is None or sum(self.loads.values()) + self.connecting < self._most
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from heapq import heappop, heappush, heappushpop
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
 from twisted_fcgi.wire.connection import Connection, Halves
@@ -58,7 +59,7 @@ INPUT_CLOSED = Input.CLOSED
 NOTHING = Input.NOTHING
 ABORTED = Input.ABORTED
 #: What an application in a role is owed once PARAMS is over, and then STDIN.
-_AFTER_PARAMS = {role: TO_APPLICATION[owed, PARAMS | ENDED][1] for role, owed in OWED.items()}
+_AFTER_PARAMS = {int(role): TO_APPLICATION[owed, PARAMS | ENDED][1] for role, owed in OWED.items()}
 _AFTER_STDIN = {
     role: TO_APPLICATION[owed, STDIN | ENDED][1] for role, owed in _AFTER_PARAMS.items()
 }
@@ -104,7 +105,8 @@ _USUAL = 64
 _RECORDS = [_Records(requestId) for requestId in range(_USUAL + 1)]
 
 
-class Response(NamedTuple):
+@dataclass(slots=True)
+class Response:
     """
     A response that came whole.
 
@@ -189,15 +191,15 @@ class ClientConnection(Connection):
         """
         if self.over or self._spent or self._open >= self._maxStreams:
             raise LocalProtocolError("no request may be begun on this connection")
-        if role not in _AFTER_PARAMS:
-            raise LocalProtocolError(f"there is no role {role}")
         if role == AUTHORIZER:
             if stdin:
                 raise LocalProtocolError("an authorizer is not sent the body")
             stdin = None
+        owed = (_AFTER_PARAMS if stdin is None else _AFTER_STDIN).get(role)
+        if owed is None:
+            raise LocalProtocolError(f"there is no role {role}")
         encoded: bytes = params if isinstance(params, bytes) else encodePairs(params)
         requestId: int = self._newId()
-        owed = _AFTER_PARAMS[role] if stdin is None else _AFTER_STDIN[role]
         request: Halves | None = self._requests.get(requestId)
         if request is None:
             self._requests[requestId] = Halves(owed, OPEN)
@@ -316,7 +318,7 @@ class ClientConnection(Connection):
         isWhole: bool = data.startswith(records.outputEnd, end)
         if not isWhole and not data.startswith(records.end, end):
             return None
-        self._ended(requestId, request, isWhole)
+        self._close(requestId, request, isWhole)
         end += len(records.outputEnd if isWhole else records.end)
         return Response(requestId, data[start:stop], records.over, end)
 
@@ -326,10 +328,10 @@ class ClientConnection(Connection):
         end = EndRequest(requestId, *_unpackEnd(content))
         request = self._requests[requestId]
         whole = request.reading in _WHOLE or end.protocolStatus != COMPLETE
-        self._ended(requestId, request, whole)
+        self._close(requestId, request, whole)
         events.append(end)
 
-    def _ended(self, requestId: int, request: Halves, isWhole: bool) -> None:
+    def _close(self, requestId: int, request: Halves, isWhole: bool) -> None:
         """A request is over; ``isWhole`` says whether nothing more can come of it."""
         sent = request.writing
         if sent is not NOTHING and sent is not ABORTED and self._maxStreams == 1:

@@ -31,10 +31,7 @@ def declarations(module: Module, known: dict[str, Module]) -> str:
     }
     odd.update(*(home.types[name].attributes for name, home in known.items()))
     for name, it in module.types.items():
-        if it.base:
-            lines.append(f"cdef class {name}({it.base}):")
-        else:
-            lines += ["@cython.freelist(8)", f"cdef class {name}:"]
+        lines.append(f"cdef class {name}({it.base}):" if it.base else f"cdef class {name}:")
         lines += [f"    cdef public {kind} {name}" for name, kind in it.attributes.items()]
         if not it.base and not it.isData:
             lines.append("    cdef object __weakref__")

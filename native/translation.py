@@ -182,8 +182,11 @@ def translated(
         kept = [alias for alias in node.names if not ours or alias.name not in gone]
         if len(kept) < len(node.names):
             replace(node, ast.unparse(ast.ImportFrom(node.module, kept, 0)) if kept else "")
+    lines[:] = [f"{line}; import cython" if line == _FUTURE else line for line in lines]
     after: list[str] = []
     for name, it in module.types.items():
+        if it.base is None:
+            _keepFreed(lines, it.node)
         for function in it.methods:
             if isPlain(function) and function.args.kwonlyargs:
                 _openNames(lines, function)
@@ -210,6 +213,21 @@ def translated(
             # An extension type's functions have no __class__ that super() could look for.
             lines[number] = lines[number].replace("super()", f"super({name}, self)")
     return "\n".join([*lines, *after, ""]), used
+
+
+#: What each module begins with, where something can be added without a line more.
+_FUTURE = "from __future__ import annotations"
+
+
+def _keepFreed(lines: list[str], node: ast.ClassDef) -> None:
+    """
+    Keep the memory of a few objects that are gone for the next ones.
+
+    Cython is told so in the source, where two lines are blank before a class.
+    """
+    at = min([node.lineno, *[decorator.lineno for decorator in node.decorator_list]]) - 3
+    if at > 0 and not any(lines[at : at + 2]):
+        lines[at : at + 2] = ["@cython.freelist(8)", "@cython.cclass"]
 
 
 def _callSeams(

@@ -59,7 +59,6 @@ class DeclarationTests(SynchronousTestCase):
         self.assertEqual(
             lines,
             [
-                "@cython.freelist(8)",
                 "cdef class One:",
                 "cdef public bytes name",
                 "cdef public object count",
@@ -141,7 +140,6 @@ class DeclarationTests(SynchronousTestCase):
         self.assertEqual(
             lines,
             [
-                "@cython.freelist(8)",
                 "cdef class One:",
                 "cdef public bytes name",
                 "cdef public dict more",
@@ -349,6 +347,25 @@ class SourceTests(SynchronousTestCase):
         self.assertIn("def one(it=MOST):", made["one"][0])
         self.assertIn('it < (65536), f"{MOST}", lambda: (1), OTHER', made["one"][0])
         self.assertIn("def inner(): return (1)\n    return (65536)", made["two"][0])
+
+    def test_freed(self) -> None:
+        """The memory of a few objects that are gone is kept; their types say so themselves."""
+        source, _ = translate(
+            one="""
+            from __future__ import annotations
+
+
+            @implementer(IOne)
+            class One:
+                def __init__(self): self.a = 1
+
+
+            class Two(One):
+                def __init__(self): self.b = 1
+            """
+        )["one"]
+        self.assertIn("annotations; import cython\n@cython.freelist(8)\n@cython.cclass\n", source)
+        self.assertEqual(1, source.count("freelist"))
 
     def test_lines(self) -> None:
         """Everything stays on its line, in all the modules that are compiled."""

@@ -374,7 +374,7 @@ class Member:
         except RequestError as error:
             connection.close()
             stream.ended(error)
-        if connection.requests == self._maxRequests:
+        if self._maxRequests is not None and connection.requests == self._maxRequests:
             connection.retire()
 
     def _refuse(self, stream: Stream, reason: str) -> None:

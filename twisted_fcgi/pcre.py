@@ -9,37 +9,37 @@ fails (httpd takes it for no match).  A ``.htaccess`` may have thousands of them
 come from one are bounded together as well: :data:`effort`.
 
 Wildcards become expressions that do not backtrack.  Everything works on bytes.
+
+PCRE2 is imported by who compiles an expression: it takes 0.4 MB, and many sites have none.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Protocol
-
-import pcre2
 
 __all__ = [
     "BOUND",
     "MAX_COPIED",
     "MAX_SECONDS",
     "Match",
-    "MatchFailed",
     "Pattern",
     "PatternError",
     "compilePattern",
     "compileWildcards",
     "effort",
     "hasWildcards",
+    "searchFailures",
 ]
 
 # As ap_pregcomp has them: "." is any byte, "$" is the very end.  The name of the second
 # is not among those that the binding has; the number is PCRE2's.
 _DOLLAR_ENDONLY = 0x10
-_OPTIONS = pcre2.DOTALL | _DOLLAR_ENDONLY
 
 #: What stands before each expression: PCRE2's match limit, some milliseconds here; its
 #: default is ten times that.
@@ -92,8 +92,10 @@ class Pattern(Protocol):
     def match(self, text: bytes, /) -> Any: ...
 
 
-#: A search was given up, since it cost too much (the match limit).
-MatchFailed: type[Exception] = pcre2.LibraryError
+def searchFailures() -> tuple[type[Exception], ...]:
+    """What to ``except``: a search was given up, since it cost too much (the match limit)."""
+    library = sys.modules.get("pcre2")
+    return () if library is None else (library.LibraryError,)
 
 
 class Effort:
@@ -112,10 +114,12 @@ class Effort:
         """
         Match.
 
-        :raises MatchFailed: there is no time left.
+        :raises pcre2.LibraryError: there is no time left.
         """
         if self._left < 0:
-            raise MatchFailed(_MATCH_LIMIT, "all of .htaccess together")
+            import pcre2
+
+            raise pcre2.LibraryError(_MATCH_LIMIT, "all of .htaccess together")
         begun = time.thread_time()
         try:
             return find(text)
@@ -161,7 +165,11 @@ def compilePattern(text: bytes, *, ignoreCase: bool = False, restricted: bool = 
     :param restricted: whether :data:`effort` and :data:`MAX_COPIED` bound it.
     :raises PatternError: when it is wrong.
     """
-    options = _OPTIONS | pcre2.IGNORECASE if ignoreCase else _OPTIONS
+    import pcre2
+
+    options = pcre2.DOTALL | _DOLLAR_ENDONLY
+    if ignoreCase:
+        options |= pcre2.IGNORECASE
     copies = _copies(text) if restricted else 1
     if len(text) * copies > 4 * len(text) + MAX_COPIED:
         raise PatternError("what it repeats is too much for a .htaccess", 0)
@@ -206,6 +214,8 @@ def compileWildcards(
     :param hidden: whether one matches a period at the beginning (without APR_FNM_PERIOD).
     :returns: an expression that matches whole texts only.
     """
+    import pcre2
+
     anything = b"." if slashes else b"[^/]"
     # What follows each asterisk, up to the next one.
     pieces: list[list[bytes]] = [[]]

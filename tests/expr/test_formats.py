@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.expr import ExpressionError, RequestContext, compileFormat
+from twisted_fcgi.expr import RequestContext
+from twisted_fcgi.expr.formats import compileFormat
+from twisted_fcgi.expr.lexer import ExpressionError
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Request, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, VirtualHost

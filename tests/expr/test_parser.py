@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_fcgi.expr import ExpressionError, compileCondition, compileString
 from twisted_fcgi.expr.functions import FUNCTIONS
-from twisted_fcgi.expr.lexer import MAX_DEPTH, MAX_LENGTH
+from twisted_fcgi.expr.lexer import MAX_DEPTH, MAX_LENGTH, ExpressionError
 from twisted_fcgi.expr.operators import BINARY, UNARY
+from twisted_fcgi.expr.parser import compileCondition, compileString
 from twisted_fcgi.expr.variables import VARIABLES
 
 TRUE = r"""

@@ -10,8 +10,9 @@ import time
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.routing.making import makeFiles, makeRequest, read
-from twisted_fcgi.expr import RequestContext, compileString
+from twisted_fcgi.expr import RequestContext
 from twisted_fcgi.expr.context import EvaluationError
+from twisted_fcgi.expr.parser import compileString
 from twisted_fcgi.message import Route
 from twisted_fcgi.routing import Router
 

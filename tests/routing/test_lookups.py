@@ -5,7 +5,8 @@ from __future__ import annotations
 from unittest import TestCase
 
 from tests.routing.making import makeFiles, makeRequest, read
-from twisted_fcgi.expr import RequestContext, compileCondition
+from twisted_fcgi.expr import RequestContext
+from twisted_fcgi.expr.parser import compileCondition
 from twisted_fcgi.message import Route
 from twisted_fcgi.routing import Router
 from twisted_fcgi.routing.lookups import MAX_LOOKUPS

@@ -9,26 +9,50 @@ from pathlib import Path
 
 import pytest
 
-from twisted_fcgi import config
+from twisted_fcgi import config, versionText
 from twisted_fcgi.service.installing import speaksTLS
 
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).parents[2]
 
-#: What twistd does with its options, and what is loaded then.
+#: What twistd does with its options; what is loaded then, what of the language that
+#: configurations are written in is left, and how much memory is taken.
 PROGRAM = """
-import gc, sys
+import gc, sys, types
 from twisted.scripts.twistd import ServerOptions
 options = ServerOptions()
-options.parseOptions(["fcgiproxy", "--config", sys.argv[1]])
 before = gc.get_freeze_count()  # Python 3.12 has some of its own
+options.parseOptions(["fcgiproxy", "--config", sys.argv[1]])
 options.loadedPlugins["fcgiproxy"].makeService(options.subOptions)
 print(*sorted(name for name, module in sys.modules.items() if module is not None))
 from twisted.internet import tcp
 print(hasattr(tcp.Connection, "startTLS"))
 assert gc.get_freeze_count() > before + 1000
+gc.unfreeze()
+modules = [str(o.__module__) for o in gc.get_objects() if type(o) is types.FunctionType]
+print(sum(name.startswith("twisted_fcgi.config") for name in modules))
 """
+
+#: What Twisted itself takes.
+FLOOR = """
+import sys
+sys.modules["OpenSSL"] = None
+from twisted.scripts.twistd import ServerOptions
+ServerOptions().parseOptions(["portforward"])
+import twisted.internet.endpoints, twisted.internet.reactor
+"""
+
+MEMORY = """
+with open("/proc/self/status") as status:
+    print(*(line.split()[1] for line in status if line.startswith("VmRSS:")))
+"""
+
+#: Kilobytes that we add to it where there are only sources, and what is compiled beside them.
+MOST = 7500
+MOST_COMPILED = 5000
+
+SMALL = "Listen 127.0.0.1:81\nProxyPass / fcgi://127.0.0.1:9000/\n"
 
 PLAIN = """
     Listen 127.0.0.1:81
@@ -47,12 +71,10 @@ PLAIN = """
 SECURE = "Listen 81\nProxyPass / fcgis://app.example.test:9000\n"
 
 
-def loaded(folder: Path, text: str) -> tuple[set[str], bool]:
-    """The modules that a configuration takes, and whether connections can go on in TLS."""
-    file = folder / "site.conf"
-    file.write_text(text)
+def printed(folder: Path, program: str, *arguments: str) -> list[str]:
+    """What a program prints, by lines."""
     done = subprocess.run(
-        (sys.executable, "-c", PROGRAM, str(file)),
+        (sys.executable, "-c", program, *arguments),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -60,13 +82,25 @@ def loaded(folder: Path, text: str) -> tuple[set[str], bool]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    modules, secure = done.stdout.splitlines()
-    return set(modules.split()), secure == "True"
+    return done.stdout.splitlines()
+
+
+def loaded(folder: Path, text: str) -> tuple[set[str], bool, int]:
+    """
+    What a configuration takes.
+
+    :returns: the modules; whether connections can go on in TLS; how many of the functions
+        that read are still there.
+    """
+    file = folder / "site.conf"
+    file.write_text(text)
+    modules, secure, functions = printed(folder, PROGRAM, str(file))
+    return set(modules.split()), secure == "True", int(functions)
 
 
 def test_plain(tmp_path: Path) -> None:
     """Who speaks no TLS loads no OpenSSL; nor DNS of our own, the demo, or twisted.web."""
-    modules, secure = loaded(tmp_path, PLAIN)
+    modules, secure, _ = loaded(tmp_path, PLAIN)
     unneeded = {"OpenSSL", "cryptography", "service_identity", "h2", "twisted.names.dns",
                 "twisted.names.client", "twisted.web", "twisted_fcgi.service.demo",
                 "twisted_fcgi.backend.application", "twisted_fcgi.scripts"}  # fmt: skip
@@ -77,9 +111,35 @@ def test_plain(tmp_path: Path) -> None:
 
 def test_secure(tmp_path: Path) -> None:
     """Who speaks TLS to a member has all of it."""
-    modules, secure = loaded(tmp_path, SECURE)
+    modules, secure, _ = loaded(tmp_path, SECURE)
     assert "OpenSSL" in modules
     assert secure
+
+
+def test_forgotten(tmp_path: Path) -> None:
+    """What reads a configuration is gone when it is read; who needs no expression has no PCRE2."""
+    modules, _, functions = loaded(tmp_path, SMALL)
+    assert modules & {"pcre2", "twisted_fcgi.config", "twisted_fcgi.config.build",
+                      "twisted_fcgi.expr.parser"} == set()  # fmt: skip
+    assert functions == 0
+
+
+def test_accessFiles(tmp_path: Path) -> None:
+    """Where there may be .htaccess files, what reads them stays."""
+    text = 'Listen 127.0.0.1:81\nDocumentRoot /\n<Directory "/">\nAllowOverride All\n</Directory>\n'
+    modules, _, functions = loaded(tmp_path, text)
+    assert "twisted_fcgi.config.htaccess" in modules
+    assert functions > 500
+
+
+def test_memory(tmp_path: Path) -> None:
+    """A small site takes little more memory than an empty twistd."""
+    file = tmp_path / "site.conf"
+    file.write_text(SMALL)
+    *_, whole = printed(tmp_path, PROGRAM.partition("print")[0] + MEMORY, str(file))
+    [floor] = printed(tmp_path, FLOOR + MEMORY)
+    compiled = MOST_COMPILED if "compiled" in versionText() else 0
+    assert int(whole) - int(floor) < MOST + compiled
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,7 @@ from typing import TypeVar
 
 from twisted_fcgi.config.source import decode, encode
 from twisted_fcgi.config.words import Word
-from twisted_fcgi.expr import (
-    Condition,
-    ExpressionError,
-    Operand,
-    compileCondition,
-    compileFormat,
-    compileString,
-)
+from twisted_fcgi.expr import Condition, Operand
 from twisted_fcgi.expr import Word as Text
 
 __all__ = ["condition", "format", "text"]
@@ -33,6 +26,8 @@ def condition(word: Word) -> Condition:
 
     :raises ConfigurationError: at the place of the mistake.
     """
+    from twisted_fcgi.expr.parser import compileCondition
+
     restricted = word.line.file.restricted
     return _compiled(lambda written: compileCondition(written, restricted), word)
 
@@ -43,6 +38,8 @@ def text(word: Word) -> Text:
 
     :raises ConfigurationError: at the place of the mistake.
     """
+    from twisted_fcgi.expr.parser import compileString
+
     restricted = word.line.file.restricted
     return _compiled(lambda written: compileString(written, restricted), word).evaluate
 
@@ -53,10 +50,14 @@ def format(word: Word) -> Operand:
 
     :raises ConfigurationError: at the place of the mistake.
     """
+    from twisted_fcgi.expr.formats import compileFormat
+
     return _compiled(compileFormat, word)
 
 
 def _compiled(compile: Callable[[bytes], Compiled], word: Word) -> Compiled:
+    from twisted_fcgi.expr.lexer import ExpressionError
+
     written = encode(word)
     try:
         return compile(written)

@@ -24,7 +24,7 @@ from twisted_fcgi.expr.functions import FUNCTIONS
 from twisted_fcgi.expr.lexer import MAX_DEPTH, ExpressionError, Token, tokens
 from twisted_fcgi.expr.operators import BINARY, UNARY
 from twisted_fcgi.expr.variables import VARIABLES
-from twisted_fcgi.pcre import Match, MatchFailed, Pattern, PatternError, compilePattern
+from twisted_fcgi.pcre import Match, Pattern, PatternError, compilePattern, searchFailures
 
 __all__ = ["compileCondition", "compileString"]
 
@@ -338,7 +338,7 @@ def _bounded(pattern: Pattern) -> Callable[[bytes], Match | None]:
     def searched(text: bytes) -> Match | None:
         try:
             found: Match | None = search(text)
-        except MatchFailed as error:
+        except searchFailures() as error:
             raise MatchGivenUp(f"a regular expression: {error}") from None
         return found
 

@@ -18,7 +18,7 @@ from weakref import ref
 
 from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Request
-from twisted_fcgi.pcre import Match, MatchFailed
+from twisted_fcgi.pcre import Match, searchFailures
 from twisted_fcgi.settings import VariableChange, VariableCondition, VariableExpression
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Conditions:
                 if len(_found) >= MAX_FOUND:
                     _found.clear()
                 _found[key] = found
-        except MatchFailed:
+        except searchFailures():
             return None
         return found
 

@@ -26,7 +26,7 @@ from twisted_fcgi.expr import (
 )
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Request, ResponseHead
-from twisted_fcgi.pcre import Match, MatchFailed, Pattern
+from twisted_fcgi.pcre import Match, Pattern, searchFailures
 from twisted_fcgi.routing.environment import MAX_SUBSTITUTED, Environment, substitute
 from twisted_fcgi.settings import FieldAction, FieldChange, FieldTable
 
@@ -219,7 +219,7 @@ def _search(pattern: Pattern, text: bytes) -> Match | None:
     """As ``ap_regexec``: what costs too much to find is not there."""
     try:
         match: Match | None = pattern.search(text)
-    except MatchFailed:
+    except searchFailures():
         return None
     return match
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from twisted_fcgi.errors import BadRequest, MethodNotAllowed, RequestError
 from twisted_fcgi.http import METHODS
 from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
-from twisted_fcgi.pcre import MatchFailed, effort
+from twisted_fcgi.pcre import effort, searchFailures
 from twisted_fcgi.routing.canon import nameUrl
 from twisted_fcgi.routing.environment import Environment, isTooLarge
 from twisted_fcgi.routing.fields import Early
@@ -131,7 +131,7 @@ class Router:
             route.hostname = authority.hostname
             route.query = target.query
             basis = self._decide(request, target, authority, route, notes)
-        except (RequestError, MatchFailed) as error:
+        except _failures() as error:
             _refuse(route, error)
         return route, basis
 
@@ -298,7 +298,7 @@ class Router:
         page.request.vary = ()  # of its own: another answer's fields are gone
         try:
             self._follow(self._next(before, url, page), page)
-        except (RequestError, MatchFailed) as error:
+        except _failures() as error:
             _refuse(page, error)
         return page
 
@@ -358,6 +358,11 @@ def _basis(look: Look) -> Basis | None:
             return None  # what it becomes without an index depends on the method
         it = it.previous
     return grounds.basis()
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What a request is refused for."""
+    return (RequestError, *searchFailures())
 
 
 def _refuse(route: Route, error: Exception) -> None:

@@ -26,7 +26,6 @@ from twisted.python.failure import Failure
 
 from twisted_fcgi import versionText
 from twisted_fcgi.backend.accepting import acceptEagerly
-from twisted_fcgi.config import hazards
 from twisted_fcgi.errors import PeerRefused
 from twisted_fcgi.service.errorlog import ErrorLog
 from twisted_fcgi.service.heartbeats import HeartbeatService
@@ -213,7 +212,7 @@ class FastCGIService(MultiService):
 
     def privilegedStartService(self) -> None:
         log.info("twisted_fcgi {version}", version=versionText())
-        for notice in (*self._notices, *self._settings.notices, *hazards(self._settings)):
+        for notice in (*self._settings.notices, *self._notices):
             log.warn("{notice}", notice=notice)
         allowManyConnections()
         self._checkTLS()

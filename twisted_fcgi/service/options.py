@@ -5,7 +5,8 @@ Whatever the options are, they become a configuration: of a file, or a text that
 ``--print-config`` shows.  It is read, and every mistake in it reported, before
 twistd does anything else.
 
-What serves is imported when that is known: see :mod:`~twisted_fcgi.service.installing`.
+What serves is imported when that is known, and what reads is imported by functions only, so
+that it can be forgotten then: see :mod:`~twisted_fcgi.service.installing`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from typing import TYPE_CHECKING, NoReturn
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from twisted_fcgi import config, versionText
+from twisted_fcgi import versionText
 from twisted_fcgi.config.scope import TLS_HINT, TLS_MODULES
-from twisted_fcgi.config.shorthand import listenLine, siteText
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors
-from twisted_fcgi.service.installing import installReactor
+from twisted_fcgi.service.installing import forgetLanguage, installReactor
 from twisted_fcgi.service.process import (
     becomeUser,
     effectiveUser,
@@ -48,6 +48,7 @@ class Options(UsageOptions):
     The options.
 
     :ivar settings: the configuration, once they were parsed.
+    :ivar hazards: what it allows that may not be meant.
     :ivar demoSocket: where the demo's application listens, or ``None``.
     """
 
@@ -68,6 +69,7 @@ class Options(UsageOptions):
     ]
 
     settings: Settings
+    hazards: tuple[str, ...]
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,6 +113,26 @@ class Options(UsageOptions):
         :raises UsageError: when the options do not go together.
         :raises ConfigurationErrors: with everything that is wrong.
         """
+        settings = self.settings = self._read()
+        if self.parent is not None:  # the process is twistd's, and for nothing else
+            forgetLanguage(settings)
+            installReactor(settings)
+        self._checkListeners(settings)
+        if self["check"]:
+            for notice in (*settings.notices, *self.hazards):
+                print(notice, file=sys.stderr)
+            print("Syntax OK")
+            raise SystemExit(0)
+
+    def _read(self) -> Settings:
+        """
+        What :meth:`postOptions` says, but where to listen.
+
+        :returns: the settings.
+        """
+        from twisted_fcgi import config
+        from twisted_fcgi.config.shorthand import listenLine
+
         try:
             text = self._text()
             listen = "\n".join(map(listenLine, self["listen"]))
@@ -128,13 +150,8 @@ class Options(UsageOptions):
                 settings = replace(settings, listeners=listeners)
         else:
             settings = config.loads(text, COMMAND_LINE, self["define"])
-        self._checkListeners(settings)
-        self.settings = settings
-        if self["check"]:
-            for notice in (*settings.notices, *config.hazards(settings)):
-                print(notice, file=sys.stderr)
-            print("Syntax OK")
-            raise SystemExit(0)
+        self.hazards = config.hazards(settings)
+        return settings
 
     def _text(self) -> str | None:
         """
@@ -157,12 +174,12 @@ class Options(UsageOptions):
             self.demoSocket = makeSocketPath()
             return demoText(self.demoSocket, listen)
         if self["root"]:
+            from twisted_fcgi.config.shorthand import siteText
+
             return siteText(self["root"], self["fastcgi"], listen)
         return None
 
     def _checkListeners(self, settings: Settings) -> None:
-        if self.parent is not None:
-            installReactor(settings)  # the process is twistd's, and for nothing else
         from twisted.internet import reactor
         from twisted.internet.endpoints import serverFromString
 
@@ -198,13 +215,14 @@ def makeService(options: Options) -> IService:
     from twisted_fcgi.service.live import FastCGIService
 
     twistd = getattr(options, "parent", None)
-    notices = []
+    notices = [*options.hazards]
     if twistd is not None:
         try:
             becomeUser(options.settings, twistd, effectiveUser())
         except ConfigurationErrors as errors:
             _fail(f"{errors}\nnothing was started")
-        notices = [notice for notice in (hazardOfRoot(twistd, effectiveUser()),) if notice]
+        if hazard := hazardOfRoot(twistd, effectiveUser()):
+            notices.append(hazard)
     applications = []
     if options.demoSocket:
         from twisted_fcgi.service.demo import DemoService

@@ -117,7 +117,7 @@ class RequestTests(ApplicationTestCase):
             ],
             self.answer(),
         )
-        self.assertTrue(self.client.reusable)
+        self.assertTrue(self.client.isReusable())
         self.assertFalse(self.transport.disconnecting)
 
     def test_several(self) -> None:

@@ -256,7 +256,7 @@ class Agreement(RuleBasedStateMachine):
         assert not self.values
         assert self.client.streams == self.application.streams == ()
         assert self.client.pending == self.application.pending == 0
-        assert self.client.reusable is not self.client._spent
+        assert self.client.isReusable() is not self.client._spent
 
 
 AgreementTests = Agreement.TestCase

@@ -161,7 +161,7 @@ class BeginTests(SynchronousTestCase):
             answers.append(requestId)
             ends = (record(STDOUT, requestId) if ended else b"") + end(requestId)
             connection.receive(record(STDOUT, requestId, b"a") + ends)
-            self.assertTrue(connection.reusable)
+            self.assertTrue(connection.isReusable())
         self.assertEqual([1, 1, 2, 1, 1, 1, 2], answers)
         next()
         (violation,) = connection.receive(record(STDOUT, 1, b"late"))
@@ -237,7 +237,7 @@ class ResponseTests(SynchronousTestCase):
         response = connection.response(ANSWER)
         self.assertEqual(Response(1, HEAD + b"hello", EndRequest(1, 0, 0), len(ANSWER)), response)
         self.assertEqual((), connection.streams)
-        self.assertTrue(connection.reusable)
+        self.assertTrue(connection.isReusable())
 
     def test_severalAnswers(self) -> None:
         """One is read where the one before it ended; what comes behind is left."""
@@ -610,7 +610,7 @@ class ViolationTests(SynchronousTestCase):
         self.assertIsInstance(last, Violation)
         self.assertEqual([], connection.receive(ANSWER))
         self.assertTrue(connection.over)
-        self.assertFalse(connection.reusable)
+        self.assertFalse(connection.isReusable())
         self.assertEqual((1,), connection.streams)
         self.assertRaises(LocalProtocolError, connection.abort, 1)
 
@@ -654,34 +654,34 @@ class LimitsTests(SynchronousTestCase):
 
 
 class ReusableTests(SynchronousTestCase):
-    """:attr:`ClientConnection.reusable` and what belongs to it."""
+    """:meth:`ClientConnection.isReusable` and what belongs to it."""
 
     def test_answered(self) -> None:
         """A connection whose requests are over is reusable."""
-        self.assertTrue(ClientConnection().reusable)
-        self.assertFalse(opened().reusable)
-        self.assertTrue(answered().reusable)
+        self.assertTrue(ClientConnection().isReusable())
+        self.assertFalse(opened().isReusable())
+        self.assertTrue(answered().isReusable())
         self.assertEqual((), answered().streams)
 
     def test_refused(self) -> None:
         """Also when the application refused the request (case overloaded-keeps)."""
         connection = opened()
         connection.receive(end(1, 0, ProtocolStatus.OVERLOADED))
-        self.assertTrue(connection.reusable)
+        self.assertTrue(connection.isReusable())
 
     def test_unknownRecord(self) -> None:
         """Also when there was an unknown record (case unknown-record-keeps)."""
         connection = opened()
         connection.receive(record(42, 1, b"?") + ANSWER)
-        self.assertTrue(connection.reusable)
+        self.assertTrue(connection.isReusable())
 
     def test_otherStream(self) -> None:
         """Not while another request is open."""
         connection = opened(2)
         connection.receive(end(1))
-        self.assertFalse(connection.reusable)
+        self.assertFalse(connection.isReusable())
         connection.receive(end(2))
-        self.assertTrue(connection.reusable)
+        self.assertTrue(connection.isReusable())
 
     def test_pending(self) -> None:
         """Not while a part of a record is there, be it the padding of the last one."""
@@ -690,43 +690,43 @@ class ReusableTests(SynchronousTestCase):
             connection = opened()
             connection.receive(data[:size])
             self.assertEqual(size - len(ANSWER), connection.pending)
-            self.assertFalse(connection.reusable)
+            self.assertFalse(connection.isReusable())
             connection.receive(data[size:])
-            self.assertTrue(connection.reusable)
+            self.assertTrue(connection.isReusable())
 
     def test_stdinUnfinished(self) -> None:
         """Not when the response was complete before the request was."""
         connection = ClientConnection()
         connection.begin([], keepConnection=True)
         connection.receive(ANSWER)
-        self.assertFalse(connection.reusable)
+        self.assertFalse(connection.isReusable())
         self.assertEqual((), connection.streams)
         self.assertRaises(LocalProtocolError, connection.begin, [])
         connection.maxStreams = 2
-        self.assertFalse(connection.reusable)
+        self.assertFalse(connection.isReusable())
         connection = ClientConnection(maxStreams=2)
         connection.begin([], keepConnection=True)
         connection.receive(ANSWER)
-        self.assertTrue(connection.reusable, "an application that multiplexes skips the rest")
+        self.assertTrue(connection.isReusable(), "an application that multiplexes skips the rest")
         connection = ClientConnection()
         connection.begin([], keepConnection=True)
         connection.endStdin(1)
         connection.receive(ANSWER)
-        self.assertTrue(connection.reusable)
+        self.assertTrue(connection.isReusable())
 
     def test_dataUnfinished(self) -> None:
         """Nor when a filter's DATA was not ended."""
         connection = ClientConnection()
         connection.begin([], role=Role.FILTER, keepConnection=True, stdin=b"")
         connection.receive(ANSWER)
-        self.assertFalse(connection.reusable)
+        self.assertFalse(connection.isReusable())
 
     def test_notKept(self) -> None:
         """Not without KEEP_CONN: the application is about to close."""
         connection = ClientConnection()
         connection.begin([], stdin=b"")
         connection.receive(ANSWER)
-        self.assertFalse(connection.reusable)
+        self.assertFalse(connection.isReusable())
 
     def test_aborted(self) -> None:
         """
@@ -737,16 +737,16 @@ class ReusableTests(SynchronousTestCase):
         connection = opened()
         connection.abort(1)
         connection.receive(end(1))
-        self.assertFalse(connection.reusable)
+        self.assertFalse(connection.isReusable())
         connection = ClientConnection(maxStreams=2)
         connection.begin([], keepConnection=True)
         connection.abort(1)
         connection.receive(end(1))
-        self.assertTrue(connection.reusable)
+        self.assertTrue(connection.isReusable())
 
     def test_lost(self) -> None:
         """Not when the transport is gone."""
         connection = opened(2)
         self.assertEqual((1, 2), connection.lost())
-        self.assertFalse(connection.reusable)
+        self.assertFalse(connection.isReusable())
         self.assertEqual([], connection.receive(ANSWER))

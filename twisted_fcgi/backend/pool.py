@@ -361,11 +361,16 @@ class Pool(Generic[C, R]):
 
     def _emptiest(self) -> C | None:
         """The connection in use with the fewest requests, if it has room."""
-        loads = self.loads
-        if not loads or self._isExhausted():
-            return None
-        connection = min(loads, key=loads.__getitem__)
-        return connection if loads[connection] < self.streams else None
+        emptiest: C | None = None
+        fewest: int = self.streams
+        inAll: int = 0
+        load: int
+        for connection, load in self.loads.items():
+            inAll += load
+            if load < fewest:
+                emptiest = connection
+                fewest = load
+        return None if self._most is not None and inAll >= self._most else emptiest
 
     def _isExhausted(self) -> bool:
         """Whether the application has as many requests as it takes in all."""

@@ -410,7 +410,7 @@ class FastCGIClientProtocol(OwnedConnection):
             return
         if self.streams or self.retired:
             self._settleOthers()
-        elif self.wire.reusable and not self._unwanted:
+        elif self.wire.isReusable() and not self._unwanted:
             self._settling = False
             if self._owner is not None:
                 self._limit = inf

@@ -157,8 +157,7 @@ class ClientConnection(Connection):
     def maxStreams(self, most: int) -> None:
         self._maxStreams = most
 
-    @property
-    def reusable(self) -> bool:
+    def isReusable(self) -> bool:
         """
         Whether a next request is safe on this connection.
 
@@ -195,7 +194,8 @@ class ClientConnection(Connection):
             if stdin:
                 raise LocalProtocolError("an authorizer is not sent the body")
             stdin = None
-        owed = (_AFTER_PARAMS if stdin is None else _AFTER_STDIN).get(role)
+        states: dict[int, Input] = _AFTER_PARAMS if stdin is None else _AFTER_STDIN
+        owed = states.get(role)
         if owed is None:
             raise LocalProtocolError(f"there is no role {role}")
         encoded: bytes = params if isinstance(params, bytes) else encodePairs(params)
@@ -209,7 +209,8 @@ class ClientConnection(Connection):
         self._open += 1
         self._spent = not keepConnection
         records: _Records = _RECORDS[requestId] if requestId <= _USUAL else _Records(requestId)
-        opening = records.openings[2 * role + keepConnection]
+        kind: int = 2 * role + keepConnection
+        opening = records.openings[kind]
         ends = records.paramsEnd if stdin is None else records.ends
         size: int = len(encoded)
         if 0 < size <= PIECE:

@@ -6,13 +6,15 @@ import io
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 from twisted.application.service import IService
 from twisted.internet import endpoints
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi import config
-from twisted_fcgi.service.live import FastCGIService
+from twisted_fcgi.service.live import FastCGIService, ListenerService
 from twisted_fcgi.service.options import Options, makeService
 
 
@@ -156,6 +158,16 @@ class OptionsTests(SynchronousTestCase):
         service = makeService(self.parsed("--config", self.file))
         self.assertIsInstance(service, FastCGIService)
         self.assertTrue(IService.providedBy(service))
+
+    def test_hazards(self) -> None:
+        """What may not be meant is logged at the start, though what finds it is forgotten."""
+        self.file.write_text("Listen 81\nProxyPass / fcgi://8.8.8.8:9000/\n")
+        service = makeService(self.parsed("--config", self.file))
+        self.patch(ListenerService, "privilegedStartService", lambda listener: None)
+        with capturedLogs() as said:
+            cast(FastCGIService, service).privilegedStartService()
+        [hazard] = [event["notice"] for event in said if "notice" in event]
+        self.assertIn("8.8.8.8", hazard)
 
     def test_errorLog(self) -> None:
         """An ErrorLog that can't be opened is one line, and the exit status is 1."""

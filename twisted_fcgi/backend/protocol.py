@@ -166,6 +166,9 @@ class FastCGIClientProtocol(OwnedConnection):
         self.streams[requestId] = stream
         self.requests += 1
         self._untaken = None
+        if stream.limit is not inf:
+            stream.limit = inf  # it waits for a connection no longer
+            self.deadlines.forget(stream)
         stream.connection = self
         stream.requestId = requestId
         stream.markedAt = now
@@ -179,9 +182,6 @@ class FastCGIClientProtocol(OwnedConnection):
             if self.uploads is None:
                 self.uploads = Uploads(self)
             self.uploads.begin(stream, begin)
-        if stream.limit is not inf:
-            stream.limit = inf
-            self.deadlines.forget(stream)  # that was as long as it waited for a connection
         self.deadlines.hasten(now + stream.timeout)
 
     def abort(self, stream: Stream) -> None:

@@ -51,13 +51,10 @@ BEGIN_REQUEST = int(RecordType.BEGIN_REQUEST)
 PARAMS = int(RecordType.PARAMS)
 STDIN = int(RecordType.STDIN)
 AUTHORIZER = int(Role.AUTHORIZER)
-OUTPUT_CLOSED = Output.CLOSED
-OPEN = Output.OPEN
 COMPLETE = int(ProtocolStatus.REQUEST_COMPLETE)
+OPEN, READ = Output.OPEN, Output.CLOSED
+NOTHING, ABORTED, WRITTEN = Input.NOTHING, Input.ABORTED, Input.CLOSED
 
-INPUT_CLOSED = Input.CLOSED
-NOTHING = Input.NOTHING
-ABORTED = Input.ABORTED
 #: What an application in a role is owed once PARAMS is over, and then STDIN.
 _AFTER_PARAMS = {int(role): TO_APPLICATION[owed, PARAMS | ENDED][1] for role, owed in OWED.items()}
 _AFTER_STDIN = {
@@ -67,9 +64,10 @@ _AFTER_STDIN = {
 #: The states of a response whose end was said.
 _WHOLE = (Output.STDOUT_ENDED, Output.BOTH_ENDED)
 
-# The second half of a record's header, but for the first byte of the length.
-_REST = tuple(bytes((length, -length & 7, 0)) for length in range(256))
-_BYTES = tuple(bytes((byte,)) for byte in range(256))
+# The second half of a record's header: by the first byte of the length, and by the second,
+# which says what the padding is.
+_HIGH = tuple(bytes((high,)) for high in range(256))
+_LOW = tuple(bytes((low, -low & 7, 0)) for low in range(256))
 
 
 class _Records:
@@ -86,7 +84,7 @@ class _Records:
     """
 
     def __init__(self, requestId: int) -> None:
-        self.openings = [
+        self.openings: list[bytes] = [
             _packOpening(VERSION, BEGIN_REQUEST, requestId, 8, 0, role, flags)
             + encodeHeader(PARAMS, requestId)[:4]
             for role in (0, *Role)
@@ -110,9 +108,9 @@ class Response:
     """
     A response that came whole.
 
-    :ivar data: what the application wrote.
+    :ivar data: all of its output.
     :ivar end: how it ended.
-    :ivar stop: where in the bytes that came.
+    :ivar stop: where that was in the bytes that came.
     """
 
     requestId: int
@@ -142,7 +140,7 @@ class ClientConnection(Connection):
     def __init__(self, *, maxStreams: int = 1, maxRecord: int = 4096) -> None:
         super().__init__(maxStreams, maxRecord)
         self._open = 0
-        # Those that are free; one is not among the others, and where it is the only one is cheap.
+        # The ids that are free: one, which is all on most connections, and a heap of the others.
         self._freeId = 0
         self._freeIds: list[int] = []
         self._restingId = 0
@@ -209,13 +207,14 @@ class ClientConnection(Connection):
         self._open += 1
         self._spent = not keepConnection
         records: _Records = _RECORDS[requestId] if requestId <= _USUAL else _Records(requestId)
-        kind: int = 2 * role + keepConnection
-        opening = records.openings[kind]
+        which: int = 2 * role + keepConnection
+        opening = records.openings[which]
         ends = records.paramsEnd if stdin is None else records.ends
         size: int = len(encoded)
         if 0 < size <= PIECE:
-            high, low = _BYTES[size >> 8], _REST[size & 0xFF]
-            pieces = [opening, high, low, encoded, PADDING[-size & 7], ends]
+            pieces = [
+                opening, _HIGH[size >> 8], _LOW[size & 0xFF], encoded, PADDING[-size & 7], ends
+            ]  # fmt: skip
         else:
             pieces = [opening[:-4], *encodeStream(PARAMS, requestId, encoded), ends]
         if stdin:
@@ -298,8 +297,7 @@ class ClientConnection(Connection):
         :returns: ``None`` when something else stands there, which :meth:`receive` reads.
         """
         place: int = at
-        size: int = len(data) - place
-        if size <= HEADER_LENGTH or self._size or self._rest or self.over:
+        if len(data) - place <= HEADER_LENGTH or self._size or self._rest or self.over:
             return None
         requestId: int = data[place + 2] << 8 | data[place + 3]
         length: int = data[place + 4] << 8 | data[place + 5]
@@ -337,8 +335,8 @@ class ClientConnection(Connection):
         sent = request.writing
         if sent is not NOTHING and sent is not ABORTED and self._maxStreams == 1:
             self._spent = True
-        request.writing = INPUT_CLOSED
-        request.reading = OUTPUT_CLOSED
+        request.writing = WRITTEN
+        request.reading = READ
         self._open -= 1
         if not isWhole:
             requestId, self._restingId = self._restingId, requestId

@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 
 from tests.backend.doubles import GET, POST, Application, MemoryBody, Receiver, connected
 from twisted_fcgi.backend.protocol import LAST_LOOK, FastCGIClientProtocol
+from twisted_fcgi.backend.stream import Stream
 from twisted_fcgi.backend.uploads import SMALL_BODY
 from twisted_fcgi.errors import (
     AbortedByClient,
@@ -582,6 +583,18 @@ class AbortTests(Case):
         """An application that does not end the request within abortGrace is left."""
         _, stream = self.open(timeout=60)
         stream.abort()
+        self.clock.advance(4.9)
+        self.assertFalse(self.application.closed)
+        self.clock.advance(0.1)
+        self.assertTrue(self.application.closed)
+
+    def test_graceAfterWaiting(self) -> None:
+        """So is it when the body fails as it is sent, however long a connection was waited for."""
+        receiver = Receiver()
+        stream = Stream(POST, MemoryBody(b"abc", length=2), receiver, 1, 60.0)
+        stream.limit = 100.0
+        self.connection.start(stream)
+        self.assertIsInstance(receiver.error, BadRequest)
         self.clock.advance(4.9)
         self.assertFalse(self.application.closed)
         self.clock.advance(0.1)

@@ -59,6 +59,18 @@ class HeadersTests(SynchronousTestCase):
                 change(original)
                 self.assertEqual(copy.pairs, changed)
 
+    def test_forgets(self) -> None:
+        """What others made of fields goes with each change, and is no copy's."""
+        for change in CHANGES:
+            headers = Headers([(b"A", b"1")])
+            headers.asked = headers.kept = "made"
+            headers.conditional = False
+            for other in (headers.copy(), headers):
+                if other is headers:
+                    change(headers)
+                made = (other.asked, other.kept, other.conditional)
+                self.assertEqual((None, None, None), made)
+
 
 class ResponseHeadTests(SynchronousTestCase):
     """Tests for :class:`ResponseHead`."""

@@ -40,18 +40,23 @@ class Headers:
     made when it is first asked.
 
     :ivar pairs: ``(name, value)``; change it only through the methods.
-    :ivar kept: what somebody made of them, and may need again; ``None`` after a change.
+    :ivar kept: what was made of them for an application, and may be needed again; ``None``
+        after a change.
+    :ivar asked: what routing made of them, likewise.
+    :ivar conditional: whether a request has conditions with them, once that was asked.
     :ivar prepared: what :meth:`lines` gives, once they were made, as they are of fields
         that come again and again; ``None`` before, and after a change.
     """
 
-    __slots__ = ("_index", "kept", "pairs", "prepared")
+    __slots__ = ("_index", "asked", "conditional", "kept", "pairs", "prepared")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: list[tuple[bytes, bytes]] = list(pairs)
         self._index: dict[bytes, list[bytes]] | None = None
         self.prepared: bytes | None = None
         self.kept: Any = None
+        self.asked: Any = None
+        self.conditional: bool | None = None
 
     @classmethod
     def indexed(cls, pairs: list[tuple[bytes, bytes]], index: dict[bytes, list[bytes]]) -> Headers:
@@ -63,7 +68,7 @@ class Headers:
         self = cls.__new__(cls)
         self.pairs = pairs
         self._index = index
-        self.prepared = self.kept = None
+        self.prepared = self.kept = self.asked = self.conditional = None
         return self
 
     def copy(self) -> Headers:
@@ -72,7 +77,7 @@ class Headers:
         copy.pairs = self.pairs
         copy._index = self._index
         copy.prepared = self.prepared
-        copy.kept = None
+        copy.kept = copy.asked = copy.conditional = None
         return copy
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -143,10 +148,14 @@ class Headers:
 
     # A copy may share the list, so it is replaced by a new one.
 
+    def _forget(self) -> None:
+        """What was made of the fields does not hold any more."""
+        self._index = self.prepared = self.kept = self.asked = self.conditional = None
+
     def add(self, name: bytes, value: bytes) -> None:
         """Append a field."""
         self.pairs = [*self.pairs, (name, value)]
-        self._index = self.prepared = self.kept = None
+        self._forget()
 
     def merge(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Add fields; what is there already goes on with a comma, but for cookies."""
@@ -167,7 +176,7 @@ class Headers:
         else:
             rest = [pair for pair in self.pairs[place + 1 :] if pair[0].lower() != lower]
             self.pairs = [*self.pairs[:place], (name, value), *rest]
-        self._index = self.prepared = self.kept = None
+        self._forget()
 
     def vary(self, names: Iterable[bytes]) -> None:
         """Add names of request fields to those that the response varies with."""
@@ -177,4 +186,4 @@ class Headers:
         """Remove all fields of that name, if any."""
         lower = name.lower()
         self.pairs = [pair for pair in self.pairs if pair[0].lower() != lower]
-        self._index = self.prepared = self.kept = None
+        self._forget()

@@ -82,7 +82,8 @@ class IResponse(Interface):
         """
         Begin the response; may be held back until the first ``write``, ``flush`` or ``finish``.
 
-        :param head: a :class:`twisted_fcgi.message.ResponseHead`.
+        :param head: a :class:`twisted_fcgi.message.ResponseHead`; not to be changed, other
+            responses may have it, too.
         """
 
     def write(data: bytes) -> None:

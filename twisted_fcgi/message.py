@@ -270,6 +270,7 @@ class Route:
     :ivar site: the virtual host, prepared (:class:`twisted_fcgi.routing.site.Site`).
     :ivar complaints: what could not be evaluated on the way, for the log.
     :ivar told: what :mod:`twisted_fcgi.cgi.params` made of it, and keeps in it.
+    :ivar terms: what :mod:`twisted_fcgi.web.terms` made of it, and keeps in it.
     :ivar bodyRead: whether a file was to be served: then the request's body is gone, also
         for a script that makes the page about an error.
     :ivar lasting: whether it is remembered, and given to other requests.
@@ -306,6 +307,7 @@ class Route:
     site: Any = field(default=None, compare=False, repr=False)
     complaints: Sequence[str] = ()
     told: Any = field(default=None, compare=False, repr=False)
+    terms: Any = field(default=None, init=False, compare=False, repr=False)
     bodyRead: bool = False
     lasting: bool = field(default=False, compare=False, repr=False)
 

@@ -384,7 +384,7 @@ class MemoryTests(TestCase):
         clock.advance(CHECK_INTERVAL)
         self.assertEqual(404, router.route(makeRequest("/post")).status)
         router.route(makeRequest("/"))
-        self.assertEqual([b"/"], [key[0] for key in router._routes])
+        self.assertEqual([b"/"], list(router._decisions))
 
     def test_fallback(self) -> None:
         """What an expression says of a path counts, also where a fallback takes its place."""
@@ -428,7 +428,7 @@ class MemoryTests(TestCase):
             clock.advance(CHECK_INTERVAL)
             for client, target in product([PLAIN, *clients], targets):
                 ours, other = asked(target, client), asked(target, client)
-                forgetful._routes.clear()
+                forgetful._decisions.clear()
                 route, fresh = router.route(ours), forgetful.route(other)
                 self.assertEqual(list(other.vary), list(ours.vary))
                 self.assertIs(fresh.request is other, route.request is ours)

@@ -15,6 +15,7 @@ from twisted_fcgi.errors import RequestError
 from twisted_fcgi.message import Address, Request, Route, RouteKind
 from twisted_fcgi.routing import Router
 from twisted_fcgi.routing import router as routerModule
+from twisted_fcgi.routing.decisions import MAX_ROUTE, MAX_ROUTES
 from twisted_fcgi.routing.router import MAX_DESTINATIONS
 from twisted_fcgi.settings import MemberSettings
 
@@ -639,12 +640,12 @@ class MemoryTests(SynchronousTestCase):
     def test_bounded(self) -> None:
         """However many targets clients make up, only so many are remembered, and no long ones."""
         router = Router(read("ProxyPass / fcgi://h/"))
-        for number in range(routerModule.MAX_ROUTES + 10):
+        for number in range(MAX_ROUTES + 10):
             router.route(makeRequest(f"/{number}"))
-        self.assertLessEqual(len(router._routes), routerModule.MAX_ROUTES)
-        router._routes.clear()
-        router.route(makeRequest("/" + "a" * routerModule.MAX_ROUTE))
-        self.assertEqual({}, router._routes)
+        self.assertLessEqual(len(router._decisions), MAX_ROUTES)
+        router._decisions.clear()
+        router.route(makeRequest("/" + "a" * MAX_ROUTE))
+        self.assertEqual([], list(router._decisions))
 
     TEXT = (
         "ProxyPass /b balancer://pool/\n<Proxy balancer://pool>\n"

@@ -195,7 +195,7 @@ class GatewayTests(GatewayTestCase):
     def test_ownFault(self) -> None:
         """A fault of ours is logged, and answered with a 500."""
         gateway = self.gateway("")
-        gateway._router._routes = None
+        gateway._router._decisions = None
         self.assertEqual(self.serve(gateway, b"/").status, 500)
         self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -20,9 +23,16 @@ from twisted_fcgi.errors import (
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IBody, IExchange, IResponse, IStreamReceiver
 from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
-from twisted_fcgi.settings import DirectorySettings, Flush, Limits, MemberSettings, VirtualHost
-from twisted_fcgi.web.attempts import SENT_AGAIN
-from twisted_fcgi.web.errorpage import Refusal, writeErrorPage
+from twisted_fcgi.settings import (
+    BalancerSettings,
+    DirectorySettings,
+    Flush,
+    Limits,
+    MemberSettings,
+    VirtualHost,
+)
+from twisted_fcgi.web.attempts import SENT_AGAIN, BalancedAttempts, LiveBalancer
+from twisted_fcgi.web.errorpage import ANSWERED, Refusal, writeErrorPage
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.wire import EndRequest
 
@@ -42,9 +52,9 @@ class ExchangeTests(SynchronousTestCase):
         limits: Limits = Limits(),
     ) -> RecordingResponse:
         """An exchange with these members, started."""
-        self.clock = Clock()
+        self.reactor = self.clock = Clock()
         settings = tuple(member.settings for member in members)
-        live = dict(zip(settings, members))
+        self.live = dict(zip(settings, members))
         host = VirtualHost(limits=limits, timeout=7.0)
         route = Route(
             RouteKind.FASTCGI,
@@ -62,18 +72,22 @@ class ExchangeTests(SynchronousTestCase):
             contentLength=0 if body is None else body.length,
         )
         response = RecordingResponse()
-        self.exchange = Exchange(
-            request,
-            route,
-            body,
-            response,
-            iter([(member, route) for member in settings]),
-            live.__getitem__,
-            self.refuse,
-            self.clock,
-        )
+        attempts = None
+        if len(members) > 1:
+            route.balancer = "balancer://pool"
+            balancer = LiveBalancer(
+                BalancerSettings(route.balancer, settings),
+                lambda request, route, member: replace(route),
+                self.clock,
+            )
+            attempts = BalancedAttempts(balancer, request, route)
+        self.exchange = Exchange(self, request, route, body, response, attempts)
         self.exchange.start()
         return response
+
+    def memberOf(self, settings: MemberSettings) -> ScriptedMember:
+        """One of the members that an exchange was begun with."""
+        return self.live[settings]
 
     def refuse(
         self,
@@ -211,12 +225,10 @@ class ExchangeTests(SynchronousTestCase):
         response = self.begin(self.member(HEAD, ResponseTimedOut("silent for 7 s")))
         self.assertEqual((response.status, response.calls), (504, ["head", "write", "finish"]))
 
-    def test_noFailoverAfterHeadAlone(self) -> None:
-        """An application that has made a head has begun its work: no other one is asked."""
-        first = self.member(HEAD, ConnectFailed("odd"), url="fcgi://one")
-        second = self.member(url="fcgi://two")
-        self.assertEqual(self.begin(first, second).status, 503)
-        self.assertEqual(second.opened, 0)
+    def test_notAgainAfterHeadAlone(self) -> None:
+        """The only application, once it has made a head, has begun: it is not asked again."""
+        member = self.member(HEAD, ConnectFailed("odd"))
+        self.assertEqual((self.begin(member).status, member.opened), (503, 1))
 
     def test_failedInBody(self) -> None:
         """A failure after a part of the body aborts the client's connection."""
@@ -385,3 +397,125 @@ class ExchangeTests(SynchronousTestCase):
         self.exchange.clientGone()
         body.consumer.fail(BrokenResponse("gone"))
         self.assertEqual((member.opened, response.calls), (0, []))
+
+
+TEXT = b"Content-Type: text/plain\n"
+DATE = b"Thu, 20 Nov 2025 00:00:00 GMT"
+
+
+class UsualHeadTests(SynchronousTestCase):
+    """A head that came before on a route that is remembered is read by its beginning."""
+
+    def setUp(self) -> None:
+        self.reactor = Clock()
+
+    def route(self, **settings: Any) -> Route:
+        """A route that is remembered."""
+        host = VirtualHost()
+        return Route(
+            RouteKind.FASTCGI,
+            host,
+            DirectorySettings(**settings),
+            uri=b"/x",
+            filename=b"proxy:fcgi://localhost/x",
+            members=(MemberSettings("fcgi://localhost", flush=Flush.OFF),),
+            authority=Authority(host, b"h", None, b"h", Address(b"127.0.0.1", 80), False),
+            lasting=True,
+        )
+
+    def ask(
+        self, route: Route, output: bytes, fields: Headers, method: bytes = b"GET", size: int = 999
+    ) -> RecordingResponse:
+        """What becomes of an output that comes in pieces of some size."""
+        pieces = [output[at : at + size] for at in range(0, len(output), size)]
+        self.live = ScriptedMember(route.members[0], *pieces, END)
+        response = RecordingResponse()
+        request = Request(method, b"/x", fields)
+        Exchange(self, request, route, None, response, None).start()
+        return response
+
+    def memberOf(self, settings: MemberSettings) -> ScriptedMember:
+        """The only one."""
+        return self.live
+
+    def refuse(
+        self, request: Request, route: Route, body: Any, response: IResponse, refusal: Refusal
+    ) -> IExchange:
+        """A page about an error."""
+        writeErrorPage(response, refusal)
+        return ANSWERED
+
+    @given(
+        st.lists(
+            st.lists(
+                st.sampled_from(
+                    [
+                        TEXT,
+                        b"\n",
+                        b"\r\n",
+                        b"x",
+                        b"Status: 404 Gone\n",
+                        b"Status: 304\n",
+                        b"Content-Length: 1\n",
+                        b"Last-Modified: " + DATE + b"\n",
+                        b'ETag: "a"\r\n',
+                        b"Set-Cookie: a=b\n",
+                        b"Location: /y\n",
+                    ]
+                ),
+                max_size=5,
+            ).map(lambda lines: b"".join((*lines, b"\n", b"x" * len(lines)))),
+            min_size=1,
+            max_size=2,
+        ),
+        st.lists(
+            st.tuples(
+                st.integers(0, 1),
+                st.sampled_from([None, b"if-none-match", b"if-modified-since"]),
+                st.sampled_from([b"GET", b"GET", b"HEAD", b"POST"]),
+                st.sampled_from([1, 999, 999, 999]),
+            ),
+            min_size=4,
+            max_size=8,
+        ),
+        st.sampled_from([{}, {}, {"overridesErrors": True}, {"forcedType": b"a/b"}]),
+    )
+    def test_makesNoDifference(
+        self,
+        outputs: list[bytes],
+        steps: list[tuple[int, bytes | None, bytes, int]],
+        settings: dict[str, Any],
+    ) -> None:
+        """Whatever came before, an answer is that on a route that knows nothing."""
+        route = self.route(**settings)
+        for number, condition, method, size in steps:
+            value = b'"a"' if condition == b"if-none-match" else DATE
+            fields = Headers(() if condition is None else [(condition, value)])
+            output = outputs[number % len(outputs)]
+            ours = self.ask(route, output, fields, method, size)
+            fresh = self.ask(self.route(**settings), output, fields, method, size)
+            self.assertEqual(
+                (fresh.calls, fresh.head, fresh.body), (ours.calls, ours.head, ours.body)
+            )
+
+    def test_known(self) -> None:
+        """One that is passed on as it came is known from the third time on, and shared."""
+        route = self.route()
+        one, two, three, four = (
+            self.ask(route, HEAD + body, Headers()).head for body in (b"a", b"b", b"c", b"")
+        )
+        self.assertIsNot(one, two)
+        self.assertIs(three, four)
+        self.assertEqual(one, three)
+
+    def test_notOfUs(self) -> None:
+        """What is different for each request, or was changed on the way, is not known."""
+        for settings, lines in (
+            ({}, b"Set-Cookie: a=b\n" + TEXT),
+            ({"forcedType": b"a/b"}, b"X-A: b\n"),
+            ({"overridesErrors": True}, b"Status: 404\n" + TEXT),
+        ):
+            route = self.route(**settings)
+            for _ in range(4):
+                self.ask(route, lines + b"\n", Headers())
+            self.assertIsNone(route.terms.usual)

@@ -6,6 +6,7 @@ from zope.interface.verify import verifyObject
 
 from tests.web.doubles import RecordingResponse
 from tests.web.gateways import END, GatewayTestCase
+from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IResponse
 from twisted_fcgi.message import ResponseHead
 from twisted_fcgi.web.steering import KeptResponse, SteeredResponse
@@ -53,6 +54,15 @@ class SteeringTests(GatewayTestCase):
     def test_errors(self) -> None:
         """They hold for pages about errors as well."""
         self.assertTrue(self.head("SetEnv nokeepalive 1\n", b"/nowhere").close)
+
+    def test_shared(self) -> None:
+        """A head that other responses have, too, stays as it is."""
+        head = ResponseHead(200, b"OK", Headers([(b"Vary", b"Accept")]))
+        before = head.copy()
+        response = RecordingResponse()
+        SteeredResponse(response, {b"force-no-vary": b"1"}).writeHead(head)
+        KeptResponse(response, (1.0, 1)).writeHead(head)
+        self.assertEqual(before, head)
 
 
 class KeepAliveTests(GatewayTestCase):

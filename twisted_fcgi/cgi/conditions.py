@@ -19,7 +19,13 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.http import REASONS
 from twisted_fcgi.message import Request, ResponseHead, Route
 
-__all__ = ["applyConditions", "evaluateConditions", "formatDate", "parseDate"]
+__all__ = [
+    "applyConditions",
+    "evaluateConditions",
+    "formatDate",
+    "isConditional",
+    "parseDate",
+]
 
 _MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun",
            b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")  # fmt: skip
@@ -68,6 +74,15 @@ def formatDate(seconds: int) -> bytes:
     return formatdate(seconds, usegmt=True).encode("ascii")
 
 
+def isConditional(request: Request) -> bool:
+    """Whether a request has conditions (RFC 9110, 13.1)."""
+    headers = request.headers
+    known = headers.conditional
+    if known is None:
+        known = headers.conditional = not headers.names().isdisjoint(_CONDITIONS)
+    return known
+
+
 def applyConditions(request: Request, route: Route, head: ResponseHead, now: float) -> bool:
     """
     Complete a script's response head, in place.
@@ -84,9 +99,9 @@ def applyConditions(request: Request, route: Route, head: ResponseHead, now: flo
     if b"last-modified" in names:
         modified = _tidyLastModified(head, now)
     if (
-        request.headers.names().isdisjoint(_CONDITIONS)
-        or head.statusGiven
+        head.statusGiven
         or head.status != 200
+        or not isConditional(request)
         or request.method not in (b"GET", b"HEAD")
     ):
         return False

@@ -36,7 +36,7 @@ from twisted_fcgi import __version__
 from twisted_fcgi.cgi.overrides import override
 from twisted_fcgi.cgi.paths import scriptFilename, scriptName
 from twisted_fcgi.message import Address, Authority, Request, Route
-from twisted_fcgi.settings import MemberSettings, Signature
+from twisted_fcgi.settings import MemberSettings, Signature, VariableOverride
 from twisted_fcgi.wire import Pair, decodePairs, encodePairs
 
 __all__ = ["encodedVariables", "variables"]
@@ -127,12 +127,49 @@ class _Told(NamedTuple):
 
     :ivar encoded: its variables.
     :ivar silenced: variables that no header field may become.
-    :ivar watched: fields, in lower case, that are not told as they came.
+    :ivar watched: fields, in lower case, that are not told as they came; follows from what
+        is silenced.
+    :ivar overrides: ProxyFCGISetEnvIf, or ``None``.
     """
 
     encoded: bytes
     silenced: frozenset[bytes]
     watched: frozenset[bytes]
+    overrides: tuple[VariableOverride, ...] | None
+
+
+class _Kept:
+    """
+    The variables of a request without a body that do not follow from its route, kept with
+    its header fields; and the same with what the last route said.
+    """
+
+    __slots__ = ("_all", "_client", "_method", "_own", "_protocol", "_silenced", "_told")
+
+    def __init__(self, request: Request, told: _Told) -> None:
+        self._method = request.method
+        self._protocol = request.protocol
+        self._client = request.client
+        self._silenced = told.silenced
+        self._own: bytes = _requestVariables(request, told)
+        self._told: _Told | None = None
+        self._all: bytes = b""
+
+    def areOf(self, request: Request, told: _Told) -> bool:
+        """Whether they are those of a request with these header fields, too."""
+        return (
+            request.method == self._method
+            and request.client is self._client
+            and request.protocol == self._protocol
+            and (told.silenced is self._silenced or told.silenced == self._silenced)
+        )
+
+    def after(self, told: _Told) -> bytes:
+        """What a route says, and then these."""
+        if told is not self._told:
+            self._told = told
+            self._all = told.encoded + self._own
+        return self._all
 
 
 def variables(request: Request, route: Route, member: MemberSettings) -> list[Pair]:
@@ -156,20 +193,18 @@ def encodedVariables(request: Request, route: Route, member: MemberSettings) -> 
     told: _Told | None = route.told
     if told is None:
         told = route.told = _told(request.target, route, member)
-    headers = request.headers
-    # What is watched follows from what is silenced.
-    key = told.silenced, request.method, request.protocol, request.client
-    kept: tuple[object, bytes] | None = headers.kept
-    if kept is not None and kept[0] == key and request.contentLength == 0:
-        own = kept[1]
+    if request.contentLength == 0:
+        headers = request.headers
+        kept: _Kept | None = headers.kept
+        if kept is None or not kept.areOf(request, told):
+            kept = headers.kept = _Kept(request, told)
+        encoded = kept.after(told)
     else:
-        own = _requestVariables(request, told)
-        if request.contentLength == 0:
-            headers.kept = key, own
-    overrides = route.directory.overrides
+        encoded = told.encoded + _requestVariables(request, told)
+    overrides = told.overrides
     if overrides is None:
-        return told.encoded + own
-    table = dict(decodePairs(told.encoded + own))
+        return encoded
+    table = dict(decodePairs(encoded))
     request.vary = (*request.vary, *override(table, overrides, request, route))
     return encodePairs(table.items())
 
@@ -246,8 +281,9 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
         server = {**server, b"CONTEXT_PREFIX": prefix, b"CONTEXT_DOCUMENT_ROOT": directory}
         encoded = encodePairs(server.items())
     silenced, watched = _OPEN if route.directory.passAuthorization else _USUAL
+    overrides = route.directory.overrides
     if not route.environment:
-        return _Told(encoded + encodePairs(own), silenced, watched)
+        return _Told(encoded + encodePairs(own), silenced, watched, overrides)
     # What the request says of itself is not the configuration's to say.
     environment = {n: v for n, v in route.environment.items() if n not in _OF_THE_REQUEST}
     table = {**environment, **server, **dict(own)}
@@ -257,6 +293,7 @@ def _told(target: bytes, route: Route, member: MemberSettings) -> _Told:
         encodePairs(table.items()),
         silenced.union(environment),
         watched.union(map(_fieldOf, environment)),
+        overrides,
     )
 
 

@@ -29,7 +29,7 @@ __all__ = ["MAX_HEAD", "MAX_HEADS", "ResponseParser", "fieldsForError"]
 
 #: Heads that are remembered, and how long one may be.
 MAX_HEADS = 256
-MAX_HEAD = 512
+MAX_HEAD = 2048
 
 # Either line end, also mixed: scripts print their own LF after a library's CRLF.
 _END = re.compile(rb"\n\r?\n").search
@@ -62,9 +62,11 @@ class ResponseParser:
     Cuts the head off an application's output.
 
     :ivar head: the :class:`~twisted_fcgi.message.ResponseHead`, once it is complete.
+    :ivar known: when it came before, the one that is remembered; not to be changed.
     """
 
     head: ResponseHead | None = None
+    known: ResponseHead | None = None
     _held: bytearray | None = None
 
     def __init__(self, limit: int = 65536) -> None:
@@ -101,7 +103,9 @@ class ResponseParser:
         if held is not None:
             data = bytes(held)
             self._held = None
-        self.head = _headOf(data[: start + 1]).copy()
+        block = data[: start + 1]
+        self.known = head = _heads.get(block)
+        self.head = (_headOf(block) if head is None else head).copy()
         return data[size:]
 
     def finish(self) -> None:
@@ -119,15 +123,13 @@ _heads: dict[bytes, ResponseHead] = {}
 
 
 def _headOf(block: bytes) -> ResponseHead:
-    """The head that a block is; not to be changed."""
-    head = _heads.get(block)
-    if head is None:
-        head = _readHead(block)
-        if len(block) <= MAX_HEAD and b"set-cookie" not in head.headers.names():
-            head.headers.lines()  # made for all its copies
-            if len(_heads) == MAX_HEADS:
-                del _heads[next(iter(_heads))]
-            _heads[block] = head
+    """The head that a block is, which was not remembered; not to be changed."""
+    head = _readHead(block)
+    if len(block) <= MAX_HEAD and b"set-cookie" not in head.headers.names():
+        head.headers.lines()  # made for all its copies
+        if len(_heads) == MAX_HEADS:
+            del _heads[next(iter(_heads))]
+        _heads[block] = head
     return head
 
 

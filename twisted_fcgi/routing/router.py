@@ -21,6 +21,7 @@ from twisted_fcgi.http import METHODS
 from twisted_fcgi.message import Address, Authority, Request, Route, RouteKind
 from twisted_fcgi.pcre import effort, searchFailures
 from twisted_fcgi.routing.canon import nameUrl
+from twisted_fcgi.routing.decisions import Decisions
 from twisted_fcgi.routing.environment import Environment, isTooLarge
 from twisted_fcgi.routing.fields import Early
 from twisted_fcgi.routing.files import DIRECTORY
@@ -40,10 +41,6 @@ __all__ = ["Router"]
 #: Names under which we were asked that are remembered, and how long one may be.
 MAX_AUTHORITIES = 1024
 MAX_AUTHORITY = 262
-
-#: Decisions that are remembered, and how long a target with its Host field may be.
-MAX_ROUTES = 4096
-MAX_ROUTE = 512
 
 #: Members of balancers whose URLs are remembered taken apart.
 MAX_DESTINATIONS = 4096
@@ -67,7 +64,7 @@ class Router:
             id(host): Site(host, accessFiles) for host in (settings.main, *settings.hosts)
         }
         self._authorities: dict[tuple[object, ...], Authority] = {}
-        self._routes: dict[tuple[object, ...], tuple[Route, Basis | None]] = {}
+        self._decisions = Decisions()
         self._accessFiles = accessFiles
         self._generation = 0
         #: Of balancers' members, by the identity of their settings.
@@ -79,22 +76,18 @@ class Router:
 
         :returns: a route that other requests may be given, too.
         """
-        field = request.headers.get(b"host")
-        alike = request.method in _ALIKE and b"max-forwards" not in request.headers
-        key = (request.target, field, request.server, request.secure)
-        if alike and (known := self._routes.get(key)) is not None:
+        asked = self._decisions.asked(request)
+        method = request.method
+        routes = asked.routes if method == b"GET" or method in _ALIKE else None
+        if routes is not None and (known := routes.get(request.target)) is not None:
             route, basis = known
             if basis is None or basis.holds(request):
                 return route
-        route, basis = self._routed(request, field)
-        # Without a Host field the protocol's version counts as well.
-        if not alike or not field or basis is None:
-            return route
-        if len(request.target) + len(field) <= MAX_ROUTE:
-            if len(self._routes) >= MAX_ROUTES or self._isOutdated():
-                self._routes.clear()
-            self._routes[key] = route, basis or None
-            route.lasting = True
+        route, basis = self._routed(request, asked.field)
+        if routes is not None and basis is not None:
+            if self._isOutdated():
+                self._decisions.clear()
+            route.lasting = self._decisions.remember(asked, request.target, route, basis or None)
         return route
 
     def _isOutdated(self) -> bool:

@@ -330,7 +330,11 @@ class _Reporter:
         """Whom a balancer's first request would ask, one after the other."""
         settings = next(each for each in self._route.host.balancers if each.name == name)
         live = LiveBalancer(settings, self._router.elected, Clock())
-        return list(BalancedAttempts(live, self._request, self._route))
+        attempts = BalancedAttempts(live, self._request, self._route)
+        found = []
+        while (member := attempts.nextMember()) is not None:
+            found.append((member, attempts.route))
+        return found
 
     def _member(self, member: MemberSettings) -> Member:
         host = self._route.host

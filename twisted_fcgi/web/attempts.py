@@ -46,7 +46,7 @@ from twisted_fcgi.errors import (
     RequestError,
     ResponseTimedOut,
 )
-from twisted_fcgi.message import Request, Route
+from twisted_fcgi.message import Request, ResponseHead, Route
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
 __all__ = ["LOOK_AGAIN", "SENT_AGAIN", "BalancedAttempts", "LiveBalancer"]
@@ -122,6 +122,7 @@ class LiveBalancer:
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
             self._routes[key] = route, settings, made
+            made.lasting = True
         return made
 
     @property
@@ -188,7 +189,11 @@ class LiveBalancer:
 
 
 class BalancedAttempts:
-    """An iterator over members and their routes."""
+    """
+    The members that one request asks.
+
+    :ivar route: leads to the last one.
+    """
 
     _session: Session | None = None
     _wanted: bytes | None = None
@@ -200,6 +205,7 @@ class BalancedAttempts:
     _waitsUntil = 0.0
 
     def __init__(self, live: LiveBalancer, request: Request, route: Route) -> None:
+        self.route = route
         self._live = live
         self._request = request
         self._route = route
@@ -224,10 +230,13 @@ class BalancedAttempts:
         """Whether a body has to be stored, to be sent to a second member."""
         return self._live.balancer.settings.nonIdempotent
 
-    def __iter__(self) -> BalancedAttempts:
-        return self
+    def nextMember(self) -> MemberSettings | None:
+        """
+        Who is asked now.
 
-    def __next__(self) -> tuple[MemberSettings, Route]:
+        :returns: ``None`` when there is nobody (left).
+        :raises RequestError: when the URL is not allowed.
+        """
         live = self._live
         balancer, now = live.balancer, live.reactor.seconds()
         last = self._state
@@ -238,17 +247,17 @@ class BalancedAttempts:
         elif not self._beganAt:
             self._beganAt = now
         if self._left <= 0:
-            raise StopIteration
+            return None
         state = balancer.elect(now, self._tried, self._wanted, self._key)
         if state is None:
-            raise StopIteration
+            return None
         self._left -= 1
         if self._waitsUntil:
             live.waitNoMore(self)
-        route = live.routeFor(state, self._request, self._route, self._session)
+        self.route = live.routeFor(state, self._request, self._route, self._session)
         balancer.began(state)
         self._state = state
-        return state.settings, route
+        return state.settings
 
     def wait(self, again: Callable[[], None]) -> bool:
         """
@@ -275,23 +284,26 @@ class BalancedAttempts:
         alone = len(self._live.balancer.members) == 1
         self._tried = [state for state in self._tried if state.inError and not alone]
 
-    def cookie(self) -> bytes | None:
-        """The Set-Cookie field that keeps the client with the last member, if it needs one."""
-        cookie, state = self._live.cookie, self._state
-        if cookie is None or state is None or self._wanted in (state.cookieRoute, state.route):
-            return None
-        return cookie.make(state, self._request.secure)
+    def answered(self, head: ResponseHead) -> ResponseHead:
+        """
+        The last member answered, which may put it into error state (failonstatus).
 
-    def answered(self, status: int) -> None:
-        """The last member answered, which may put it into error state (failonstatus)."""
-        state, balancer = self._state, self._live.balancer
+        :returns: the same head, or a copy with the Set-Cookie field that keeps the client
+            with the member, if it needs one.
+        """
+        state, live = self._state, self._live
         if state is None:
-            return
-        reason = reasonToFail(balancer.settings, status, False)
+            return head
+        reason = reasonToFail(live.balancer.settings, head.status, False)
         if reason:
-            self._live.lost(state, reason)
+            live.lost(state, reason)
         elif state.retries and state.failedAt is None:
-            balancer.recovered(state, self._live.reactor.seconds())
+            live.balancer.recovered(state, live.reactor.seconds())
+        if live.cookie is None or self._wanted in (state.cookieRoute, state.route):
+            return head
+        head = head.copy()
+        head.headers.add(b"Set-Cookie", live.cookie.make(state, self._request.secure))
+        return head
 
     def mayGoOn(self, error: RequestError) -> bool:
         """Whether another member may be asked after one failed, if the body can be had again."""

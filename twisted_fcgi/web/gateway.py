@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import repeat
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -49,10 +48,13 @@ from twisted_fcgi.web.outgoing import ChangedResponse
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
 from twisted_fcgi.web.steering import KeptResponse, SteeredResponse, isSteered
+from twisted_fcgi.web.terms import termsOf
 
 __all__ = ["Gateway"]
 
 log = Logger()
+
+_FASTCGI = RouteKind.FASTCGI
 
 
 @implementer(IGateway)
@@ -62,6 +64,7 @@ class Gateway:
 
     :param settings: the configuration.
     :param reactor: for connections and timers.
+    :ivar reactor: the same.
     :param makeMember: makes a live member of its settings; another one in tests.
     """
 
@@ -72,7 +75,7 @@ class Gateway:
         makeMember: Callable[[MemberSettings, Any], IMember] = Member,
     ) -> None:
         self.settings = settings
-        self._reactor = reactor
+        self.reactor = reactor
         self._router = Router(settings, AccessFileCache(reactor.seconds))
         self._makeMember = makeMember
         self._members = LiveMembers(self._make)
@@ -114,36 +117,35 @@ class Gateway:
             response = KeptResponse(response, keepAlive)
         if route.complaints:
             self._reportComplaints(request, route)
-        if body is not None and route.kind != RouteKind.FASTCGI:
+        if body is not None and route.kind != _FASTCGI:
             _holdToLimit(route, body)
         return self._answer(route.request or request, route, body, response)
+
+    def _relay(
+        self, request: Request, route: Route, body: IBody | None, response: IResponse
+    ) -> IExchange:
+        """Ask an application."""
+        attempts = None
+        if route.balancer is not None:
+            live = self._balancers[id(route.host), route.balancer]
+            attempts = BalancedAttempts(live, request, route)
+        if termsOf(route).changesFields:
+            changed = ChangedResponse(request, route, response)
+            exchange = Exchange(self, request, route, body, changed, attempts)
+            changed.told = exchange.told
+        else:
+            exchange = Exchange(self, request, route, body, response, attempts)
+        exchange.start()
+        return exchange
 
     def _answer(
         self, request: Request, route: Route, body: IBody | None, response: IResponse
     ) -> IExchange:
         """Do what a route says."""
-        changed = None
+        if route.kind == _FASTCGI:
+            return self._relay(request, route, body, response)
         if route.changesFields:
-            response = changed = ChangedResponse(request, route, response)
-        if route.kind == RouteKind.FASTCGI:
-            exchange = Exchange(
-                request,
-                route,
-                body,
-                response,
-                zip(route.members, repeat(route))
-                if route.balancer is None
-                else BalancedAttempts(
-                    self._balancers[id(route.host), route.balancer], request, route
-                ),
-                self._members.of,
-                self._refuse,
-                self._reactor,
-            )
-            if changed is not None:
-                changed.told = exchange.told
-            exchange.start()
-            return exchange
+            response = ChangedResponse(request, route, response)
         if body is not None and route.bodyRead:
             body.discard()
             body, request.contentLength = None, 0
@@ -153,12 +155,12 @@ class Gateway:
             refusal = Refusal(route.status, Headers(route.fields))
             if route.location:
                 refusal.fields.add(b"Location", route.location)
-            return self._refuse(request, route, body, response, refusal)
+            return self.refuse(request, route, body, response, refusal)
         if body is not None:
             body.discard()
         if route.kind == RouteKind.STATIC:
-            refuse = partial(self._refuse, request, route, None, response)
-            return serveFile(request, route, response, self._reactor, refuse)
+            refuse = partial(self.refuse, request, route, None, response)
+            return serveFile(request, route, response, self.reactor, refuse)
         fields = Headers(route.fields)
         if route.described is not None:
             addMetadata(fields, route)
@@ -172,7 +174,7 @@ class Gateway:
         response.finish()
         return ANSWERED
 
-    def _refuse(
+    def refuse(
         self,
         request: Request,
         route: Route,
@@ -237,8 +239,12 @@ class Gateway:
             reason=route.reason,
         )
 
+    def memberOf(self, settings: MemberSettings) -> IMember:
+        """The live member of some settings."""
+        return self._members.of(settings)
+
     def _make(self, settings: MemberSettings) -> IMember:
-        member = self._makeMember(settings, self._reactor)
+        member = self._makeMember(settings, self.reactor)
         if settings.origin:
             member.endpoint = self._discovery.endpointOf(settings, member.endpoint)
         return member
@@ -253,7 +259,7 @@ class Gateway:
         )
 
     def _probes(self, balancer: Balancer) -> Probes:
-        return Probes(balancer, self._reactor, self._members.endpoint)
+        return Probes(balancer, self.reactor, self._members.endpoint)
 
     def heard(self, host: str, beat: Heartbeat) -> None:
         """A host of members said how busy it is."""

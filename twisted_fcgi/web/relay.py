@@ -20,15 +20,14 @@ the client's connection is aborted: nobody shall take a cut response for a whole
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.backend.retries import IDEMPOTENT
-from twisted_fcgi.cgi.conditions import applyConditions
+from twisted_fcgi.cgi.conditions import applyConditions, isConditional
 from twisted_fcgi.cgi.params import encodedVariables, variables
 from twisted_fcgi.cgi.response import ResponseParser, fieldsForError
 from twisted_fcgi.errors import (
@@ -53,28 +52,38 @@ from twisted_fcgi.web.attempts import SENT_AGAIN, BalancedAttempts
 from twisted_fcgi.web.errorpage import Refusal
 from twisted_fcgi.web.outgoing import GatheringResponse
 from twisted_fcgi.web.spool import spool
-from twisted_fcgi.wire import EndRequest
+from twisted_fcgi.web.terms import Terms, termsOf
+from twisted_fcgi.wire import EndRequest, Role
 
-__all__ = ["OVERRIDDEN_LIMIT", "Exchange", "Refuse"]
+__all__ = ["OVERRIDDEN_LIMIT", "Exchange", "ExchangeOwner"]
 
 log = Logger()
 
 #: Most bytes that are read of a response in whose place another page is sent.
 OVERRIDDEN_LIMIT = 1048576
 
-#: Answers a request, of whose body nothing was read or which has none, with an error.
-Refuse = Callable[[Request, Route, "IBody | None", IResponse, Refusal], IExchange]
-
-_BODYLESS = frozenset((204, 304))
-
 _NOBODY = RequestError("no member can be asked", 503)
 
-_OFF = Flush.OFF
+_RESPONDER = Role.RESPONDER.value
 
 
-def _isOverridden(status: int, statuses: frozenset[int] | None) -> bool:
-    """Whether ProxyErrorOverride is for a status (``ap_proxy_should_override``)."""
-    return status >= 400 if not statuses else status in statuses
+class ExchangeOwner(Protocol):
+    """Who lets requests be exchanged."""
+
+    reactor: Any
+
+    def memberOf(self, settings: MemberSettings) -> IMember:
+        """The live member of some settings."""
+
+    def refuse(
+        self,
+        request: Request,
+        route: Route,
+        body: IBody | None,
+        response: IResponse,
+        refusal: Refusal,
+    ) -> IExchange:
+        """Answer a request, of whose body nothing was read or which has none, with an error."""
 
 
 @implementer(IExchange, IStreamReceiver)
@@ -82,18 +91,18 @@ class Exchange:
     """
     One request and its response.
 
-    :param attempts: the members to try, in their order, each with the route for it;
-        the next one is asked for only when an attempt failed without effect.
-    :param connect: a member's live :class:`~twisted_fcgi.interfaces.IMember`.
-    :param refuse: answers with an error.
+    :param attempts: the members of a balancer, the next one of whom is asked only when an
+        attempt failed without effect; ``None`` when the route has the only one.
     """
 
     _member: MemberSettings | None = None
+    _terms: Terms | None = None
     _stream: IStream | None = None
     _parser: ResponseParser | None = None
     _head: ResponseHead | None = None
     _page: IExchange | None = None
     _overridden: ResponseHead | None = None
+    _hasHead = False
     _begun = False
     _remaining: int | None = None
     _bodyless = False
@@ -107,23 +116,19 @@ class Exchange:
 
     def __init__(
         self,
+        owner: ExchangeOwner,
         request: Request,
         route: Route,
         body: IBody | None,
         response: IResponse,
-        attempts: Iterator[tuple[MemberSettings, Route]],
-        connect: Callable[[MemberSettings], IMember],
-        refuse: Refuse,
-        reactor: IReactorTime,
+        attempts: BalancedAttempts | None,
     ) -> None:
+        self._owner = owner
         self._request = request
         self._route = route
         self._body = body
         self._response = response
         self._attempts = attempts
-        self._connect = connect
-        self._refuse = refuse
-        self._reactor = reactor
         if request.method == b"HEAD":
             self._bodyless = True
 
@@ -140,7 +145,7 @@ class Exchange:
         elif limit and body.length > limit:
             reason = f"Content-Length {body.length} is over LimitRequestBody {limit}"
             self._fail(BadRequest(reason, 413))
-        elif isinstance(self._attempts, BalancedAttempts) and self._attempts.keepsBody:
+        elif self._attempts is not None and self._attempts.keepsBody:
             spool(body, limits.spoolMemory, limit, self._bodySpooled)
         else:
             self._attempt(_NOBODY)
@@ -163,30 +168,35 @@ class Exchange:
         :param error: what the client is told when there is none.
         """
         attempts = self._attempts
+        route = self._route
         try:
-            member, route = next(attempts, (None, self._route))
-            if member is None:
-                if isinstance(attempts, BalancedAttempts) and attempts.wait(
-                    partial(self._attempt, error)
-                ):
-                    return
-                if error is _NOBODY and self._route.balancer is not None:
-                    raise RequestError(f"{self._route.balancer}: {error.reason}", error.status)
-                raise error
+            if attempts is None:
+                member = route.members[0]
+            else:
+                found = attempts.nextMember()
+                if found is None:
+                    if attempts.wait(partial(self._attempt, error)):
+                        return
+                    if error is _NOBODY:
+                        raise RequestError(f"{route.balancer}: {error.reason}", error.status)
+                    raise error
+                member, route = found, attempts.route
             params = encodedVariables(self._request, route, member)
         except RequestError as refusal:
             self._fail(refusal)
             return
+        terms = termsOf(route)
+        if terms.member is not member:
+            terms.meet(member)
         self._member = member
         self._route = route
-        self._sent = len(params) + (self._request.contentLength or 0)
-        self._parser = ResponseParser(member.maxResponseHead)
-        host = route.host
-        stream = self._connect(member).open(
-            params,
-            self._body,
-            self,
-            timeout=host.timeout if host.proxyTimeout is None else host.proxyTimeout,
+        self._terms = terms
+        self._parser = None
+        self._hasHead = False
+        if attempts is not None:
+            self._sent = len(params) + (self._request.contentLength or 0)
+        stream = self._owner.memberOf(member).open(
+            params, self._body, self, _RESPONDER, terms.timeout
         )
         # open() may have told all before it returned: the end, or a failure and then
         # the next attempt, whose stream is the one that counts.
@@ -210,17 +220,10 @@ class Exchange:
 
     def stdoutReceived(self, data: bytes) -> None:
         self._received += len(data)
-        parser = self._parser
-        if parser is not None:
-            try:
-                rest = parser.receive(data)
-            except BrokenResponse as error:
-                self._fail(error)
-                return
+        if not self._hasHead:
+            rest = self._readHead(data)
             if rest is None:
                 return
-            assert parser.head is not None and self._member is not None
-            self._headReceived(parser.head, self._member)
             data = rest
         if not data or self._bodyless:
             if self._overridden is not None and self._received > OVERRIDDEN_LIMIT:
@@ -239,16 +242,49 @@ class Exchange:
         if self._flushing:
             self._response.flush()
 
-    def _headReceived(self, head: ResponseHead, member: MemberSettings) -> None:
-        self._parser = None
-        self._head = head
-        route = self._route
-        attempts = self._attempts
-        if isinstance(attempts, BalancedAttempts):
-            cookie = attempts.cookie()
-            if cookie is not None:
-                head.headers.add(b"Set-Cookie", cookie)
-            attempts.answered(head.status)
+    def _readHead(self, data: bytes) -> bytes | None:
+        """
+        Take a part of what comes before the body.
+
+        :returns: the first bytes of the body; ``None`` before that, and after a failure.
+        """
+        terms, parser, attempts = self._terms, self._parser, self._attempts
+        assert terms is not None
+        isFirst = parser is None
+        if parser is None:
+            usual, lines = terms.usual, terms.usualLines
+            if usual is not None and data.startswith(lines) and self._isPlain():
+                self._accept(usual if attempts is None else attempts.answered(usual))
+                return data[len(lines) :]
+            parser = self._parser = ResponseParser(terms.maxHead)
+        try:
+            rest = parser.receive(data)
+        except BrokenResponse as error:
+            self._fail(error)
+            return None
+        if rest is None or parser.head is None:
+            return None
+        head = parser.head if attempts is None else attempts.answered(parser.head)
+        if not self._route.status and terms.isOverridden(head.status):
+            # Its page is read to the end, unless that is far, so that its connection can be
+            # used again.
+            self._hasHead = self._bodyless = True
+            self._overridden = head
+            return rest
+        self._complete(head)
+        self._accept(head)
+        known = parser.known if isFirst and self._route.lasting else None
+        if known is not None and known == head and self._isPlain():
+            terms.remember(known, data[: len(data) - len(rest)])
+        return rest
+
+    def _isPlain(self) -> bool:
+        """Whether nothing of the request has a say in the response's head."""
+        return not (self._request.vary or isConditional(self._request))
+
+    def _complete(self, head: ResponseHead) -> None:
+        """Make of an application's head, in place, what it is for the client."""
+        request, route = self._request, self._route
         if route.status:
             # The page about an error: its status is the error's, unless it says otherwise.
             if not head.statusGiven:
@@ -256,29 +292,26 @@ class Exchange:
                 head.reason = REASONS[route.status]
             head.close = head.close or route.status in DROPS_CONNECTION
             head.headers.merge(route.fields)
-        elif (
-            route.directory.overridesErrors
-            and route.initial
-            and _isOverridden(head.status, route.directory.overriddenStatuses)
-        ):
-            # Its page is read to the end, unless that is far, so that its connection can be
-            # used again.
-            self._head, self._overridden, self._bodyless = None, head, True
-            return
-        failed = applyConditions(self._request, route, head, self._reactor.seconds())
-        if failed or head.status in _BODYLESS:
+        if applyConditions(request, route, head, self._owner.reactor.seconds()):
+            self._bodyless = True
+        if request.vary and not route.changesFields:
+            head.headers.vary(request.vary)
+
+    def _accept(self, head: ResponseHead) -> None:
+        """Hold a head that is as the client gets it, until the body begins."""
+        assert self._terms is not None and self._member is not None
+        self._hasHead = True
+        self._head = head
+        if head.status == 204 or head.status == 304:
             self._bodyless = True
         if not self._bodyless:
             self._remaining = head.contentLength
-        if self._request.vary and not route.changesFields:
-            head.headers.vary(self._request.vary)
-        flush = member.flush
-        if flush is not _OFF:
-            if flush is Flush.ON:
+        if self._terms.flushes:
+            if self._member.flush is Flush.ON:
                 self._flushing = True
             else:
                 self._response = self._gathering = GatheringResponse(
-                    self._response, member.flushWait, self._reactor
+                    self._response, self._member.flushWait, self._owner.reactor
                 )
             self._begin(head)
 
@@ -297,9 +330,10 @@ class Exchange:
 
     def streamEnded(self, end: EndRequest) -> None:
         self._stream = None
-        if self._parser is not None:
+        if not self._hasHead:
+            parser = self._parser or ResponseParser()
             try:
-                self._parser.finish()
+                parser.finish()
             except BrokenResponse as error:
                 self._fail(error)
                 return
@@ -317,33 +351,34 @@ class Exchange:
 
     def streamFailed(self, error: RequestError) -> None:
         self._stream = None
-        attempts, body = self._attempts, self._body
-        if self._begun or not (body is None or body.replayable):
-            again = False
-        elif isinstance(attempts, BalancedAttempts):
-            again = attempts.mayGoOn(error)
-            if again:
-                attempts.failed(error)
-        else:
-            again = error.retryable and self._parser is not None
         if self._mayAskAgain(error):
             assert self._member is not None
             self._again += 1
-            self._connect(self._member).askWhetherItLeaves(partial(self._askAgain, error))
-        elif again:
+            self._owner.memberOf(self._member).askWhetherItLeaves(partial(self._askAgain, error))
+        elif self._mayGoOn(error):
             self._head = self._overridden = self._remaining = None
             self._bodyless = self._request.method == b"HEAD"
             self._attempt(error)
         else:
             self._fail(error)
 
+    def _mayGoOn(self, error: RequestError) -> bool:
+        """Whether another member of the balancer may get the request; it is told of the last."""
+        attempts, body = self._attempts, self._body
+        if self._begun or attempts is None or not (body is None or body.replayable):
+            return False
+        if not attempts.mayGoOn(error):
+            return False
+        attempts.failed(error)
+        return True
+
     def _mayAskAgain(self, error: RequestError) -> bool:
         """Whether the only application there is may get a request again, if it is restarted."""
         return (
             isinstance(error, ConnectionDied)
-            and not isinstance(self._attempts, BalancedAttempts)
+            and self._attempts is None
             and (error.retryable or self._request.method in IDEMPOTENT)
-            and self._parser is not None
+            and not self._hasHead
             and (self._body is None or self._body.replayable)
             and self._again < SENT_AGAIN
         )
@@ -351,8 +386,7 @@ class Exchange:
     def _askAgain(self, error: RequestError, leaves: bool) -> None:
         if self._ended:
             return
-        if leaves and self._member is not None:
-            self._attempts = iter([(self._member, self._route)])
+        if leaves:
             self._attempt(error)
         else:
             self._fail(error)
@@ -385,12 +419,9 @@ class Exchange:
     def _fail(self, error: RequestError) -> None:
         """Answer with an error page, or cut a response that has begun."""
         self._report(f"{error.status}: {error.reason}")
-        if (
-            error.fault is Fault.APPLICATION
-            and self._parser is not None
-            and isinstance(self._attempts, BalancedAttempts)
-        ):
-            self._attempts.failed(error)
+        attempts = self._attempts
+        if attempts is not None and error.fault is Fault.APPLICATION and not self._hasHead:
+            attempts.failed(error)
         if self._overridden is not None:
             self._answerInstead(self._overridden)
         elif self._begun:
@@ -410,7 +441,7 @@ class Exchange:
         else:
             body = None
         self._end()
-        self._page = page = self._refuse(
+        self._page = page = self._owner.refuse(
             self._request, self._route, body, self._response, refusal
         )
         if self._paused:
@@ -424,7 +455,7 @@ class Exchange:
             stream.abort()
         if self._body is not None:
             self._body.discard()
-        if isinstance(self._attempts, BalancedAttempts):
+        if self._attempts is not None:
             self._attempts.ended(self._sent, self._received)
 
     def _report(self, reason: str) -> None:

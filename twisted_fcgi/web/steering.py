@@ -39,6 +39,7 @@ class SteeredResponse(OutgoingResponse):
         self._environment = environment
 
     def writeHead(self, head: ResponseHead) -> None:
+        head = head.copy()
         head.close = True
         head.unchunked = not _DOWNGRADING.isdisjoint(self._environment)
         if b"force-no-vary" in self._environment:
@@ -58,5 +59,6 @@ class KeptResponse(OutgoingResponse):
         self._keepAlive = keepAlive
 
     def writeHead(self, head: ResponseHead) -> None:
+        head = head.copy()
         head.keepAlive = self._keepAlive
         self.original.writeHead(head)

@@ -211,31 +211,28 @@ class RequestReader:
         :returns: its request line, ``None`` when it is not whole.
         """
         data = self.buffer
-        match = None if self._searched else _requestLine(data, self._at)
-        if match is not None and match.end(1) - self._at > self._lineLimit:
-            raise BadRequest("the request line exceeds LimitRequestLine", 414)
+        line = None if self._searched else self._lineAt(self._at)
         if (
-            match is None
-            or match[4] != self._protocol
-            or not data.startswith(self._fields, match.end(1))
+            line is None
+            or line[3] != self._protocol
+            or not data.startswith(self._fields, self._at + len(line[0]))
         ):
-            match = self._readHead(match)
-            if match is None:
+            line = self._readHead(line)
+            if line is None:
                 return None
-        whole, method, target, protocol = match.groups()
         self._blank = self._searched = 0
-        end = match.end(1) + len(self._fields)
+        end = self._at + len(line[0]) + len(self._fields)
         if end == len(data):
             self.buffer = b""
             end = 0
         self._at = end
-        return self._known.noted((whole, method, target, protocol))
+        return line
 
-    def _readHead(self, match: re.Match[bytes] | None) -> re.Match[bytes] | None:
+    def _readHead(self, line: RequestLine | None) -> RequestLine | None:
         """
         Read a head whose fields are not those of the one before.
 
-        :param match: its request line, if that was found already.
+        :param line: its request line, if that was found already.
         :returns: its request line, ``None`` when it is not whole.
         """
         data = self.buffer
@@ -254,9 +251,9 @@ class RequestReader:
             self._checkPart()
             self._searched = len(data)
             return None
-        if match is None:
-            match = self._matchLine(start)
-        fields = bytes(data[match.end(1) : emptyLine.end()])
+        if line is None:
+            line = self._wholeLine(start)
+        fields = bytes(data[start + len(line[0]) : emptyLine.end()])
         found = self._known.read(fields, self._fieldLimit)
         if len(found) > self._fieldsLimit > 0:
             raise BadRequest("more header fields than LimitRequestFields")
@@ -268,7 +265,7 @@ class RequestReader:
                 index[name].append(pair[1])
             else:
                 index[name] = [pair[1]]
-        protocol = match[4]
+        protocol = line[3]
         self.current = protocol != b"HTTP/1.0"
         self._length = self._lengthOf(index)
         self._judge(protocol, index)
@@ -276,22 +273,40 @@ class RequestReader:
         self._fields = fields
         self._protocol = protocol
         self.lineRead = False
-        return match
+        return line
 
-    def _matchLine(self, start: int) -> re.Match[bytes]:
+    def _lineAt(self, start: int) -> RequestLine | None:
+        """
+        :returns: the request line that begins there, if there is one.
+        """
+        data = self.buffer
+        end = data.find(b"\r\n", start, start + MAX_LINE + 2)
+        if end >= 0:
+            known = self._known.requestLines.get(bytes(data[start:end]))
+            if known is not None:
+                return known
+        match = _requestLine(data, start)
+        if match is None:
+            return None
+        line, method, target, protocol = match.groups()
+        if len(line) > self._lineLimit:
+            raise BadRequest("the request line exceeds LimitRequestLine", 414)
+        return self._known.noted((line, method, target, protocol))
+
+    def _wholeLine(self, start: int) -> RequestLine:
         """
         :param start: of a request line that is whole.
         """
+        line = self._lineAt(start)
+        if line is not None:
+            return line
         data = self.buffer
-        match = _requestLine(data, start)
-        end = data.find(b"\r", start) if match is None else match.end() - 2
+        end = data.find(b"\r", start)
         if data[end + 1] != 10:
             raise BadRequest("a CR without LF in the request line")
         if end - start > self._lineLimit:
             raise BadRequest("the request line exceeds LimitRequestLine", 414)
-        if match is None:
-            raise BadRequest("malformed request line")
-        return match
+        raise BadRequest("malformed request line")
 
     def _lengthOf(self, index: dict[bytes, list[bytes]]) -> int | None:
         """
@@ -341,7 +356,7 @@ class RequestReader:
             if data[end - 1 : end] != b"\r":
                 raise BadRequest("a line ends without CR")
             if at == start:
-                self._matchLine(start)
+                self._wholeLine(start)
                 self.lineRead = True
             elif end - 1 - at > self._fieldLimit:
                 raise BadRequest("a header field exceeds LimitRequestFieldSize")

@@ -74,37 +74,31 @@ class KnownLines:
         lines = fields.split(b"\r\n")[1:-2]
         known: dict[bytes, Field] = self.fields
         found = [known.get(line) for line in lines]
-        if None not in found:
-            return cast("list[Field]", found)
-        new = [line for line, field in zip(lines, found, strict=True) if field is None]
-        learned = iter(self._learn(new, limit))
-        return [next(learned) if field is None else field for field in found]
+        if None in found:
+            places = [place for place, field in enumerate(found) if field is None]
+            new = [lines[place] for place in places]
+            for line in new:
+                if len(line) > limit:
+                    raise BadRequest("a header field exceeds LimitRequestFieldSize")
+            block = b"\r\n".join((_STAND_IN, *new, b"", b""))
+            pairs = _parser.read(block)
+            if not len(pairs) == len(new) == block.count(b"\n") - 2:
+                raise BadRequest("malformed header fields")
+            for place, pair in zip(places, pairs):
+                found[place] = self._learned(lines[place], pair)
+        return cast("list[Field]", found)
 
-    def _learn(self, lines: list[bytes], limit: int) -> list[Field]:
-        """
-        Read fields that are not known.
-
-        :raises BadRequest: as :meth:`read`.
-        """
-        if max(map(len, lines)) > limit:
-            raise BadRequest("a header field exceeds LimitRequestFieldSize")
-        block = b"\r\n".join((_STAND_IN, *lines, b"", b""))
-        pairs = _parser.read(block)
-        if not len(pairs) == len(lines) == block.count(b"\n") - 2:
-            raise BadRequest("malformed header fields")
-        found = []
-        for line, pair in zip(lines, pairs, strict=True):
-            name, value = pair
-            if value and value[-1] <= 32:
-                pair = name, value.rstrip(b" \t")
-            name = name.lower()
-            field = pair, name
-            found.append(field)
-            if len(line) <= MAX_LINE and name not in SECRETS and name not in _FRAMING:
-                if len(self.fields) >= MAX_FIELDS:
-                    self.fields.clear()
-                self.fields[line] = field
-        return found
+    def _learned(self, line: bytes, pair: tuple[bytes, bytes]) -> Field:
+        name, value = pair
+        if value and value[-1] <= 32:
+            pair = name, value.rstrip(b" \t")
+        lower = name.lower()
+        field = pair, lower
+        if len(line) <= MAX_LINE and lower not in SECRETS and lower not in _FRAMING:
+            if len(self.fields) >= MAX_FIELDS:
+                self.fields.clear()
+            self.fields[line] = field
+        return field
 
 
 class _Parser:

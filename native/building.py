@@ -27,7 +27,16 @@ from native.declarations import PROTOCOL
 from native.seams import MODULE
 from native.translation import translatedAll
 
-__all__ = ["CYTHON", "KEPT", "MODULES", "VARIABLE", "NativeBuild", "extensions", "isAsked"]
+__all__ = [
+    "CYTHON",
+    "KEPT",
+    "MODULES",
+    "SUPPLIED",
+    "VARIABLE",
+    "NativeBuild",
+    "extensions",
+    "isAsked",
+]
 
 #: The variable of the environment that asks for a compiled build.
 VARIABLE = "TWISTED_FCGI_NATIVE"
@@ -54,7 +63,9 @@ MODULES = (
     "balance.balancer",
     "backend.deadlines",
     "backend.hub",
+    "backend.writing",
     "backend.transports",
+    "backend.accepting",
     "backend.connecting",
     "backend.pool",
     "backend.stream",
@@ -75,7 +86,11 @@ MODULES = (
 )
 
 #: Classes and constants that stay as they are: tests patch them, and there is little to win.
-KEPT = ("DirectEndpoint", "MAX_IDLE_IN_ALL")
+KEPT = ("ALLOWANCE", "MAX_IDLE_IN_ALL")
+
+#: Modules whose place another one takes, written for Cython and in this folder, and the
+#: extension types in it.
+SUPPLIED = {"backend.sockets": ("Epoll", "Socket")}
 
 #: What annotations say goes into the declarations, and nowhere else; all is as in Python.
 _DIRECTIVES = {
@@ -105,7 +120,7 @@ def isAsked(environment: Mapping[str, str]) -> bool:
 
 def extensions() -> list[Extension]:
     """The modules that are compiled; of what, is only found out when they are built."""
-    names = [MODULE, PROTOCOL, *(f"twisted_fcgi.{name}" for name in MODULES)]
+    names = [MODULE, PROTOCOL, *(f"twisted_fcgi.{name}" for name in (*MODULES, *SUPPLIED))]
     return [Extension(name, [], extra_compile_args=_FLAGS) for name in names]
 
 
@@ -127,7 +142,7 @@ class NativeBuild(build_ext):
             name: Path("twisted_fcgi", *name.split(".")).with_suffix(".py").read_text("utf-8")
             for name in MODULES
         }
-        translated = translatedAll(sources, KEPT)
+        translated = translatedAll(sources, KEPT, SUPPLIED)
         for name, (source, declarations) in translated.items():
             path = self._pathOf(name)
             for folder in path.parents:
@@ -136,6 +151,11 @@ class NativeBuild(build_ext):
                 _write(folder / "__init__.pxd", "")
             _write(path, source)
             _write(path.with_suffix(".pxd"), declarations)
+        for name in SUPPLIED:
+            for suffix in (".pyx", ".pxd"):
+                written = Path(__file__).with_name(name.rpartition(".")[2]).with_suffix(suffix)
+                path = self._pathOf(f"twisted_fcgi.{name}").with_suffix(suffix)
+                _write(path, written.read_text("utf-8"))
         self._declaredAt = max(path.stat().st_mtime for path in self._root.rglob("*.pxd"))
         for extension in self.extensions:
             extension.sources = [str(self._pathOf(extension.name).with_suffix(".c"))]
@@ -161,7 +181,8 @@ class NativeBuild(build_ext):
         super().build_extension(ext)
 
     def _pathOf(self, name: str) -> Path:
-        return self._root.joinpath(*name.split(".")).with_suffix(".py")
+        supplied = name.removeprefix("twisted_fcgi.") in SUPPLIED
+        return self._root.joinpath(*name.split(".")).with_suffix(".pyx" if supplied else ".py")
 
 
 def _write(path: Path, text: str) -> None:

@@ -114,6 +114,13 @@ class Module:
             self.types[node.name] = ExtensionType(node, base, isData)
             known[node.name] = self
 
+    def take(self, known: dict[str, Module]) -> None:
+        """Have all classes for extension types; as :meth:`choose`."""
+        for node in self.tree.body:
+            if isinstance(node, ast.ClassDef):
+                self.types[node.name] = ExtensionType(node, None, False)
+                known[node.name] = self
+
 
 def _numbersOf(tree: ast.Module) -> dict[str, int]:
     """Names in capitals that a module gives one whole number, which is all that it says."""

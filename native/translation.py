@@ -11,7 +11,7 @@ can't have is taken out of the source, which keeps its lines, so that tracebacks
 
 - ``__slots__`` and defaults of attributes in the class, which go to ``__cinit__``;
 - ``super()`` without arguments;
-- ``@implementer``, which is called at the end of the module;
+- ``@implementer``, which is called at the end of the module (:data:`IMPLEMENT`);
 - ``slots=True`` of a ``@dataclass``, which Cython makes itself;
 - the ``*`` before parameters that are only given by name: who gives one without its name
   is told so by mypy;
@@ -85,20 +85,45 @@ cdef inline bytes cutFrom(bytes data, Py_ssize_t start):
     return cut(data, start, len(data))
 """
 
+#: What says of an extension type which interfaces it has: like any class, it is told so by
+#: its attributes, which are only set here.  Else zope.interface keeps that in a table, and
+#: to ask for one costs as much as a hundred calls.
+IMPLEMENT = """
+cdef extern from "Python.h":
+    unsigned long Py_TPFLAGS_IMMUTABLETYPE
+    ctypedef struct PyTypeObject:
+        unsigned long tp_flags
+
+cdef inline object implement(object interfaces, object it):
+    cdef PyTypeObject *kind = <PyTypeObject *>it
+    cdef unsigned long flags = kind.tp_flags
+    kind.tp_flags = flags & ~Py_TPFLAGS_IMMUTABLETYPE
+    try:
+        interfaces(it)
+    finally:
+        kind.tp_flags |= flags & Py_TPFLAGS_IMMUTABLETYPE
+"""
+
 _LEFT_OUT = frozenset(("__slots__", "__hash__"))
 
 
 def translatedAll(
-    sources: Mapping[str, str], kept: Collection[str] = ()
+    sources: Mapping[str, str],
+    kept: Collection[str] = (),
+    supplied: Mapping[str, Collection[str]] = {},
 ) -> dict[str, tuple[str, str]]:
     """
     Modules for Cython.
 
     :param sources: by name, below the package; a class before those that are made from it.
     :param kept: names of classes and constants that stay as they are.
+    :param supplied: by the names of modules that are written for Cython, their types.
     :returns: by full name, the source and the ``.pxd``; with the modules that all need.
     """
     known: dict[str, Module] = {}
+    for name, types in supplied.items():
+        home = Module(f"twisted_fcgi.{name}", "\n".join(f"class {it}: pass" for it in types))
+        home.take(known)
     modules = [Module(PROTOCOL, PROTOCOL_SOURCE)]
     modules += [Module(f"twisted_fcgi.{name}", source) for name, source in sources.items()]
     for module in modules:
@@ -118,7 +143,7 @@ def translatedAll(
         if entering:
             source += f"{ENTER}()\n"
         made[it.name] = source, declared + entering
-    made[MODULE] = "", tableOf(seams.values()) + CUT
+    made[MODULE] = "", tableOf(seams.values()) + CUT + IMPLEMENT
     return made
 
 
@@ -195,7 +220,9 @@ def translated(
             continue
         for decorator in it.node.decorator_list:
             replace(decorator)
-            after.append(f"{ast.unparse(decorator)}({name})")
+            after.append(f"implement({ast.unparse(decorator)}, {name})")
+        if it.base and not it.node.decorator_list:
+            after.append(f"implement(implementer(), {name})")
         header = f"class {name}({it.base}):" if it.base else f"class {name}:"
         replace(it.node, header, it.node.body[0].lineno - 1)
         defaults = "; ".join(f"self.{name} = {value}" for name, value in it.defaults.items())
@@ -212,6 +239,9 @@ def translated(
         for number in range(it.node.lineno, it.node.end_lineno or 0):
             # An extension type's functions have no __class__ that super() could look for.
             lines[number] = lines[number].replace("super()", f"super({name}, self)")
+    if after:
+        after.insert(0, "from zope.interface import implementer")
+        used.add("implement")
     return "\n".join([*lines, *after, ""]), used
 
 

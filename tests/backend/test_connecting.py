@@ -25,36 +25,35 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.backend.sockets import Reactor, Recorder
+from twisted_fcgi.backend import connecting
 from twisted_fcgi.backend.connecting import DirectEndpoint, EagerConnection
 
 __all__ = ["DirectEndpointTests"]
 
 
 class FakeSocket:
-    """A socket whose connect goes as it is told."""
+    """A socket whose connect has gone on, and ends as it is told."""
 
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
-        self.family = socket.AF_INET
-        self.options: list[tuple[int, ...]] = []
         self.closed = False
-
-    def connect_ex(self, name: Any) -> int:
-        return self.codes.pop(0)
 
     def getsockopt(self, *option: int) -> int:
         return self.codes.pop(0)
-
-    def setsockopt(self, *option: int) -> None:
-        self.options.append(option)
-
-    def setblocking(self, blocking: bool) -> None: ...
 
     def fileno(self) -> int:
         return 99
 
     def close(self) -> None:
         self.closed = True
+
+
+class Recording(DirectEndpoint):
+    """Keeps what it is given when a connection is there."""
+
+    def established(self, skt: Any, factory: Any) -> Any:
+        self.given = skt, factory
+        return "protocol"
 
 
 class DirectEndpointTests(SynchronousTestCase):
@@ -73,11 +72,11 @@ class DirectEndpointTests(SynchronousTestCase):
         server.listen(1)
         return server.getsockname()
 
-    def fake(self, *codes: int) -> tuple[Any, FakeSocket]:
+    def fake(self, code: int, *codes: int) -> tuple[Any, FakeSocket]:
         """A connect that goes as it is told."""
         fake = FakeSocket(*codes)
-        self.patch(socket, "socket", lambda *_: fake)
-        return DirectEndpoint(self.reactor, socket.AF_INET, ("127.0.0.1", 1)), fake
+        self.patch(connecting, "connect", lambda *_: (fake, code))
+        return Recording(self.reactor, socket.AF_INET, ("127.0.0.1", 1)), fake
 
     def test_interface(self) -> None:
         """It is a client's endpoint."""
@@ -122,10 +121,10 @@ class DirectEndpointTests(SynchronousTestCase):
     def test_refused(self) -> None:
         """A failure is told in a later turn, with the kernel's number."""
         for name, code in ((self.mktemp()[-90:], errno.ENOENT), ("x" * 200, errno.ENAMETOOLONG)):
-            connecting = DirectEndpoint(self.reactor, socket.AF_UNIX, name).connect(self.factory)
-            self.assertNoResult(connecting)
+            reached = DirectEndpoint(self.reactor, socket.AF_UNIX, name).connect(self.factory)
+            self.assertNoResult(reached)
             self.reactor.advance(0)
-            error: Any = self.failureResultOf(connecting, ConnectError).value
+            error: Any = self.failureResultOf(reached, ConnectError).value
             self.assertEqual(code, error.osError)
 
     def test_backlog(self) -> None:
@@ -133,13 +132,13 @@ class DirectEndpointTests(SynchronousTestCase):
         name = self.listen(socket.AF_UNIX, self.mktemp()[-90:])
         endpoint = DirectEndpoint(self.reactor, socket.AF_UNIX, name)
         for _ in range(5):
-            connecting = endpoint.connect(self.factory)
-            if connecting.called:
-                transport = self.successResultOf(connecting).transport
+            reached = endpoint.connect(self.factory)
+            if reached.called:
+                transport = self.successResultOf(reached).transport
                 self.addCleanup(transport.connectionLost, Failure(ConnectionDone()))
                 continue
             self.reactor.advance(0)
-            error: Any = self.failureResultOf(connecting, ConnectError).value
+            error: Any = self.failureResultOf(reached, ConnectError).value
             self.assertEqual(errno.EAGAIN, error.osError)
             break
         else:
@@ -148,57 +147,52 @@ class DirectEndpointTests(SynchronousTestCase):
     def test_noDescriptor(self) -> None:
         """Without a descriptor left, the connect fails."""
 
-        def none(*_: Any) -> None:
-            raise OSError(errno.EMFILE, "Too many open files")
-
-        self.patch(socket, "socket", none)
+        self.patch(connecting, "connect", lambda *_: (None, errno.EMFILE))
         endpoint = DirectEndpoint(self.reactor, socket.AF_UNIX, "/x")
-        connecting = endpoint.connect(self.factory)
+        reached = endpoint.connect(self.factory)
         self.reactor.advance(0)
-        error: Any = self.failureResultOf(connecting).value
+        error: Any = self.failureResultOf(reached).value
         self.assertEqual(errno.EMFILE, error.osError)
 
     def test_later(self) -> None:
         """A connect that goes on is over when the socket can be written to."""
-        endpoint, fake = self.fake(errno.EINPROGRESS, errno.EALREADY, 0)
-        established = []
-        endpoint.established = lambda *a: established.append(a) or "protocol"
-        connecting = endpoint.connect(self.factory)
-        self.assertNoResult(connecting)
+        endpoint, fake = self.fake(errno.EALREADY, 0)
+        reached = endpoint.connect(self.factory)
+        self.assertNoResult(reached)
         self.assertEqual(1, len(self.reactor.writers))
         self.reactor.turn()
-        self.assertEqual("protocol", self.successResultOf(connecting))
-        self.assertEqual([(fake, self.factory)], established)
+        self.assertEqual("protocol", self.successResultOf(reached))
+        self.assertEqual((fake, self.factory), endpoint.given)
         self.assertEqual(set(), self.reactor.writers)
 
     def test_refusedLater(self) -> None:
         """It may fail then; so it does when the kernel tells a hang-up instead."""
         for tell in ("turn", "lost"):
-            endpoint, fake = self.fake(errno.EINPROGRESS, errno.EINPROGRESS, errno.ECONNREFUSED)
-            connecting = endpoint.connect(self.factory)
+            endpoint, fake = self.fake(errno.EINPROGRESS, errno.ECONNREFUSED)
+            reached = endpoint.connect(self.factory)
             (handshake,) = self.reactor.writers
             if tell == "turn":
                 self.reactor.turn()
             else:
                 handshake.connectionLost(Failure(ConnectionLost()))
             handshake.connectionLost(Failure(ConnectionLost()))
-            self.failureResultOf(connecting, ConnectionRefusedError)
+            self.failureResultOf(reached, ConnectionRefusedError)
             self.assertTrue(fake.closed)
             self.assertEqual(set(), self.reactor.writers)
 
     def test_cancelled(self) -> None:
         """A connect that goes on can be cancelled."""
-        endpoint, fake = self.fake(errno.EINPROGRESS, errno.EALREADY)
-        connecting = endpoint.connect(self.factory)
-        connecting.cancel()
-        self.failureResultOf(connecting, ConnectingCancelledError)
+        endpoint, fake = self.fake(errno.EALREADY)
+        reached = endpoint.connect(self.factory)
+        reached.cancel()
+        self.failureResultOf(reached, ConnectingCancelledError)
         self.assertTrue(fake.closed)
         self.assertEqual(set(), self.reactor.writers)
 
     def test_cancelledFailure(self) -> None:
         """So can one that has failed, but was not told yet."""
         endpoint, _ = self.fake(errno.ECONNREFUSED)
-        connecting = endpoint.connect(self.factory)
-        connecting.cancel()
-        self.failureResultOf(connecting, ConnectingCancelledError)
+        reached = endpoint.connect(self.factory)
+        reached.cancel()
+        self.failureResultOf(reached, ConnectingCancelledError)
         self.assertEqual([], self.reactor.getDelayedCalls())

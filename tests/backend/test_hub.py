@@ -20,6 +20,13 @@ from twisted_fcgi.backend.hub import BATCH, Hub, hubOf, turn
 __all__ = ["HubTests"]
 
 
+class Sends:
+    """Does something when a turn ends."""
+
+    def __init__(self, does: Callable[[], object]) -> None:
+        self.sendCollected = does
+
+
 class End:
     """One end of a pair of sockets; does what a test says when it is ready."""
 
@@ -119,7 +126,7 @@ class HubTests(SynchronousTestCase):
 
             def does(end: End = end) -> None:
                 assert turn.collected is not None
-                turn.collected.append(lambda: said.append("sent"))
+                turn.collected.append(Sends(lambda: said.append("sent")))
                 said.append("read")
 
             end.does = does
@@ -131,7 +138,7 @@ class HubTests(SynchronousTestCase):
         """That one can't be sent to does not keep others from it."""
         sends = turn.begin()
         said: list[str] = []
-        sends += [lambda: 1 // 0, lambda: said.append("sent")]
+        sends += [Sends(lambda: 1 // 0), Sends(lambda: said.append("sent"))]
         turn.end(sends)
         self.assertEqual(said, ["sent"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -10,17 +10,25 @@ import os
 import socket
 from struct import Struct
 
-from twisted.internet.error import (
-    ConnectionDone,
-    ConnectionLost,
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReadWriteDescriptor,
+    ISystemHandle,
+    ITCPTransport,
+    ITLSTransport,
 )
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from tests.backend.sockets import Reactor, Recorder
-from twisted_fcgi.backend import transports
+from twisted_fcgi.backend import writing
 from twisted_fcgi.backend.connecting import EagerConnection
 from twisted_fcgi.backend.hub import turn
 
@@ -43,7 +51,7 @@ class Producer:
 
 
 class EagerTests(SynchronousTestCase):
-    """Tests for :class:`EagerWriting`, in an :class:`EagerConnection`."""
+    """Tests for :class:`EagerTransport`, as an :class:`EagerConnection`."""
 
     def setUp(self) -> None:
         # A test may be run by what a socket just told.
@@ -88,7 +96,7 @@ class EagerTests(SynchronousTestCase):
         self.peer.send(b"abc")
         self.transport.doRead()
         self.assertEqual(b"abcabc", self.drain())
-        self.assertFalse(hasattr(self.transport, "_collected"))
+        self.assertEqual([], self.transport._pieces)
 
     def test_full(self) -> None:
         """What the kernel does not take is sent later, all of it and in order."""
@@ -159,14 +167,14 @@ class EagerTests(SynchronousTestCase):
             sent += 4096
             if not self.reactor.writers:
                 self.peer.recv(65536)
-        self.assertEqual(EagerConnection.ALLOWANCE + 4096, sent)
+        self.assertEqual(writing.ALLOWANCE + 4096, sent)
         self.drain()
         self.transport.write(b"again")
         self.assertEqual(b"again", self.peer.recv(10))
 
     def test_allowanceOfATurn(self) -> None:
         """In each turn ALLOWANCE bytes are sent, and no more at once."""
-        self.patch(EagerConnection, "ALLOWANCE", 100_000)
+        self.patch(writing, "ALLOWANCE", 100_000)
         self.transport.doWrite()
         for _ in range(3):
             sends = turn.begin()
@@ -185,7 +193,7 @@ class EagerTests(SynchronousTestCase):
 
     def test_large(self) -> None:
         """What is large is sent at once, behind what was collected; the rest with the turn."""
-        large = os.urandom(transports.LARGE)
+        large = os.urandom(writing.LARGE)
         sends = turn.begin()
         self.transport.write(b"one")
         self.transport.writeSequence([b"two", large])
@@ -334,7 +342,7 @@ class EagerTests(SynchronousTestCase):
 
     def test_halfClosedWithTooMuch(self) -> None:
         """Also what the kernel takes only a part of, in the turn itself."""
-        data = os.urandom(EagerConnection.ALLOWANCE)
+        data = os.urandom(writing.ALLOWANCE)
         self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         sends = turn.begin()
         self.transport.write(data)
@@ -385,7 +393,7 @@ class EagerTests(SynchronousTestCase):
 
         def segments() -> int:
             # tcpi_segs_out: behind 8 bytes, 24 numbers of 4 and 4 of 8.
-            info = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            info = transport.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
             return int(Struct("I").unpack_from(info, 8 + 24 * 4 + 4 * 8)[0])
 
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -425,5 +433,171 @@ class EagerTests(SynchronousTestCase):
     def test_readFails(self) -> None:
         """Nothing to read is no end; an error is."""
         self.assertIsNone(self.transport.doRead())
-        self.transport.socket.close()
+        self.transport.getHandle().close()
         self.assertIsInstance(self.transport.doRead(), ConnectionLost)
+
+    def test_nothing(self) -> None:
+        """To write nothing holds nothing, and sends nothing."""
+        self.transport.write(b"")
+        self.transport.writeSequence([b"", b""])
+        self.assertEqual([], self.transport._pieces)
+        self.transport.writeSequence([b"", b"one", b""])
+        self.assertEqual(b"one", self.drain())
+
+    def test_nothingIsKeptAtTheEnd(self) -> None:
+        """What a lost connection could not send is not held any more, nor its protocol."""
+        self.transport.write(bytes(3_000_000))
+        sends = turn.begin()
+        self.transport.write(b"more")
+        self.transport.connectionLost(Failure(ConnectionDone()))
+        self.transport.write(b"too late")
+        turn.end(sends)
+        self.transport.write(b"later still")
+        self.assertEqual((b"", []), (self.transport.dataBuffer, self.transport._pieces))
+        self.assertIsNone(self.transport.protocol)
+        self.assertEqual(-1, self.transport.fileno())
+        self.assertIsNone(self.transport.untaken())
+        self.assertTrue(self.transport.unread())
+
+    def test_lostOnce(self) -> None:
+        """The end is told once, however often it comes."""
+        reasons = []
+        self.protocol.connectionLost = reasons.append  # type: ignore[method-assign]
+        self.transport.abortConnection()
+        for _ in range(2):
+            self.transport.connectionLost(Failure(ConnectionDone()))
+        self.transport.abortConnection()
+        self.transport.loseConnection()
+        self.reactor.advance(0)
+        self.assertEqual(1, len(reasons))
+
+    def test_closedInReadWithWaiting(self) -> None:
+        """A connection that closes while its peer is slow is not read meanwhile."""
+        data = os.urandom(3_000_000)
+        self.transport.write(data)
+        self.protocol.answer = self.transport.loseConnection
+        self.peer.send(b"x")
+        self.transport.doRead()
+        self.assertEqual((set(), {self.transport}), (self.reactor.readers, self.reactor.writers))
+        self.transport.resumeProducing()
+        self.assertEqual(set(), self.reactor.readers)
+        self.assertEqual(data, self.drain())
+        self.assertIsNotNone(self.protocol.reason)
+
+    def test_closedInReadWithTooMuch(self) -> None:
+        """Nor is one whose last words are more than its peer takes at once."""
+        data = os.urandom(3_000_000)
+        self.protocol.answer = lambda: (
+            self.transport.loseConnection(),
+            self.transport.write(data),
+        )
+        self.peer.send(b"x")
+        sends = turn.begin()
+        self.assertIsNone(self.transport.doRead())
+        turn.end(sends)
+        self.assertEqual((set(), {self.transport}), (self.reactor.readers, self.reactor.writers))
+        self.assertEqual(data, self.drain())
+        self.assertIsNotNone(self.protocol.reason)
+
+    def test_aborted(self) -> None:
+        """An aborted connection sends and reads nothing any more, and its peer is told."""
+        self.transport.write(bytes(3_000_000))
+        sends = turn.begin()
+        self.transport.write(b"collected")
+        self.transport.abortConnection()
+        turn.end(sends)
+        self.transport.write(b"late")
+        self.transport.loseWriteConnection()
+        self.peer.send(b"x")
+        self.assertIsNone(self.transport.doRead())
+        self.assertIsNone(self.transport.doWrite())
+        self.assertEqual((set(), set()), (self.reactor.readers, self.reactor.writers))
+        self.reactor.advance(0)
+        assert self.protocol.reason is not None
+        self.protocol.reason.trap(ConnectionAborted)
+        self.assertEqual(b"", self.protocol.data)
+
+    def test_failingHalf(self) -> None:
+        """A protocol that fails when it is told of a half loses the connection."""
+
+        @implementer(IHalfCloseableProtocol)
+        class Failing(Recorder):
+            def writeConnectionLost(self) -> None:
+                raise ValueError("a mistake")
+
+            readConnectionLost = writeConnectionLost
+
+        protocol = self.transport.protocol = Failing()
+        self.transport.loseWriteConnection()
+        assert protocol.reason is not None
+        protocol.reason.trap(ValueError)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
+
+    def test_registeredTwice(self) -> None:
+        """There is one producer at a time; one that comes too late is stopped."""
+        first, second = Producer(), Producer()
+        self.transport.registerProducer(first, True)
+        self.assertRaises(RuntimeError, self.transport.registerProducer, second, True)
+        self.transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(["stop"], first.calls)
+        self.transport.registerProducer(second, True)
+        self.assertEqual(["stop"], second.calls)
+
+    def test_closedWithProducer(self) -> None:
+        """A connection that waits for its producer is closed when that has finished."""
+        producer = Producer()
+        self.transport.registerProducer(producer, True)
+        while not producer.calls:
+            self.transport.write(bytes(65536))
+        self.transport.loseConnection()
+        self.drain()
+        self.assertEqual(["pause", "resume"], producer.calls)
+        self.assertIsNone(self.protocol.reason)
+        self.transport.write(b"end")
+        self.transport.unregisterProducer()
+        self.assertEqual(b"end", self.drain())
+        self.assertIsNotNone(self.protocol.reason)
+
+    def test_consumer(self) -> None:
+        """Who is at the other side of what is produced, or consumed, can end it."""
+        for end in "stopConsuming", "stopProducing":
+            with self.subTest(end):
+                self.setUp()
+                self.transport.registerProducer(Producer(), True)
+                getattr(self.transport, end)()
+                self.transport.unregisterProducer()
+                self.reactor.turn()
+                self.assertIsNotNone(self.protocol.reason)
+
+    def test_interfaces(self) -> None:
+        """It is all that Twisted's transports are to those who use them, but for TLS."""
+        for interface in (
+            ITCPTransport,
+            IConsumer,
+            IPushProducer,
+            IReadWriteDescriptor,
+            IHalfCloseableDescriptor,
+            ISystemHandle,
+        ):
+            self.assertTrue(verifyObject(interface, self.transport))
+        self.assertFalse(ITLSTransport.providedBy(self.transport))
+
+    def test_options(self) -> None:
+        """Options of TCP can be set and asked; a UNIX socket has no delay anyway."""
+        self.transport.setTcpNoDelay(True)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            peer = socket.create_connection(server.getsockname())
+            ours, _ = server.accept()
+        with peer:
+            transport = EagerConnection(ours, Recorder(), self.reactor, "peer")
+            for enabled in (True, False):
+                transport.setTcpNoDelay(enabled)
+                transport.setTcpKeepAlive(enabled)
+                self.assertEqual(enabled, transport.getTcpNoDelay())
+                self.assertEqual(enabled, transport.getTcpKeepAlive())
+            self.assertIs(transport.socket, transport.getHandle())
+            self.assertEqual(IPv4Address("TCP", *peer.getpeername()), transport.getHost())
+            self.assertEqual(
+                ("peer", "Recorder,client"), (transport.getPeer(), transport.logPrefix())
+            )
+            transport.connectionLost(Failure(ConnectionDone()))

@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted_fcgi
-from native.building import MODULES, VARIABLE, extensions, isAsked
+from native.building import MODULES, SUPPLIED, VARIABLE, extensions, isAsked
 from twisted_fcgi.headers import Headers
 
 
@@ -46,7 +46,7 @@ class InstalledTests(SynchronousTestCase):
     def test_modules(self) -> None:
         """All modules that can be are compiled, or none is."""
         wanted = isAsked(os.environ)
-        for name in MODULES:
+        for name in (*MODULES, *SUPPLIED):
             file = import_module(f"twisted_fcgi.{name}").__file__
             assert file is not None
             self.assertEqual(not file.endswith(".py"), wanted, name)

@@ -10,7 +10,7 @@ from typing import ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted_fcgi
-from native.building import KEPT, MODULES
+from native.building import KEPT, MODULES, SUPPLIED
 from native.translation import translatedAll
 
 PACKAGE = Path(twisted_fcgi.__file__).parent
@@ -237,7 +237,34 @@ class SourceTests(SynchronousTestCase):
             """
         )["one"]
         self.assertNotIn("@implementer", source)
-        self.assertEqual(source.splitlines()[-1], "implementer(IOne)(One)")
+        self.assertEqual(source.splitlines()[-1], "implement(implementer(IOne), One)")
+
+    def test_inheritedInterfaces(self) -> None:
+        """What has a base has its interfaces, and says so by itself."""
+        source, _ = translate(
+            one="""
+            class One:
+                def __init__(self): self.a = 1
+
+            class Two(One):
+                def __init__(self): self.b = 1
+            """
+        )["one"]
+        self.assertEqual(source.splitlines()[-1], "implement(implementer(), Two)")
+
+    def test_supplied(self) -> None:
+        """The types of a module that is written for Cython are known, and imported as such."""
+        source = """
+            from twisted_fcgi.other import Other, make
+            class One:
+                def __init__(self): self.a: Other = make()
+            """
+        made = translatedAll({"one": dedent(source)}, supplied={"other": ("Other",)})
+        source, declared = made["twisted_fcgi.one"]
+        self.assertNotIn("twisted_fcgi.other", made)
+        self.assertIn("from twisted_fcgi.other cimport Other", declared)
+        self.assertIn("cdef public Other a", declared)
+        self.assertIn("from twisted_fcgi.other import make\n", source)
 
     def test_protocol(self) -> None:
         """In place of Twisted's Protocol stands ours, which is an extension type."""
@@ -373,7 +400,7 @@ class SourceTests(SynchronousTestCase):
             name: PACKAGE.joinpath(*name.split(".")).with_suffix(".py").read_text()
             for name in MODULES
         }
-        made = translatedAll(sources, KEPT)
+        made = translatedAll(sources, KEPT, SUPPLIED)
         for name, source in sources.items():
             with self.subTest(name):
                 self.assertEqual(_places(made[f"twisted_fcgi.{name}"][0]), _places(source))

@@ -20,14 +20,14 @@ from errno import ECONNABORTED, EPERM
 from math import inf
 from typing import Any
 
-from twisted.internet.address import IPv6Address
 from twisted.internet.tcp import Port, Server
 from twisted.internet.unix import Port as UNIXPort
 from twisted.internet.unix import Server as UNIXServer
 from twisted.logger import Logger
 
 from twisted_fcgi.backend.hub import BATCH, Hub, hubOf
-from twisted_fcgi.backend.transports import EagerWriting, addressOf
+from twisted_fcgi.backend.sockets import accept
+from twisted_fcgi.backend.transports import EagerTransport, addressOf
 
 __all__ = ["PAUSE", "WARNED", "EagerServer", "acceptEagerly"]
 
@@ -43,40 +43,45 @@ WARNED = 60.0
 _CLIENTS = (ECONNABORTED, EPERM)
 
 
-class EagerServer(EagerWriting, Server):
+class EagerServer(EagerTransport):
     """
     A server's end of a connection.
 
-    :param reactor: the hub, if there can be one.
-    :ivar peer: the client's address, if it is known already.
+    :param client: its name, as Twisted's port has it.
+    :param server: the port.
+    :param peer: the client's address, if it is known already.
+    :param accepting: who accepted it, if that was one of ours.
     """
 
-    peer: Any = None
-    _accepting: _Accepting | None = None
-    _noDelay = False
-
     def __init__(
-        self, skt: Any, protocol: Any, client: Any, server: Any, session: int, reactor: Any
+        self,
+        skt: Any,
+        protocol: Any,
+        client: Any,
+        server: Any,
+        sessionno: int,
+        reactor: Any,
+        peer: Any = None,
+        accepting: Any = None,
     ) -> None:
-        skt.setblocking(False)
-        EagerWriting.__init__(self, skt, protocol, reactor)
+        EagerTransport.__init__(self, skt, protocol, reactor)
         self.client = client
         self.server = server
-        self.sessionno = session
-        self.hostname = client[0]
-        if len(client) != 2:
-            self._addressType = IPv6Address
-        self.connected = 1
-        reactor.addReader(self)
+        self.sessionno = sessionno
+        self._peer = peer
+        self._accepting = accepting
+        self._noDelay: bool = accepting is not None
 
     def getPeer(self) -> Any:
         """See :meth:`twisted.internet.interfaces.ITransport.getPeer`."""
-        return self.peer or super().getPeer()
+        if self._peer is None:
+            self._peer = addressOf(self.server.addressFamily, self.client)
+        return self._peer
 
     def getHost(self) -> Any:
         """See :meth:`twisted.internet.interfaces.ITransport.getHost`."""
         accepting = self._accepting
-        return super().getHost() if accepting is None else accepting.addressOf(self.socket)
+        return super().getHost() if accepting is None else accepting.addressOf(self._socket)
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """See :meth:`twisted.internet.interfaces.ITCPTransport.setTcpNoDelay`."""
@@ -86,10 +91,10 @@ class EagerServer(EagerWriting, Server):
 
     def logPrefix(self) -> str:
         """See :meth:`twisted.internet.interfaces.ILoggingContext.logPrefix`."""
-        return f"{type(self.protocol).__name__},{self.sessionno},{self.hostname}"
+        return f"{type(self.protocol).__name__},{self.sessionno},{self.client[0]}"
 
     def __repr__(self) -> str:
-        return f"<EagerServer {self.sessionno} of {self.hostname}>"
+        return f"<EagerServer {self.sessionno} of {self.client[0]}>"
 
 
 def acceptEagerly(port: object, transport: type[EagerServer] = EagerServer) -> None:
@@ -105,7 +110,7 @@ def acceptEagerly(port: object, transport: type[EagerServer] = EagerServer) -> N
     ours = isinstance(hub, Hub) and type(port) in (Port, UNIXPort)  # others may do more
     if port.transport is UNIXServer and not ours:
         return
-    port.transport = transport
+    port.transport = transport  # type: ignore[assignment]
     if "twisted.protocols.tls" in sys.modules:  # else there is no TLS
         from twisted_fcgi.backend.tlsserver import encryptEagerly
 
@@ -125,8 +130,10 @@ class _Accepting:
         self._port = port
         self._hub = hub
         self._warnedAt = -inf
-        self._name: Any = None
-        self._address: Any = None
+        self._name = name = port.socket.getsockname()
+        self._address = addressOf(port.addressFamily, name)
+        #: Whether clients may have connected to different addresses.
+        self._anywhere: bool = name[0] in ("0.0.0.0", "::")
         if port.addressFamily != socket.AF_UNIX:
             # What it accepts has inherited that.
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -140,21 +147,20 @@ class _Accepting:
         accepted = 0
         while accepted < self._most:
             try:
-                # Of accept(), the other half finds out the family that we know.
-                number, name = port.socket._accept()
-                skt = socket.socket(port.addressFamily, port.socketType, 0, number)
-            except BlockingIOError:
-                break
+                waiting = accept(port.socket, port.addressFamily)
             except OSError as error:
                 if error.errno not in _CLIENTS:
                     self._pause(error)
                     return
             else:
+                if waiting is None:
+                    break
+                skt, name = waiting
                 self._begin(skt, name)
             accepted += 1
         self._most = min(2 * accepted, BATCH) if accepted == self._most else max(1, accepted)
 
-    def _begin(self, skt: socket.socket, name: Any) -> None:
+    def _begin(self, skt: Any, name: Any) -> None:
         port = self._port
         transport = None
         try:
@@ -169,10 +175,9 @@ class _Accepting:
                 skt.close()
                 return
             port.sessionno += 1
-            transport = port.transport(skt, protocol, client, port, port.sessionno, self._hub)
-            transport.peer = address
-            transport._accepting = self
-            transport._noDelay = True
+            transport = port.transport(
+                skt, protocol, client, port, port.sessionno, self._hub, address, self
+            )
             protocol.makeConnection(transport)
         except Exception:
             log.failure("while a connection of {name} was begun", name=name)
@@ -182,12 +187,13 @@ class _Accepting:
             return
         self._hub.readNow(transport)
 
-    def addressOf(self, skt: socket.socket) -> Any:
+    def addressOf(self, skt: Any) -> Any:
         """The address that a client has connected to; most often all to the same."""
-        name = skt.getsockname()
-        if name != self._name:
-            self._name = name
-            self._address = addressOf(self._port.addressFamily, name)
+        if self._anywhere:
+            name = skt.getsockname()
+            if name != self._name:
+                self._name = name
+                self._address = addressOf(self._port.addressFamily, name)
         return self._address
 
     def _pause(self, error: OSError) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import socket
-from errno import EALREADY, EINPROGRESS, EMFILE, ENAMETOOLONG
+from errno import EALREADY, EINPROGRESS
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -26,30 +26,25 @@ from twisted.internet.interfaces import (
     IReadWriteDescriptor,
     IStreamClientEndpoint,
 )
-from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
 from twisted_fcgi.backend.hub import hubOf
-from twisted_fcgi.backend.transports import EagerWriting, addressOf
+from twisted_fcgi.backend.sockets import connect
+from twisted_fcgi.backend.transports import EagerTransport, addressOf
 
 __all__ = ["DirectEndpoint", "EagerConnection"]
 
-_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 
-
-class EagerConnection(EagerWriting, Connection):
+class EagerConnection(EagerTransport):
     """
     A client's end of a connection that is there already.
 
-    :param skt: a socket that does not block.
     :param peer: what it is connected to.
     """
 
-    def __init__(self, skt: socket.socket, protocol: IProtocol, reactor: Any, peer: Any) -> None:
-        super().__init__(skt, protocol, reactor)
+    def __init__(self, skt: Any, protocol: Any, reactor: Any, peer: Any) -> None:
+        EagerTransport.__init__(self, skt, protocol, reactor)
         self._peer = peer
-        self.connected = 1
-        reactor.addReader(self)
 
     def readConnectionLost(self, reason: Any) -> None:
         """The peer's end is the end: FastCGI has no half-closed connections."""
@@ -58,11 +53,6 @@ class EagerConnection(EagerWriting, Connection):
     def getPeer(self) -> Any:
         """See :meth:`twisted.internet.interfaces.ITransport.getPeer`."""
         return self._peer
-
-    def getHost(self) -> Any:
-        """See :meth:`twisted.internet.interfaces.ITransport.getHost`."""
-        name = self.socket.getsockname()
-        return addressOf(self.socket.family, name)
 
     def logPrefix(self) -> str:
         """See :meth:`twisted.internet.interfaces.ILoggingContext.logPrefix`."""
@@ -76,7 +66,7 @@ class EagerConnection(EagerWriting, Connection):
 class _Handshake:
     """A connect that goes on, as the reactor sees it."""
 
-    def __init__(self, endpoint: DirectEndpoint, skt: socket.socket, factory: Any) -> None:
+    def __init__(self, endpoint: DirectEndpoint, skt: Any, factory: Any) -> None:
         self._endpoint = endpoint
         self._socket = skt
         self._factory = factory
@@ -148,32 +138,17 @@ class DirectEndpoint:
 
         :returns: the protocol, if the connection is there; else as :meth:`connect`.
         """
-        try:
-            skt = socket.socket(self._family, socket.SOCK_STREAM | _NONBLOCK)
-        except OSError as error:
-            return self._failed(error.errno or EMFILE)
-        if not _NONBLOCK:
-            skt.setblocking(False)
-        if self._receiveBuffer:
-            skt.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receiveBuffer)
-        try:
-            code = skt.connect_ex(self._name)
-            if code == EINPROGRESS:
-                # On the loopback it is over by now, and asking is cheaper than polling.
-                code = skt.connect_ex(self._name)
-        except OSError as error:
-            code = error.errno or ENAMETOOLONG  # the one that Python finds by itself
+        skt, code = connect(self._family, self._name, self._receiveBuffer)
         if not code:
             return self.established(skt, protocolFactory)
         if code in (EALREADY, EINPROGRESS):
             return _Handshake(self, skt, protocolFactory).done
-        skt.close()
+        if skt is not None:
+            skt.close()
         return self._failed(code)
 
-    def established(self, skt: socket.socket, factory: IProtocolFactory) -> IProtocol:
+    def established(self, skt: Any, factory: IProtocolFactory) -> IProtocol:
         """Give a socket that is connected to a protocol."""
-        if self._family != socket.AF_UNIX:
-            skt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         protocol = factory.buildProtocol(self.address)
         assert protocol is not None
         protocol.makeConnection(EagerConnection(skt, protocol, self._hub, self.address))

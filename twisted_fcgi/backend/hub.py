@@ -19,8 +19,7 @@ Where the system has no epoll, :func:`hubOf` gives the reactor itself.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from twisted.internet.error import ConnectionDone
@@ -30,7 +29,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["BATCH", "Hub", "Turn", "hubOf", "turn"]
+from twisted_fcgi.backend.sockets import Epoll
+
+__all__ = ["BATCH", "Collecting", "Hub", "Turn", "hubOf", "turn"]
 
 log = Logger()
 
@@ -47,30 +48,36 @@ _IN: int = getattr(select, "EPOLLIN", 0)
 _OUT: int = getattr(select, "EPOLLOUT", 0)
 
 
+class Collecting(Protocol):
+    """Who collects what it is to send."""
+
+    def sendCollected(self) -> None:
+        """Send it."""
+
+
 class Turn:
     """
     The time in which sockets are read, and what is written is collected.
 
-    :ivar collected: what sends for each transport for which something is; ``None``
-        outside of such a time.
+    :ivar collected: who has something to send at its end; ``None`` outside of such a time.
     """
 
     __slots__ = ("collected",)
 
     def __init__(self) -> None:
-        self.collected: list[Callable[[], None]] | None = None
+        self.collected: list[Collecting] | None = None
 
-    def begin(self) -> list[Callable[[], None]]:
+    def begin(self) -> list[Collecting]:
         """Collect from now on."""
         collected = self.collected = []
         return collected
 
-    def end(self, collected: list[Callable[[], None]]) -> None:
+    def end(self, collected: list[Collecting]) -> None:
         """Send what was collected."""
         self.collected = None
-        for send in collected:
+        for one in collected:
             try:
-                send()
+                one.sendCollected()
             except Exception:
                 log.failure("while what was written was sent")
 
@@ -90,7 +97,7 @@ class Hub:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._epoll = select.epoll()
+        self._epoll: Epoll = Epoll()
         #: Of each socket: its number, which it no longer knows once it is closed, and what
         #: it waits for.
         self._known: dict[Any, tuple[int, int]] = {}
@@ -100,7 +107,6 @@ class Hub:
         self._young: set[int] = set()
         #: What there is to do in this turn: numbers and events.
         self._ready: list[tuple[int, int]] = []
-        self.fileno = self._epoll.fileno
         self.callLater = reactor.callLater
         self.seconds = reactor.seconds
         bytes(KEPT)
@@ -165,6 +171,10 @@ class Hub:
             self._reactor.removeReader(self)
 
     # What the reactor asks.
+
+    def fileno(self) -> int:
+        """See :meth:`twisted.internet.interfaces.IFileDescriptor.fileno`."""
+        return self._epoll.fileno()
 
     def doRead(self) -> None:
         """Look after the sockets that are ready."""

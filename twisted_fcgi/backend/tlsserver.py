@@ -41,12 +41,12 @@ class TLSServer(TLSMemoryBIOProtocol):
             self._collected = [data]
             sends = turn.collected
             if sends is not None:
-                sends.append(self._writeCollected)
+                sends.append(self)
             else:
                 self._call = self.transport.reactor.callLater(0, self._writeLater)
         self._size += len(data)
         if self._size >= RECORD:
-            self._writeCollected()
+            self.sendCollected()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.writeSequence`."""
@@ -54,9 +54,10 @@ class TLSServer(TLSMemoryBIOProtocol):
 
     def _writeLater(self) -> None:
         self._call = None
-        self._writeCollected()
+        self.sendCollected()
 
-    def _writeCollected(self) -> None:
+    def sendCollected(self) -> None:
+        """Encrypt it."""
         collected, self._collected = self._collected, None
         if collected is not None:
             self._size = 0
@@ -67,12 +68,12 @@ class TLSServer(TLSMemoryBIOProtocol):
 
     def loseConnection(self) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.loseConnection`."""
-        self._writeCollected()
+        self.sendCollected()
         super().loseConnection()
 
     def unregisterProducer(self) -> None:
         """See :meth:`twisted.internet.interfaces.IConsumer.unregisterProducer`."""
-        self._writeCollected()  # the end that waits for the producer may come now
+        self.sendCollected()  # the end that waits for the producer may come now
         super().unregisterProducer()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]

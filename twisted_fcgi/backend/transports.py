@@ -1,11 +1,10 @@
 """
 Sockets without detours.
 
-Twisted's transports put off every write to the next turn of the reactor, which costs two
-changes of what the kernel polls for.  :class:`EagerWriting` sends in the same turn (see
-:mod:`~twisted_fcgi.backend.hub`) when nothing is buffered, but no more than
-:attr:`~EagerWriting.ALLOWANCE` bytes before it lets the reactor look after others; and it
-closes at once when it is asked to while it reads.
+An :class:`EagerTransport` sends as :mod:`~twisted_fcgi.backend.writing` says, and closes at
+once when it is asked to while it reads.  Otherwise it does as Twisted's transports do, of
+which it has nothing but the interfaces.  ``startTLS`` it has not: who wants TLS wraps the
+protocol, as Twisted's endpoints do.
 
 For what a port accepts see :mod:`~twisted_fcgi.backend.accepting`, for connections to
 applications :mod:`~twisted_fcgi.backend.connecting`.
@@ -14,243 +13,220 @@ applications :mod:`~twisted_fcgi.backend.connecting`.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
-from fcntl import ioctl
-from select import POLLIN, poll
-from struct import Struct
-from termios import TIOCOUTQ
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.error import (
-    ConnectionAborted,
-)
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import (
-    IProtocol,
+    IConsumer,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReadWriteDescriptor,
+    ISystemHandle,
+    ITCPTransport,
 )
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
-from twisted.internet.tcp import Connection
+from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from twisted_fcgi.backend.hub import turn
+from twisted_fcgi.backend.writing import ALLOWANCE, EagerWriting
 
-__all__ = ["EagerWriting", "addressOf"]
+__all__ = ["EagerTransport", "addressOf"]
 
-_int = Struct("i")
+log = Logger()
 
 _DONE = Failure(CONNECTION_DONE)
-
-#: What is sent may wait for what follows: the end of the connection, in the same segment.
-_MORE = getattr(socket, "MSG_MORE", 0)
-
-#: Bytes up to which parts are sent as one: to join them is cheaper than sendmsg().
-JOINED = 4096
-
-#: Bytes that are not collected any more, but sent at once: of many large bodies in a turn,
-#: all would be held until its end.
-LARGE = 32768
 
 #: What is read after a read that filled the buffer, in buffers, if the protocol takes much:
 #: a large body's parts cost less the larger they are, up to what the processor's cache holds.
 GROWTH = 4
 
-# What EagerWriting is mixed into, and calls.
-if TYPE_CHECKING:
-    _Mixed = Connection
-else:
-    _Mixed = object
 
-
-class EagerWriting(_Mixed):
+@implementer(
+    ITCPTransport,
+    IConsumer,
+    IPushProducer,
+    IReadWriteDescriptor,
+    IHalfCloseableDescriptor,
+    ISystemHandle,
+)
+class EagerTransport(EagerWriting):
     """
-    Mixed into a :class:`twisted.internet.tcp.Connection` before it.
+    One end of a connection.
 
-    While one of these transports reads, what is written to any of them is collected,
-    and sent when it, and all others that are ready, have read: one system call for each,
-    however many parts a protocol writes.  Large bodies are read in large pieces.
-
-    :cvar takesViews: what is written may be memoryviews.
-    :cvar ALLOWANCE: the most bytes sent at once in one turn, or else between two events
-        of this socket; without it a fast peer would have the whole process for itself.
+    Large bodies are read in large pieces.
     """
 
-    takesViews = True
+    _inRead: bool = False
+    _full: bool = False
 
-    ALLOWANCE = 524288
-
-    # close() is enough: no other process has the descriptor (FD_CLOEXEC).
-    _shouldShutdown = False
-
-    #: Bytes that the kernel took.
-    sent = 0
-
-    _allowance = ALLOWANCE
-    _inRead = False
-    _full = False
-    _look: Any = None
-    _collected: list[bytes]
-    _collectedSize = 0
-
-    def __init__(self, skt: socket.socket, protocol: IProtocol, reactor: Any) -> None:
-        FileDescriptor.__init__(self, reactor)
-        self.socket = skt
-        self.fileno = skt.fileno
+    def __init__(self, skt: Any, protocol: Any, reactor: Any) -> None:
+        EagerWriting.__init__(self, skt, reactor)
         self.protocol = protocol
+        self.connected = True
+        reactor.addReader(self)
 
-    def write(self, data: bytes) -> None:
-        """See :meth:`twisted.internet.interfaces.ITransport.write`."""
-        self._writePieces([data], len(data))
-
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """See :meth:`twisted.internet.interfaces.ITransport.writeSequence`."""
-        pieces = list(iovec)
-        self._writePieces(pieces, sum(map(len, pieces)))
-
-    def _writePieces(self, pieces: list[bytes], size: int) -> None:
-        collected = self._collectedSize
-        if collected:
-            self._collected += pieces
-            size += collected
-        elif (sends := turn.collected) is not None:
-            sends.append(self._sendCollected)
-            self._collected = pieces
-        else:
-            self._send(pieces, size)
-            return
-        self._collectedSize = size
-        if size >= LARGE:
-            left = self._allowance - size
-            self._sendCollected()
-            self._allowance = left
-
-    def _sendCollected(self) -> None:
-        size = self._collectedSize
-        if size:
-            self._collectedSize = 0
-            pieces = self._collected
-            # An idle connection must not hold what it sent last.
-            del self._collected
-            self._send(pieces, size)
-        # A client that is sent much says nothing meanwhile, and so has no events.
-        self._allowance = self.ALLOWANCE
-
-    def _send(self, pieces: list[bytes], size: int) -> None:
-        if size > self._allowance or not self._isEager():
-            if self.connected and not self._aborting:
-                super().write(b"".join(pieces))
-            return
-        ending = self._writeDisconnecting
-        try:
-            if size <= JOINED or len(pieces) == 1:
-                sent = self.socket.send(b"".join(pieces), _MORE if ending else 0)
-            else:
-                sent = self.socket.sendmsg(pieces, (), _MORE if ending else 0)
-        except OSError:
-            sent = 0  # full, or dead: the reactor will find out
-        self._allowance -= sent
-        self.sent += sent
-        if sent != size:
-            while sent >= len(pieces[0]):
-                sent -= len(pieces.pop(0))
-            pieces[0] = pieces[0][sent:]
-            super().write(b"".join(pieces))
-        elif ending:
-            self._endWriting()
-
-    def _endWriting(self) -> None:
-        self._writeDisconnected = True
-        self._closeWriteConnection()
-
-    def loseConnection(self) -> None:
-        """See :meth:`twisted.internet.interfaces.ITransport.loseConnection`."""
-        if self._inRead and self.producer is None and self._isEager():
-            self.disconnecting = 1  # doRead() tells the reactor
-            return
-        self._sendCollected()
-        if self._writeDisconnected:
-            self.connectionLost(_DONE)
-        else:
-            super().loseConnection()
-
-    def loseWriteConnection(self) -> None:
-        """See :meth:`twisted.internet.interfaces.IHalfCloseableDescriptor`."""
-        if self.producer is None and self._isEager():
-            self._writeDisconnecting = True
-            # What was collected goes before, and the end along with it.
-            if not self._collectedSize:
-                self._endWriting()
-        elif not self._writeDisconnected:
-            self._sendCollected()
-            super().loseWriteConnection()
+    # Reading.
 
     def doRead(self) -> Any:
         """See :meth:`twisted.internet.interfaces.IReadDescriptor.doRead`."""
-        size = self.bufferSize
-        try:
-            data = self.socket.recv(size * GROWTH if self._full and self._takesMuch() else size)
-        except BlockingIOError:
+        if self._aborting:
             return None
+        size: int = self.bufferSize
+        full = self._full
+        most = size * GROWTH if full and self._takesMuch() else size
+        try:
+            data = self._socket.receive(most, full)
         except OSError:
             return CONNECTION_LOST
+        if data is None:
+            return None
         if not data:
             return CONNECTION_DONE
         self._full = len(data) >= size
-        self._allowance = self.ALLOWANCE
+        self._allowance = ALLOWANCE
         # Where there is no hub, this transport's reading is a turn by itself.
-        sends = turn.begin() if turn.collected is None else None
+        sends = None if self._turn.collected is not None else self._turn.begin()
         self._inRead = True
         try:
             self.protocol.dataReceived(data)
         finally:
             self._inRead = False
             if sends is not None:
-                turn.end(sends)
-        if self.disconnecting:
-            self._sendCollected()
-            if self._isEager():
-                return CONNECTION_DONE
+                self._turn.end(sends)
+        return self._end() if self.disconnecting else None
+
+    def _end(self) -> Any:
+        """The end was asked for while it read."""
+        if not self._waits:
+            self._send()
+        if not self.connected or self._aborting:
+            return None
+        if not self._waits and self.producer is None:
+            return CONNECTION_DONE
+        self.reactor.removeReader(self)
+        self.reactor.addWriter(self)
         return None
+
+    def _takesMuch(self) -> bool:
+        """Whether the protocol passes on what is read now, rather than having to hold it."""
+        return bool(getattr(self.protocol, "takesMuch", False))
+
+    def pauseProducing(self) -> None:
+        """See :meth:`twisted.internet.interfaces.IPushProducer.pauseProducing`."""
+        self.reactor.removeReader(self)
+
+    def resumeProducing(self) -> None:
+        """See :meth:`twisted.internet.interfaces.IPushProducer.resumeProducing`."""
+        if self.connected and not self.disconnecting and not self._aborting:
+            self.reactor.addReader(self)
+
+    def stopProducing(self) -> None:
+        """See :meth:`twisted.internet.interfaces.IProducer.stopProducing`."""
+        self.loseConnection()
+
+    # The end.
+
+    def loseConnection(self) -> None:
+        """See :meth:`twisted.internet.interfaces.ITransport.loseConnection`."""
+        if not self.connected or self.disconnecting or self._aborting:
+            return
+        if self._writeDisconnected:
+            self.connectionLost(_DONE)
+            return
+        self.disconnecting = True
+        if self._inRead and self.producer is None and not self._waits:
+            return  # doRead() tells the reactor
+        self.reactor.removeReader(self)
+        self.reactor.addWriter(self)
+
+    def abortConnection(self) -> None:
+        """See :meth:`twisted.internet.interfaces.ITCPTransport.abortConnection`."""
+        if self.disconnected or self._aborting:
+            return
+        self._aborting = True
+        self._drop()
+        self.reactor.removeReader(self)
+        self.reactor.removeWriter(self)
+        self.reactor.callLater(0, self.connectionLost, Failure(ConnectionAborted()))
+
+    def loseWriteConnection(self) -> None:
+        """See :meth:`twisted.internet.interfaces.IHalfCloseableDescriptor`."""
+        if not self.connected or self._writeDisconnected or self._aborting:
+            return
+        self._writeDisconnecting = True
+        if self._waits or self.producer is not None:
+            self.reactor.addWriter(self)
+        elif not self._size:
+            self._endWriting()
+        # Else what was collected goes before, and the end along with it.
+
+    def _endWriting(self) -> None:
+        self._writeDisconnected = True
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self._tell(self.protocol.writeConnectionLost)
+
+    def writeConnectionLost(self, reason: Failure) -> None:
+        """See :meth:`twisted.internet.interfaces.IHalfCloseableDescriptor`."""
+        self.connectionLost(reason)
 
     def readConnectionLost(self, reason: Failure) -> None:
         """See :meth:`twisted.internet.interfaces.IHalfCloseableDescriptor`."""
-        if self._writeDisconnected:
-            self.connectionLost(reason)  # now both sides are closed
+        # Once our side is closed, too, nothing is left.
+        if not self._writeDisconnected and IHalfCloseableProtocol.providedBy(self.protocol):
+            self._tell(self.protocol.readConnectionLost)
         else:
-            super().readConnectionLost(reason)
+            self.connectionLost(reason)
+
+    def _tell(self, half: Any) -> None:
+        """Tell a protocol that half of its connection is lost."""
+        try:
+            half()
+        except Exception:
+            log.failure("while {protocol!r} was told of a half", protocol=self.protocol)
+            self.connectionLost(Failure())
 
     def connectionLost(self, reason: Failure) -> None:
         """See :meth:`twisted.internet.interfaces.IReadDescriptor.connectionLost`."""
-        # As Twisted's, which takes longer to find out why.
         if self.disconnected:
             return
-        self.disconnected = 1
-        self.connected = 0
+        self.disconnected = True
+        self.connected = False
         if self.producer is not None:
             self.producer.stopProducing()
             self.producer = None
         self.reactor.removeReader(self)
         self.reactor.removeWriter(self)
-        self._closeSocket(not isinstance(reason.value, ConnectionAborted))
+        self._drop()
+        if isinstance(reason.value, ConnectionAborted):
+            self._socket.reset()
+        else:
+            # That is enough: no other process has the descriptor (FD_CLOEXEC).
+            self._socket.close()
         protocol = self.protocol
-        del self.protocol, self.socket, self.fileno
+        self.protocol = None
         protocol.connectionLost(reason)
 
-    def _takesMuch(self) -> bool:
-        """Whether the protocol passes on what is read now, rather than having to hold it."""
-        return getattr(self.protocol, "takesMuch", False)
+    # What can be asked, and said, of the socket.
 
-    def doWrite(self) -> Any:
-        """See :meth:`twisted.internet.interfaces.IWriteDescriptor.doWrite`."""
-        self._allowance = self.ALLOWANCE
-        return super().doWrite()
+    def fileno(self) -> int:
+        """See :meth:`twisted.internet.interfaces.IFileDescriptor.fileno`."""
+        return self._socket.fileno()
 
-    def writeSomeData(self, data: bytes) -> Any:
-        """See :meth:`twisted.internet.abstract.FileDescriptor.writeSomeData`."""
-        sent = super().writeSomeData(data)
-        if isinstance(sent, int):
-            self.sent += sent
-        return sent
+    def getHandle(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ISystemHandle.getHandle`."""
+        return self._socket.handle()
+
+    @property
+    def socket(self) -> Any:
+        """The same, by the name that Twisted's have for it."""
+        return self._socket.handle()
 
     def untaken(self) -> tuple[int, int] | None:
         """
@@ -258,31 +234,48 @@ class EagerWriting(_Mixed):
 
         :returns: ``None`` for nothing, else a pair that changes whenever it takes some.
         """
+        if not self.connected:
+            return None
         # Twisted's buffer alone moves in steps of a good part of the kernel's.
-        (queued,) = _int.unpack(ioctl(self.fileno(), TIOCOUTQ, bytes(_int.size)))
-        return (self.sent, queued) if queued or self.dataBuffer or self._tempDataLen else None
+        queued = self._socket.unsent()
+        return (self.sent, queued) if queued or self._waits or self._size else None
 
     def unread(self) -> bool:
         """Whether bytes, or the peer's end, came that were not read yet."""
-        # A third of what recv() with MSG_PEEK costs, which raises when there is nothing.
-        look = self._look
-        if look is None:
-            look = self._look = poll()
-            look.register(self.socket, POLLIN)
-        return bool(look.poll(0))
+        return not self.connected or self._socket.unread()
 
-    def _isEager(self) -> bool:
-        """Whether nothing is in the way of what would be sent now."""
-        return bool(
-            self.connected
-            and not self._tempDataLen
-            and not self.dataBuffer
-            and not self._writeDisconnected
-            and not self._aborting
-            and not self.TLS
-            # One that is asked for more is asked by the reactor, when it could write.
-            and (self.streamingProducer or self.producer is None)
-        )
+    def getTcpNoDelay(self) -> bool:
+        """See :meth:`twisted.internet.interfaces.ITCPTransport.getTcpNoDelay`."""
+        return bool(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """See :meth:`twisted.internet.interfaces.ITCPTransport.setTcpNoDelay`."""
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(enabled))
+        except OSError:
+            pass  # a UNIX socket, which has no delay
+
+    def getTcpKeepAlive(self) -> bool:
+        """See :meth:`twisted.internet.interfaces.ITCPTransport.getTcpKeepAlive`."""
+        return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """See :meth:`twisted.internet.interfaces.ITCPTransport.setTcpKeepAlive`."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(enabled))
+
+    # Of each of the two ends.
+
+    def getPeer(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ITransport.getPeer`."""
+        raise NotImplementedError
+
+    def getHost(self) -> Any:
+        """See :meth:`twisted.internet.interfaces.ITransport.getHost`."""
+        return addressOf(self._socket.family, self._socket.getsockname())
+
+    def logPrefix(self) -> str:
+        """See :meth:`twisted.internet.interfaces.ILoggingContext.logPrefix`."""
+        return type(self.protocol).__name__
 
 
 def addressOf(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:

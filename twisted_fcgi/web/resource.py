@@ -245,12 +245,12 @@ class _SiteResponse:
         self._framed = True
         if sends is not None:
             self._held = data
-            sends.append(self._release)
+            sends.append(self)
         else:
-            self._release()
+            self.sendCollected()
             self._request.write(data)
 
-    def _release(self) -> None:
+    def sendCollected(self) -> None:
         """Write what is held, whatever its length."""
         data, self._held = self._held, None
         if data is not None:
@@ -259,7 +259,7 @@ class _SiteResponse:
     def flush(self) -> None:
         """Write the head, if nothing has been written yet."""
         self._framed = True
-        self._release()
+        self.sendCollected()
         self._request.write(b"")
 
     def finish(self) -> None:

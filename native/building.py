@@ -72,6 +72,7 @@ MODULES = (
     "backend.connection",
     "backend.protocol",
     "backend.member",
+    "web.transports",
     "web.knownlines",
     "web.http1",
     "web.sentheads",

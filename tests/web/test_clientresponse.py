@@ -31,7 +31,7 @@ class Channel:
         return self.persists
 
     def keepAliveFields(self) -> bytes:
-        return b"Connection: Keep-Alive\r\n"
+        return b"Connection: Keep-Alive\r\n\r\n"
 
     def responseFinished(self, response: ClientResponse) -> None:
         self.ends.append("goes on" if response.persistent else "closes")

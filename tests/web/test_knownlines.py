@@ -33,10 +33,12 @@ def block(lines: list[bytes]) -> bytes:
     return b"\r\n".join((b"", *lines, b"", b""))
 
 
-def read(known: KnownLines, lines: list[bytes]) -> list[Field] | None:
+def read(
+    known: KnownLines, lines: list[bytes], own: dict[bytes, Field] | None = None
+) -> list[Field] | None:
     """What is read of some lines; ``None`` when they are refused."""
     try:
-        return known.read(block(lines), LIMIT)
+        return known.read(block(lines), LIMIT, {} if own is None else own)
     except BadRequest:
         return None
 
@@ -49,7 +51,9 @@ class KnownLinesTests(SynchronousTestCase):
         known = KnownLines()
         for _ in range(2):
             self.assertEqual(
-                known.read(block([b"Host: x", b"A:  b \t", b"a:", b"Content-Length: 5"]), LIMIT),
+                known.read(
+                    block([b"Host: x", b"A:  b \t", b"a:", b"Content-Length: 5"]), LIMIT, {}
+                ),
                 [
                     ((b"Host", b"x"), b"host"),
                     ((b"A", b"b"), b"a"),
@@ -57,22 +61,25 @@ class KnownLinesTests(SynchronousTestCase):
                     ((b"Content-Length", b"5"), b"content-length"),
                 ],
             )
-        self.assertEqual(known.read(block([]), LIMIT), [])
+        self.assertEqual(known.read(block([]), LIMIT, {}), [])
 
     def test_shared(self) -> None:
         """A field that came before is the same object again, whatever else is in the head."""
         known = KnownLines()
-        (first,) = known.read(block([b"A: b"]), LIMIT)
-        found = known.read(block([b"C: d", b"A: b", b"E: f"]), LIMIT)
+        (first,) = known.read(block([b"A: b"]), LIMIT, {})
+        found = known.read(block([b"C: d", b"A: b", b"E: f"]), LIMIT, {})
         self.assertIs(found[1], first)
         self.assertEqual([name for _, name in found], [b"c", b"a", b"e"])
 
-    @given(st.lists(st.lists(st.sampled_from(LINES), max_size=5), max_size=6))
-    def test_any(self, heads: list[list[bytes]]) -> None:
+    @given(
+        st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from(LINES), max_size=5)), max_size=6)
+    )
+    def test_any(self, heads: list[tuple[bool, list[bytes]]]) -> None:
         """Whatever was read before, a head is read, or refused, as if it were the first."""
         known = KnownLines()
-        for lines in heads:
-            self.assertEqual(read(known, lines), read(KnownLines(), lines))
+        clients: tuple[dict[bytes, Field], dict[bytes, Field]] = {}, {}
+        for client, lines in heads:
+            self.assertEqual(read(known, lines, clients[client]), read(KnownLines(), lines))
 
     def test_each(self) -> None:
         """The same holds for each line that stands behind, before and between known ones."""
@@ -86,31 +93,49 @@ class KnownLinesTests(SynchronousTestCase):
         """Fields that say where a body ends are held against each other each time."""
         known = KnownLines()
         both = [b"Content-Length: 5", b"Transfer-Encoding: chunked"]
+        own: dict[bytes, Field] = {}
         for line in both:
-            self.assertIsNotNone(read(known, [line]))
-        self.assertIsNone(read(known, both))
-        self.assertIsNone(read(known, [both[0], both[0]]))
-        self.assertEqual(known.fields, {})
+            self.assertIsNotNone(read(known, [line], own))
+        self.assertIsNone(read(known, both, own))
+        self.assertIsNone(read(known, [both[0], both[0]], own))
+        self.assertEqual((known.fields, own), ({}, {}))
 
     def test_secrets(self) -> None:
-        """What says who somebody is, is read but not remembered."""
+        """What says who somebody is, is only known to himself, while it is in his heads."""
         known = KnownLines()
         for name in SECRETS:
             line = name.title() + b": secret"
-            self.assertEqual(read(known, [line]), [((name.title(), b"secret"), name)])
-        self.assertEqual(known.fields, {})
+            own: dict[bytes, Field] = {}
+            first = read(known, [line, b"A: b"], own)
+            self.assertEqual(first, [((name.title(), b"secret"), name), ((b"A", b"b"), b"a")])
+            self.assertEqual((list(known.fields), list(own)), ([b"A: b"], [line]))
+            again = read(known, [b"A: b", line, b"B: c"], own)
+            assert first is not None and again is not None
+            self.assertIs(again[1], first[0])
+            self.assertEqual(list(own), [line])
+            read(known, [b"C: " + name], own)
+            self.assertEqual(own, {})
+            known = KnownLines()
+
+    def test_long(self) -> None:
+        """So is what is long."""
+        known = KnownLines()
+        own: dict[bytes, Field] = {}
+        line = b"A: ".ljust(MAX_LINE + 1, b"b")
+        self.assertEqual(read(known, [line], own), read(known, [line], own))
+        self.assertEqual((list(known.fields), list(own)), ([], [line]))
 
     def test_bounded(self) -> None:
         """Only so many lines are remembered, and only short ones."""
         known = KnownLines()
         for number in range(MAX_FIELDS + 2):
-            known.read(block([b"A: %d" % number]), LIMIT)
+            known.read(block([b"A: %d" % number]), LIMIT, {})
             self.assertLessEqual(len(known.fields), MAX_FIELDS)
         for number in range(MAX_LINES + 2):
             line = b"GET /%d HTTP/1.0" % number
             self.assertEqual(known.noted((line, b"GET", b"/%d" % number, b"HTTP/1.0"))[0], line)
             self.assertLessEqual(len(known.requestLines), MAX_LINES)
         for length in (MAX_LINE, MAX_LINE + 1):
-            known.read(block([b"A: ".ljust(length, b"b")]), LIMIT)
+            known.read(block([b"A: ".ljust(length, b"b")]), LIMIT, {})
             known.noted((b"x" * length, b"GET", b"/", b"HTTP/1.0"))
         self.assertEqual((len(known.fields), len(known.requestLines)), (3, 3))

@@ -330,7 +330,10 @@ class HTTPChannel(Protocol):
         )
 
     def keepAliveFields(self) -> bytes:
-        """The fields that tell an asking client that its connection goes on."""
+        """
+        The fields that tell an asking client that its connection goes on, and the empty
+        line behind them.
+        """
         timeout, most = self._keepAlive or self._front.keepAlive
         return _keepAliveFields(timeout, most - self._served + 1 if most else 0)
 
@@ -478,4 +481,4 @@ def _keepAliveFields(timeout: float, left: int) -> bytes:
     :param left: how many requests may follow; 0 for any number.
     """
     most = b", max=%d" % left if left else b""
-    return b"Connection: Keep-Alive\r\nKeep-Alive: timeout=%d%b\r\n" % (timeout, most)
+    return b"Connection: Keep-Alive\r\nKeep-Alive: timeout=%d%b\r\n\r\n" % (timeout, most)

@@ -174,7 +174,7 @@ class ClientResponse:
         status: int = head.status
         length = head.contentLength
         framing = b""
-        end = b"\r\n"
+        connection = b""
         if status in (204, 304):
             self._bodyless = True
         elif length is not None:
@@ -198,12 +198,12 @@ class ClientResponse:
             and channel.mayPersist(head.keepAlive)
         ):
             if self._keepAlive:
-                end = channel.keepAliveFields() + end
+                connection = channel.keepAliveFields()
         else:
             self.persistent = False
-            end = b"Connection: close\r\n\r\n"
+            connection = b"Connection: close\r\n\r\n"
         try:
-            return self._heads.framed(head, framing, end)
+            return self._heads.framed(head, framing, connection)
         except ValueError:
             log.critical("a response head with a line end inside: {head!r}", head=head)
             self.abort()

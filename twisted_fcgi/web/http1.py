@@ -31,7 +31,7 @@ from twisted_fcgi.errors import BadRequest
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import Address, Request
 from twisted_fcgi.settings import Limits
-from twisted_fcgi.web.knownlines import MAX_LINE, KnownLines, RequestLine
+from twisted_fcgi.web.knownlines import MAX_LINE, Field, KnownLines, RequestLine
 
 __all__ = ["BLANK_LINES", "HEAD_LIMIT", "RequestReader", "findEmptyLine"]
 
@@ -79,6 +79,7 @@ class RequestReader:
         "_known",
         "_length",
         "_lineLimit",
+        "_own",
         "_protocol",
         "_searched",
         "_secure",
@@ -116,6 +117,8 @@ class RequestReader:
         self._fields: bytes = b""
         self._headers: Headers = _NONE
         self._length: int | None = 0
+        # Fields that no other client's are compared with.
+        self._own: dict[bytes, Field] = {}
         self.current = True
         self.persistent = False
         self.keepAlive = False
@@ -156,6 +159,7 @@ class RequestReader:
         """Keep nothing of the head that was read last; for a connection that rests."""
         self._protocol = self._fields = b""
         self._headers = _NONE
+        self._own.clear()
 
     def next(self, now: float) -> Request | None:
         """
@@ -254,7 +258,7 @@ class RequestReader:
         if line is None:
             line = self._wholeLine(start)
         fields = bytes(data[start + len(line[0]) : emptyLine.end()])
-        found = self._known.read(fields, self._fieldLimit)
+        found = self._known.read(fields, self._fieldLimit, self._own)
         if len(found) > self._fieldsLimit > 0:
             raise BadRequest("more header fields than LimitRequestFields")
         pairs: list[tuple[bytes, bytes]] = []

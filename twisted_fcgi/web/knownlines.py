@@ -6,8 +6,9 @@ but for those about framing, which are looked at together; so of a head llhttp r
 that are not known.  Between them and what is known nothing can be hidden: a head is cut
 at each CR LF, and no line is remembered but as one that was a whole field.
 
-What says who somebody is (:data:`SECRETS`) is not kept for longer than his request.  All
-that is kept is bounded, by :data:`MAX_LINES`, :data:`MAX_FIELDS` and :data:`MAX_LINE`.
+What says who somebody is (:data:`SECRETS`), and what is long, is only known on its own
+connection, as long as it is repeated there.  All that is shared is bounded, by
+:data:`MAX_LINES`, :data:`MAX_FIELDS` and :data:`MAX_LINE`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from twisted_fcgi.errors import BadRequest
 
 __all__ = ["MAX_FIELDS", "MAX_LINE", "MAX_LINES", "SECRETS", "Field", "KnownLines", "RequestLine"]
 
-#: Request lines and fields that are remembered, and how long one may be.
+#: Request lines and fields that are shared, and how long one may be.
 MAX_LINES = 1024
 MAX_FIELDS = 2048
 MAX_LINE = 256
 
-#: Fields that are not remembered.
+#: Fields that are not shared.
 SECRETS = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 # Fields that llhttp always reads, because it holds them against each other.
@@ -43,7 +44,7 @@ _STAND_IN = b"GET / HTTP/1.1"
 
 class KnownLines:
     """
-    The lines that were read lately, by all who read within the same limits.
+    The lines that were read lately, of all clients within the same limits.
 
     :ivar requestLines: by the whole line.
     :ivar fields: by the line, without its end.
@@ -63,17 +64,18 @@ class KnownLines:
             self.requestLines.clear()
         return self.requestLines.setdefault(line[0], line)
 
-    def read(self, fields: bytes, limit: int) -> list[Field]:
+    def read(self, fields: bytes, limit: int, own: dict[bytes, Field]) -> list[Field]:
         """
         The fields of a head.
 
         :param fields: with the end of the line before, and the empty line at their end.
         :param limit: the most bytes of one.
+        :param own: those of the same client that are not shared; changed in place.
         :raises BadRequest: they are none, or one is too long.
         """
         lines = fields.split(b"\r\n")[1:-2]
-        known: dict[bytes, Field] = self.fields
-        found = [known.get(line) for line in lines]
+        shared: dict[bytes, Field] = self.fields
+        found = [shared.get(line) or own.get(line) for line in lines]
         if None in found:
             places = [place for place, field in enumerate(found) if field is None]
             new = [lines[place] for place in places]
@@ -86,6 +88,10 @@ class KnownLines:
                 raise BadRequest("malformed header fields")
             for place, pair in zip(places, pairs):
                 found[place] = self._learned(lines[place], pair)
+            own.clear()
+            for line, field in zip(lines, cast("list[Field]", found)):
+                if line not in shared and field[1] not in _FRAMING:
+                    own[line] = field
         return cast("list[Field]", found)
 
     def _learned(self, line: bytes, pair: tuple[bytes, bytes]) -> Field:

@@ -28,12 +28,18 @@ _OURS = frozenset((b"date", b"server"))
 
 
 class _SentHead:
-    """One that is remembered: its bytes, and what they were made of besides the fields."""
+    """
+    One that is remembered, and what it was made of besides the fields.
 
-    __slots__ = ("data", "framing", "reason", "status")
+    :ivar data: all but the lines about the connection.
+    :ivar whole: with an empty line behind that.
+    """
+
+    __slots__ = ("data", "framing", "reason", "status", "whole")
 
     def __init__(self, data: bytes, status: int, reason: bytes, framing: bytes) -> None:
         self.data = data
+        self.whole = data + b"\r\n"
         self.status = status
         self.reason = reason
         self.framing = framing
@@ -54,12 +60,12 @@ class SentHeads:
         self._dateAndServer = b""
         self._known: dict[bytes, _SentHead] = {}
 
-    def framed(self, head: ResponseHead, framing: bytes, end: bytes) -> bytes:
+    def framed(self, head: ResponseHead, framing: bytes, connection: bytes) -> bytes:
         """
         A head as it is sent.
 
         :param framing: the line that says where the body ends.
-        :param end: the lines about the connection, and the empty one.
+        :param connection: the lines about that and the empty one, or nothing.
         :raises ValueError: there is a line end inside a field or the reason, which would
             make two of them.
         """
@@ -70,7 +76,7 @@ class SentHeads:
         headers = head.headers
         lines = headers.prepared
         if lines is None:
-            return self._made(head, headers.lines(), framing) + end
+            return self._made(head, headers.lines(), framing) + (connection or b"\r\n")
         sent: _SentHead | None = self._known.get(lines)
         if (
             sent is None
@@ -82,7 +88,7 @@ class SentHeads:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
             sent = self._known[lines] = _SentHead(data, head.status, head.reason, framing)
-        return sent.data + end
+        return sent.data + connection if connection else sent.whole
 
     def _made(self, head: ResponseHead, lines: bytes, framing: bytes) -> bytes:
         status, reason = head.status, head.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -92,10 +93,18 @@ class HeededSignalsTests(SynchronousTestCase):
 class SettleMemoryTests(SynchronousTestCase):
     """Tests for :func:`settleMemory`."""
 
-    def test_circlesEnd(self) -> None:
-        """What was there stays out of it, what comes later and is a circle is still collected."""
+    def setUp(self) -> None:
         self.addCleanup(gc.set_threshold, *gc.get_threshold())
         self.addCleanup(gc.unfreeze)
+
+    def test_otherLibrary(self) -> None:
+        """Where the C library can give nothing back, all else is done."""
+        self.patch(ctypes, "CDLL", lambda name: object())
+        settleMemory()
+        self.assertEqual(gc.get_threshold()[0], YOUNG)
+
+    def test_circlesEnd(self) -> None:
+        """What was there stays out of it, what comes later and is a circle is still collected."""
         settleMemory()
         self.assertGreater(gc.get_freeze_count(), 1000)
 

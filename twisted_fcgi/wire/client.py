@@ -8,9 +8,9 @@ Nothing here knows a socket: methods return the bytes to be written, and
 from __future__ import annotations
 
 import struct
-from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush, heappushpop
 from typing import ClassVar
 
 from twisted_fcgi.errors import LocalProtocolError, RemoteProtocolError
@@ -140,8 +140,7 @@ class ClientConnection(Connection):
     def __init__(self, *, maxStreams: int = 1, maxRecord: int = 4096) -> None:
         super().__init__(maxStreams, maxRecord)
         self._open = 0
-        # The ids that are free: one, which is all on most connections, and the others, as negative
-        # numbers in their order, so that the lowest id is the last.
+        # The ids that are free: one, which is all on most connections, and a heap of the others.
         self._freeId = 0
         self._freeIds: list[int] = []
         self._restingId = 0
@@ -228,13 +227,12 @@ class ClientConnection(Connection):
 
     def _newId(self) -> int:
         """The lowest that is free."""
-        requestId = self._freeId
-        others = self._freeIds
-        if others and not 0 < requestId < -others[-1]:
-            return -others.pop()
+        free = self._freeIds
+        requestId, self._freeId = self._freeId, 0
         if requestId:
-            self._freeId = 0
-            return requestId
+            return heappushpop(free, requestId) if free else requestId
+        if free:
+            return heappop(free)
         requestId = self._open + (2 if self._restingId else 1)
         if requestId > MAX_REQUEST_ID:
             requestId, self._restingId = self._restingId, 0
@@ -344,7 +342,7 @@ class ClientConnection(Connection):
             requestId, self._restingId = self._restingId, requestId
         if self._freeId:
             if requestId:
-                insort(self._freeIds, -requestId)
+                heappush(self._freeIds, requestId)
         else:
             self._freeId = requestId
 

@@ -444,6 +444,13 @@ class EagerTests(SynchronousTestCase):
         self.transport.writeSequence([b"", b"one", b""])
         self.assertEqual(b"one", self.drain())
 
+    def test_noBytes(self) -> None:
+        """What is no bytes is an error of who writes it, and in nobody's way afterwards."""
+        self.assertRaises(TypeError, self.transport.write, "text")
+        self.assertRaises(TypeError, self.transport.writeSequence, [b"one", "two"])
+        self.transport.write(b"three")
+        self.assertEqual(b"three", self.drain())
+
     def test_nothingIsKeptAtTheEnd(self) -> None:
         """What a lost connection could not send is not held any more, nor its protocol."""
         self.transport.write(bytes(3_000_000))

@@ -64,7 +64,7 @@ class EagerServer(EagerTransport):
         peer: Any = None,
         accepting: Any = None,
     ) -> None:
-        EagerTransport.__init__(self, skt, protocol, reactor)
+        self._connect(skt, protocol, reactor)
         self.client = client
         self.server = server
         self.sessionno = sessionno

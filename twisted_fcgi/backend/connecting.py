@@ -43,7 +43,7 @@ class EagerConnection(EagerTransport):
     """
 
     def __init__(self, skt: Any, protocol: Any, reactor: Any, peer: Any) -> None:
-        EagerTransport.__init__(self, skt, protocol, reactor)
+        self._connect(skt, protocol, reactor)
         self._peer = peer
 
     def readConnectionLost(self, reason: Any) -> None:
@@ -70,9 +70,12 @@ class _Handshake:
         self._endpoint = endpoint
         self._socket = skt
         self._factory = factory
-        self.fileno = skt.fileno
         self.done: Deferred[Any] = Deferred(self._cancelled)
         endpoint.reactor.addWriter(self)
+
+    def fileno(self) -> int:
+        """See :meth:`twisted.internet.interfaces.IFileDescriptor.fileno`."""
+        return int(self._socket.fileno())
 
     def doWrite(self) -> None:
         """It is over, the one way or the other."""

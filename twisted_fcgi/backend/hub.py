@@ -10,7 +10,7 @@ the next time.
 A :class:`Hub` is a set of sockets of its own inside the reactor's (an epoll in an
 epoll).  When some are ready the reactor calls it once; it lets up to :data:`BATCH` of
 them read, and only then is sent what they wrote in the meantime
-(:mod:`twisted_fcgi.backend.transports` collects it).  Measured: a third of what a small
+(:mod:`twisted_fcgi.backend.writing` collects it).  Measured: a third of what a small
 request costs.
 
 Where the system has no epoll, :func:`hubOf` gives the reactor itself.

@@ -62,8 +62,9 @@ class EagerTransport(EagerWriting):
     _inRead: bool = False
     _full: bool = False
 
-    def __init__(self, skt: Any, protocol: Any, reactor: Any) -> None:
-        EagerWriting.__init__(self, skt, reactor)
+    def _connect(self, skt: Any, protocol: Any, reactor: Any) -> None:
+        """Let a protocol have a socket; as :meth:`.EagerWriting._begin`."""
+        self._begin(skt, reactor)
         self.protocol = protocol
         self.connected = True
         reactor.addReader(self)

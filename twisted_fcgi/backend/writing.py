@@ -39,8 +39,6 @@ class EagerWriting:
     that are ready, have read: one system call for each, however many parts a protocol
     writes.
 
-    :param skt: a socket that is connected; no one else's from now on.
-    :param reactor: the hub, if there can be one.
     :ivar takesViews: what is written may be memoryviews.
     :ivar bufferSize: bytes that are read at once, and that may be buffered before
         a producer is paused.
@@ -61,19 +59,25 @@ class EagerWriting:
     _size: int = 0
     _waits: bool = False
 
-    def __init__(self, skt: Any, reactor: Any) -> None:
+    def _begin(self, skt: Any, reactor: Any) -> None:
+        """
+        Be able to write.
+
+        :param skt: a socket that is connected; no one else's from now on.
+        :param reactor: the hub, if there can be one.
+        """
         self._socket: Socket = skt if isinstance(skt, Socket) else socketOf(skt)
         self._turn: Turn = turn
         #: What was not offered to the kernel yet: collected in a turn, or behind ``dataBuffer``.
         self._pieces: list[Any] = []
         self.bufferSize = 65536
         self.reactor = reactor
-        self.connected = False
-        self.disconnected = False
-        self.disconnecting = False
-        self._writeDisconnecting = False
-        self._writeDisconnected = False
-        self._aborting = False
+        self.connected: bool = False
+        self.disconnected: bool = False
+        self.disconnecting: bool = False
+        self._writeDisconnecting: bool = False
+        self._writeDisconnected: bool = False
+        self._aborting: bool = False
 
     def write(self, data: bytes | memoryview) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.write`."""
@@ -133,6 +137,9 @@ class EagerWriting:
                 sent = self._socket.transmit(pieces, size, ending)
             except OSError:
                 pass  # the reactor will find out
+            except BaseException:
+                self._forget()  # what is no bytes is in nobody's way
+                raise
             self.sent += sent
             if sent < size:
                 self.dataBuffer = b"".join(pieces)

@@ -59,17 +59,27 @@ class HeadersTests(SynchronousTestCase):
                 change(original)
                 self.assertEqual(copy.pairs, changed)
 
+    def test_conditional(self) -> None:
+        """Whether there are conditions follows from the fields as they are now."""
+        headers = Headers([(b"If-Range", b"x")])
+        self.assertFalse(headers.isConditional())
+        headers.add(b"IF-NONE-MATCH", b"*")
+        self.assertTrue(headers.isConditional())
+        copy = headers.copy()
+        copy.remove(b"if-none-match")
+        self.assertEqual((True, False), (headers.isConditional(), copy.isConditional()))
+
     def test_forgets(self) -> None:
         """What others made of fields goes with each change, and is no copy's."""
         for change in CHANGES:
             headers = Headers([(b"A", b"1")])
             headers.asked = headers.kept = "made"
-            headers.conditional = False
+            self.assertFalse(headers.isConditional())
             for other in (headers.copy(), headers):
                 if other is headers:
                     change(headers)
-                made = (other.asked, other.kept, other.conditional)
-                self.assertEqual((None, None, None), made)
+                made = (other.asked, other.kept)
+                self.assertEqual((None, None), made)
 
 
 class ResponseHeadTests(SynchronousTestCase):

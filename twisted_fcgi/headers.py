@@ -22,6 +22,10 @@ SUCCESS_FIELDS = frozenset(
 #: Of a connection and its messages: each connection has its own.
 FRAMING_FIELDS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive"))
 
+_CONDITIONS = frozenset(
+    (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
+)
+
 
 def joinedNames(values: Iterable[bytes]) -> bytes:
     """One list of several that hold names, each name once (httpd: ``fixup_vary``)."""
@@ -43,12 +47,11 @@ class Headers:
     :ivar kept: what was made of them for an application, and may be needed again; ``None``
         after a change.
     :ivar asked: what routing made of them, likewise.
-    :ivar conditional: whether a request has conditions with them, once that was asked.
     :ivar prepared: what :meth:`lines` gives, once they were made, as they are of fields
         that come again and again; ``None`` before, and after a change.
     """
 
-    __slots__ = ("_index", "asked", "conditional", "kept", "pairs", "prepared")
+    __slots__ = ("_conditional", "_index", "asked", "kept", "pairs", "prepared")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs: list[tuple[bytes, bytes]] = list(pairs)
@@ -56,7 +59,7 @@ class Headers:
         self.prepared: bytes | None = None
         self.kept: Any = None
         self.asked: Any = None
-        self.conditional: bool | None = None
+        self._conditional: bool | None = None
 
     @classmethod
     def indexed(cls, pairs: list[tuple[bytes, bytes]], index: dict[bytes, list[bytes]]) -> Headers:
@@ -68,7 +71,7 @@ class Headers:
         self = cls.__new__(cls)
         self.pairs = pairs
         self._index = index
-        self.prepared = self.kept = self.asked = self.conditional = None
+        self.prepared = self.kept = self.asked = self._conditional = None
         return self
 
     def copy(self) -> Headers:
@@ -77,7 +80,7 @@ class Headers:
         copy.pairs = self.pairs
         copy._index = self._index
         copy.prepared = self.prepared
-        copy.kept = copy.asked = copy.conditional = None
+        copy.kept = copy.asked = copy._conditional = None
         return copy
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -131,6 +134,13 @@ class Headers:
             return None
         return values[0] if len(values) == 1 else b", ".join(values)
 
+    def isConditional(self) -> bool:
+        """Whether there are conditions among them (RFC 9110, 13.1)."""
+        known = self._conditional
+        if known is None:
+            known = self._conditional = not self.names().isdisjoint(_CONDITIONS)
+        return known
+
     def lines(self) -> bytes:
         """
         The fields as they are sent, each with its line end.
@@ -150,7 +160,7 @@ class Headers:
 
     def _forget(self) -> None:
         """What was made of the fields does not hold any more."""
-        self._index = self.prepared = self.kept = self.asked = self.conditional = None
+        self._index = self.prepared = self.kept = self.asked = self._conditional = None
 
     def add(self, name: bytes, value: bytes) -> None:
         """Append a field."""

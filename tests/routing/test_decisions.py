@@ -35,11 +35,11 @@ class DecisionsTests(SynchronousTestCase):
 
     def remember(self, request: Request) -> bool:
         """Remember what was decided for a request."""
-        return self.decisions.remember(self.decisions.asked(request), request.target, ROUTE, None)
+        return self.decisions.remember(self.decisions.askedBy(request), request.target, ROUTE, None)
 
     def isKnown(self, request: Request) -> bool:
         """Whether a decision is there for it."""
-        routes = self.decisions.asked(request).routes
+        routes = self.decisions.askedBy(request).routes
         return routes is not None and request.target in routes
 
     def test_alike(self) -> None:

@@ -408,6 +408,7 @@ class UsualHeadTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = Clock()
+        self.live = ScriptedMember(MemberSettings("fcgi://localhost", flush=Flush.OFF))
 
     def route(self, **settings: Any) -> Route:
         """A route that is remembered."""
@@ -418,7 +419,7 @@ class UsualHeadTests(SynchronousTestCase):
             DirectorySettings(**settings),
             uri=b"/x",
             filename=b"proxy:fcgi://localhost/x",
-            members=(MemberSettings("fcgi://localhost", flush=Flush.OFF),),
+            members=(self.live.settings,),
             authority=Authority(host, b"h", None, b"h", Address(b"127.0.0.1", 80), False),
             lasting=True,
         )
@@ -428,7 +429,7 @@ class UsualHeadTests(SynchronousTestCase):
     ) -> RecordingResponse:
         """What becomes of an output that comes in pieces of some size."""
         pieces = [output[at : at + size] for at in range(0, len(output), size)]
-        self.live = ScriptedMember(route.members[0], *pieces, END)
+        self.live.script = (*pieces, END)
         response = RecordingResponse()
         request = Request(method, b"/x", fields)
         Exchange(self, request, route, None, response, None).start()

@@ -7,10 +7,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.web.doubles import ScriptedMember
 from twisted_fcgi.headers import Headers
 from twisted_fcgi.message import ResponseHead, Route, RouteKind
 from twisted_fcgi.settings import DirectorySettings, Flush, MemberSettings, VirtualHost
-from twisted_fcgi.web.terms import MAX_USUAL, Terms, termsOf
+from twisted_fcgi.web.terms import MAX_USUAL, Terms
 
 
 def routeOf(host: VirtualHost = VirtualHost(), **settings: Any) -> Route:
@@ -22,9 +23,9 @@ class TermsTests(SynchronousTestCase):
     """Tests for :class:`Terms`."""
 
     def test_kept(self) -> None:
-        """They are made once for a route, and anew for one that is made of it."""
+        """They are not those of a route that is made of another one."""
         route = routeOf()
-        self.assertIs(termsOf(route), termsOf(route))
+        route.terms = Terms(route)
         self.assertIsNone(replace(route).terms)
 
     def test_timeout(self) -> None:
@@ -58,12 +59,21 @@ class TermsTests(SynchronousTestCase):
     def test_member(self) -> None:
         """With another member goes what was known of the last one."""
         terms = Terms(routeOf())
-        terms.meet(MemberSettings("fcgi://h", flush=Flush.AUTO, maxResponseHead=10))
+        one, two, three = (
+            MemberSettings("fcgi://h", flush=Flush.AUTO, maxResponseHead=10),
+            MemberSettings("fcgi://i", flush=Flush.OFF, maxResponseHead=20),
+            MemberSettings("fcgi://j", origin="j.example"),
+        )
+        live = ScriptedMember(one)
+        terms.meet(one, live)
+        self.assertIs(live, terms.live)
         self.assertEqual((True, 10), (terms.flushes, terms.maxHead))
         terms.remember(ResponseHead(200, b"", Headers()), b"Content-Type: a/b\n\n")
         self.assertIsNotNone(terms.usual)
-        terms.meet(MemberSettings("fcgi://i", flush=Flush.OFF, maxResponseHead=20))
+        terms.meet(two, live)
         self.assertEqual((False, 20, None), (terms.flushes, terms.maxHead, terms.usual))
+        terms.meet(three, live)
+        self.assertIsNone(terms.live)  # one that DNS named: it may be gone
 
     def test_long(self) -> None:
         """A long head is not kept with each route."""

@@ -250,7 +250,7 @@ class Balancer:
             return
         for state in self.members:
             if state.competes:
-                state.lbstatus += state.factor * self._method.steps
+                state.lbstatus += state.factor * self._method.steps()
                 state.competes = False
             elif state.usable:
                 state.lbstatus += state.factor * self._credits

@@ -105,14 +105,12 @@ class Method:
     Elects one of some candidates; they are fixed for its lifetime.
 
     :ivar name: its ``lbmethod``.
-    :ivar steps: how often each candidate was credited its factor since this was
-        made; their ``lbstatus`` does not show it yet.
     :param candidates: in the order that decides among equals; at least one, but for
         this base, which elects nobody.
     """
 
     name = ""
-    steps = 0
+    _steps = 0
 
     def __init__(self, candidates: Sequence[MemberState], shared: Shared) -> None:
         self.candidates = candidates
@@ -120,7 +118,14 @@ class Method:
 
     def credit(self) -> None:
         """Each candidate's factor is added to its lbstatus."""
-        self.steps += 1
+        self._steps += 1
+
+    def steps(self) -> int:
+        """
+        How often each candidate was credited its factor since this was made; their
+        ``lbstatus`` does not show it yet.
+        """
+        return self._steps
 
     def released(self, state: MemberState) -> None:
         """A member, perhaps no candidate, works on one request less."""
@@ -144,8 +149,7 @@ class ByRequests(Method):
         super().__init__(candidates, shared)
         self._turns = Turns(candidates)
 
-    @property
-    def steps(self) -> int:  # type: ignore[override]
+    def steps(self) -> int:
         return self._turns.steps
 
     def credit(self) -> None:
@@ -224,7 +228,7 @@ class ByBusyness(Method):
                 self._enter(order)
 
     def elect(self, now: float, key: bytes | None) -> MemberState:
-        self.steps += 1
+        self._steps += 1
         while (best := self._best()) is None:
             del self._levels[heappop(self._busy)]
         best.lbstatus -= self._total
@@ -240,7 +244,7 @@ class ByBusyness(Method):
                 pass
             if heap:
                 debt, order = heap[0]
-                value = factor * self.steps - debt
+                value = factor * self._steps - debt
                 if best is None or value > high or (value == high and order < first):
                     best, high, first = self.candidates[order], value, order
         return best

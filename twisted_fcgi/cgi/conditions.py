@@ -19,13 +19,7 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.http import REASONS
 from twisted_fcgi.message import Request, ResponseHead, Route
 
-__all__ = [
-    "applyConditions",
-    "evaluateConditions",
-    "formatDate",
-    "isConditional",
-    "parseDate",
-]
+__all__ = ["applyConditions", "evaluateConditions", "formatDate", "parseDate"]
 
 _MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun",
            b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")  # fmt: skip
@@ -40,10 +34,6 @@ _date = re.compile(
     rb"(?: (?P<ascYear>\d{4}))?"
 ).match
 _etags = re.compile(rb'(W/)?("[^"]*")').findall
-
-_CONDITIONS = frozenset(
-    (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
-)
 
 
 def parseDate(value: bytes | None) -> int | None:
@@ -74,15 +64,6 @@ def formatDate(seconds: int) -> bytes:
     return formatdate(seconds, usegmt=True).encode("ascii")
 
 
-def isConditional(request: Request) -> bool:
-    """Whether a request has conditions (RFC 9110, 13.1)."""
-    headers = request.headers
-    known = headers.conditional
-    if known is None:
-        known = headers.conditional = not headers.names().isdisjoint(_CONDITIONS)
-    return known
-
-
 def applyConditions(request: Request, route: Route, head: ResponseHead, now: float) -> bool:
     """
     Complete a script's response head, in place.
@@ -101,7 +82,7 @@ def applyConditions(request: Request, route: Route, head: ResponseHead, now: flo
     if (
         head.statusGiven
         or head.status != 200
-        or not isConditional(request)
+        or not request.headers.isConditional()
         or request.method not in (b"GET", b"HEAD")
     ):
         return False

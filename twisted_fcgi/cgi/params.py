@@ -29,8 +29,8 @@ from __future__ import annotations
 import html
 import os
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from twisted_fcgi import __version__
 from twisted_fcgi.cgi.overrides import override
@@ -121,7 +121,8 @@ _fieldNames = _FieldNames()
 _encodedFields = _EncodedFields()
 
 
-class _Told(NamedTuple):
+@dataclass(slots=True)
+class _Told:
     """
     What a route says by itself.
 

@@ -68,7 +68,7 @@ class Decisions:
         for routes in self._tables.values():
             yield from routes
 
-    def asked(self, request: Request) -> Asked:
+    def askedBy(self, request: Request) -> Asked:
         """How a request asks; kept with its header fields."""
         asked: Asked | None = request.headers.asked
         if asked is None or asked.among is not self or not asked.isFor(request):

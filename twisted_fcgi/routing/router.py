@@ -76,15 +76,18 @@ class Router:
 
         :returns: a route that other requests may be given, too.
         """
-        asked = self._decisions.asked(request)
+        asked = self._decisions.askedBy(request)
+        routes = asked.routes
         method = request.method
-        routes = asked.routes if method == b"GET" or method in _ALIKE else None
-        if routes is not None and (known := routes.get(request.target)) is not None:
+        if routes is None or not (method == b"GET" or method in _ALIKE):
+            return self._routed(request, asked.field)[0]
+        known = routes.get(request.target)
+        if known is not None:
             route, basis = known
             if basis is None or basis.holds(request):
                 return route
         route, basis = self._routed(request, asked.field)
-        if routes is not None and basis is not None:
+        if basis is not None:
             if self._isOutdated():
                 self._decisions.clear()
             route.lasting = self._decisions.remember(asked, request.target, route, basis or None)

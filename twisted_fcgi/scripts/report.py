@@ -333,7 +333,7 @@ class _Reporter:
         attempts = BalancedAttempts(live, self._request, self._route)
         found = []
         while (member := attempts.nextMember()) is not None:
-            found.append((member, attempts.route))
+            found.append((member, attempts.memberRoute))
         return found
 
     def _member(self, member: MemberSettings) -> Member:

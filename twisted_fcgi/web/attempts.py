@@ -192,7 +192,7 @@ class BalancedAttempts:
     """
     The members that one request asks.
 
-    :ivar route: leads to the last one.
+    :ivar memberRoute: leads to the last one.
     """
 
     _session: Session | None = None
@@ -205,15 +205,15 @@ class BalancedAttempts:
     _waitsUntil = 0.0
 
     def __init__(self, live: LiveBalancer, request: Request, route: Route) -> None:
-        self.route = route
+        self.memberRoute = route
         self._live = live
         self._request = request
         self._route = route
-        self._left = live.most
-        if live.sticks:
+        self._left = self._live.most
+        if self._live.sticks:
             self._findRoute(request)
-        if live.hashes:
-            self._key = hashKey(live.balancer.settings, request)
+        if self._live.hashes:
+            self._key = hashKey(self._live.balancer.settings, request)
 
     def _findRoute(self, request: Request) -> None:
         """Find out whom the request's session belongs to, if it has one."""
@@ -254,7 +254,7 @@ class BalancedAttempts:
         self._left -= 1
         if self._waitsUntil:
             live.waitNoMore(self)
-        self.route = live.routeFor(state, self._request, self._route, self._session)
+        self.memberRoute = live.routeFor(state, self._request, self._route, self._session)
         balancer.began(state)
         self._state = state
         return state.settings
@@ -284,7 +284,7 @@ class BalancedAttempts:
         alone = len(self._live.balancer.members) == 1
         self._tried = [state for state in self._tried if state.inError and not alone]
 
-    def answered(self, head: ResponseHead) -> ResponseHead:
+    def responded(self, head: ResponseHead) -> ResponseHead:
         """
         The last member answered, which may put it into error state (failonstatus).
 

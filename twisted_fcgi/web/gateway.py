@@ -48,7 +48,7 @@ from twisted_fcgi.web.outgoing import ChangedResponse
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
 from twisted_fcgi.web.steering import KeptResponse, SteeredResponse, isSteered
-from twisted_fcgi.web.terms import termsOf
+from twisted_fcgi.web.terms import Terms
 
 __all__ = ["Gateway"]
 
@@ -93,7 +93,9 @@ class Gateway:
                     )
                 self._balancers[id(host), balancer.name] = live[id(balancer)]
         usual = settings.main.kept
-        self._keepAlive = {id(host): host.kept for host in settings.hosts if host.kept != usual}
+        self._keepAlive: dict[int, tuple[float, int]] = {
+            id(host): host.kept for host in settings.hosts if host.kept != usual
+        }
         self._checks = HealthChecks(
             lambda: (live.balancer for live in self.balancers), reactor, self._members.endpoint
         )
@@ -125,11 +127,15 @@ class Gateway:
         self, request: Request, route: Route, body: IBody | None, response: IResponse
     ) -> IExchange:
         """Ask an application."""
+        terms: Terms | None = route.terms
+        if terms is None:
+            name = route.balancer
+            live = None if name is None else self._balancers[id(route.host), name]
+            terms = route.terms = Terms(route, live)
         attempts = None
-        if route.balancer is not None:
-            live = self._balancers[id(route.host), route.balancer]
-            attempts = BalancedAttempts(live, request, route)
-        if termsOf(route).changesFields:
+        if terms.balancer is not None:
+            attempts = BalancedAttempts(terms.balancer, request, route)
+        if terms.changesFields:
             changed = ChangedResponse(request, route, response)
             exchange = Exchange(self, request, route, body, changed, attempts)
             changed.told = exchange.told

@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_fcgi.backend.retries import IDEMPOTENT
-from twisted_fcgi.cgi.conditions import applyConditions, isConditional
+from twisted_fcgi.cgi.conditions import applyConditions
 from twisted_fcgi.cgi.params import encodedVariables, variables
 from twisted_fcgi.cgi.response import ResponseParser, fieldsForError
 from twisted_fcgi.errors import (
@@ -52,7 +52,7 @@ from twisted_fcgi.web.attempts import SENT_AGAIN, BalancedAttempts
 from twisted_fcgi.web.errorpage import Refusal
 from twisted_fcgi.web.outgoing import GatheringResponse
 from twisted_fcgi.web.spool import spool
-from twisted_fcgi.web.terms import Terms, termsOf
+from twisted_fcgi.web.terms import Terms
 from twisted_fcgi.wire import EndRequest, Role
 
 __all__ = ["OVERRIDDEN_LIMIT", "Exchange", "ExchangeOwner"]
@@ -129,11 +129,11 @@ class Exchange:
         self._body = body
         self._response = response
         self._attempts = attempts
-        if request.method == b"HEAD":
-            self._bodyless = True
 
     def start(self) -> None:
         """Count the body when its length is unknown, then ask the first member."""
+        if self._request.method == b"HEAD":
+            self._bodyless = True
         body = self._body
         if body is None:
             self._attempt(_NOBODY)
@@ -180,14 +180,16 @@ class Exchange:
                     if error is _NOBODY:
                         raise RequestError(f"{route.balancer}: {error.reason}", error.status)
                     raise error
-                member, route = found, attempts.route
+                member, route = found, attempts.memberRoute
             params = encodedVariables(self._request, route, member)
         except RequestError as refusal:
             self._fail(refusal)
             return
-        terms = termsOf(route)
+        terms: Terms | None = route.terms
+        if terms is None:
+            terms = route.terms = Terms(route)
         if terms.member is not member:
-            terms.meet(member)
+            terms.meet(member, self._owner.memberOf(member))
         self._member = member
         self._route = route
         self._terms = terms
@@ -195,9 +197,8 @@ class Exchange:
         self._hasHead = False
         if attempts is not None:
             self._sent = len(params) + (self._request.contentLength or 0)
-        stream = self._owner.memberOf(member).open(
-            params, self._body, self, _RESPONDER, terms.timeout
-        )
+        live = self._owner.memberOf(member) if terms.live is None else terms.live
+        stream = live.open(params, self._body, self, _RESPONDER, terms.timeout)
         # open() may have told all before it returned: the end, or a failure and then
         # the next attempt, whose stream is the one that counts.
         if self._ended:
@@ -254,7 +255,7 @@ class Exchange:
         if parser is None:
             usual, lines = terms.usual, terms.usualLines
             if usual is not None and data.startswith(lines) and self._isPlain():
-                self._accept(usual if attempts is None else attempts.answered(usual))
+                self._accept(usual if attempts is None else attempts.responded(usual))
                 return data[len(lines) :]
             parser = self._parser = ResponseParser(terms.maxHead)
         try:
@@ -264,7 +265,7 @@ class Exchange:
             return None
         if rest is None or parser.head is None:
             return None
-        head = parser.head if attempts is None else attempts.answered(parser.head)
+        head = parser.head if attempts is None else attempts.responded(parser.head)
         if not self._route.status and terms.isOverridden(head.status):
             # Its page is read to the end, unless that is far, so that its connection can be
             # used again.
@@ -280,7 +281,8 @@ class Exchange:
 
     def _isPlain(self) -> bool:
         """Whether nothing of the request has a say in the response's head."""
-        return not (self._request.vary or isConditional(self._request))
+        request = self._request
+        return not request.vary and not request.headers.isConditional()
 
     def _complete(self, head: ResponseHead) -> None:
         """Make of an application's head, in place, what it is for the client."""

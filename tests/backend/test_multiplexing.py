@@ -159,6 +159,19 @@ class AskTests(SynchronousTestCase):
         self.assertEqual([], site.clock.getDelayedCalls())
 
 
+class Beginning(Receiver):
+    """Has another request begun once it is told a part of its own answer."""
+
+    def __init__(self, site: SharedSite, second: Receiver) -> None:
+        super().__init__()
+        self._begin = lambda: site.member.open(params(b"b"), None, second)
+
+    def stdoutReceived(self, data: bytes) -> None:
+        super().stdoutReceived(data)
+        if len(self.parts) == 1:
+            self._begin()
+
+
 class SharingTests(SynchronousTestCase):
     """Which connection a request goes on, and what becomes of the answers."""
 
@@ -185,6 +198,21 @@ class SharingTests(SynchronousTestCase):
         peer.read().answer("b")
         site.open(params(b"d"))
         self.assertEqual({"a": 1, "c": 3, "d": 2}, peer.read().ids)
+
+    def test_begunMeanwhile(self) -> None:
+        """A request that is begun when another is told its answer may have the same id."""
+        for answer in (b"A", b"A" * 40000):
+            site = SharedSite()
+            second = Receiver()
+            first = Beginning(site, second)
+            site.member.open(params(b"a"), None, first)
+            (peer,) = site.peers
+            peer.answer("a", answer)
+            self.assertEqual((answer, True), (first.data, first.over))
+            self.assertEqual(["b"], peer.read().marks)
+            self.assertFalse(second.over)
+            peer.answer("b", b"B")
+            self.assertEqual((b"B", True), (second.data, second.over))
 
     def test_fewest(self) -> None:
         """A connection is made when all are full; before, the one with the fewest is used."""

@@ -317,23 +317,30 @@ class FastCGIClientProtocol(OwnedConnection):
         )
         if len(events) > _USUAL:
             events = joined(events)
+        # Whoever is told of a part may begin another request, which gets the id of one that
+        # ends here.
+        leaving: dict[int, Stream | None] = {}
+        if self.maxStreams > 1:
+            for event in events:
+                if type(event) is EndRequest:
+                    leaving[event.requestId] = self._popped(event.requestId)
         for event in events:
             kind = type(event)
             if kind is Stdout:
-                stream = self.streams.get(event.requestId)
+                stream = leaving.get(event.requestId) or self.streams.get(event.requestId)
                 if stream is not None:
                     self._partReceived(stream, event.data)
             elif kind is EndRequest:
-                stream = self._popped(event.requestId)
+                stream = leaving.get(event.requestId) or self._popped(event.requestId)
                 if stream is not None:
                     status = event.protocolStatus
                     over.append((stream, stream.refusal(event, self.name) if status else event))
             elif kind is StdoutEnded:
-                stream = self.streams.get(event.requestId)
+                stream = leaving.get(event.requestId) or self.streams.get(event.requestId)
                 if stream is not None:
                     stream.stdoutEnded = True
             elif kind is Stderr:
-                stream = self.streams.get(event.requestId)
+                stream = leaving.get(event.requestId) or self.streams.get(event.requestId)
                 if stream is not None:
                     stream.markedAt = self.heardAt
                     stream.stderrReceived(event.data)
@@ -357,8 +364,12 @@ class FastCGIClientProtocol(OwnedConnection):
         """A response came whole; returns whose it is, for its end."""
         stream: Stream | None = self.streams.get(response.requestId)
         if stream is not None:
+            isShared: bool = self.maxStreams > 1
+            if isShared:
+                self._popped(response.requestId)  # first, as in _read()
             self._partReceived(stream, response.data)
-            self._popped(response.requestId)
+            if not isShared:
+                self._popped(response.requestId)
         return stream
 
     def _popped(self, requestId: int) -> Stream | None:

@@ -38,7 +38,7 @@ def read(
 ) -> list[Field] | None:
     """What is read of some lines; ``None`` when they are refused."""
     try:
-        return known.read(block(lines), LIMIT, {} if own is None else own)
+        return known.read(block(lines), LIMIT, 0, {} if own is None else own)
     except BadRequest:
         return None
 
@@ -52,7 +52,7 @@ class KnownLinesTests(SynchronousTestCase):
         for _ in range(2):
             self.assertEqual(
                 known.read(
-                    block([b"Host: x", b"A:  b \t", b"a:", b"Content-Length: 5"]), LIMIT, {}
+                    block([b"Host: x", b"A:  b \t", b"a:", b"Content-Length: 5"]), LIMIT, 0, {}
                 ),
                 [
                     ((b"Host", b"x"), b"host"),
@@ -61,13 +61,13 @@ class KnownLinesTests(SynchronousTestCase):
                     ((b"Content-Length", b"5"), b"content-length"),
                 ],
             )
-        self.assertEqual(known.read(block([]), LIMIT, {}), [])
+        self.assertEqual(known.read(block([]), LIMIT, 0, {}), [])
 
     def test_shared(self) -> None:
         """A field that came before is the same object again, whatever else is in the head."""
         known = KnownLines()
-        (first,) = known.read(block([b"A: b"]), LIMIT, {})
-        found = known.read(block([b"C: d", b"A: b", b"E: f"]), LIMIT, {})
+        (first,) = known.read(block([b"A: b"]), LIMIT, 0, {})
+        found = known.read(block([b"C: d", b"A: b", b"E: f"]), LIMIT, 0, {})
         self.assertIs(found[1], first)
         self.assertEqual([name for _, name in found], [b"c", b"a", b"e"])
 
@@ -125,17 +125,27 @@ class KnownLinesTests(SynchronousTestCase):
         self.assertEqual(read(known, [line], own), read(known, [line], own))
         self.assertEqual((list(known.fields), list(own)), ([], [line]))
 
+    def test_tooMany(self) -> None:
+        """Of a head with too many fields none is read, nor remembered in others' places."""
+        known = KnownLines()
+        lines = [b"A: %d" % number for number in range(4)]
+        with self.assertRaises(BadRequest):
+            known.read(block(lines), LIMIT, 3, {})
+        self.assertEqual(known.fields, {})
+        for most in (4, 0):
+            self.assertEqual(len(known.read(block(lines), LIMIT, most, {})), 4)
+
     def test_bounded(self) -> None:
         """Only so many lines are remembered, and only short ones."""
         known = KnownLines()
         for number in range(MAX_FIELDS + 2):
-            known.read(block([b"A: %d" % number]), LIMIT, {})
+            known.read(block([b"A: %d" % number]), LIMIT, 0, {})
             self.assertLessEqual(len(known.fields), MAX_FIELDS)
         for number in range(MAX_LINES + 2):
             line = b"GET /%d HTTP/1.0" % number
             self.assertEqual(known.noted((line, b"GET", b"/%d" % number, b"HTTP/1.0"))[0], line)
             self.assertLessEqual(len(known.requestLines), MAX_LINES)
         for length in (MAX_LINE, MAX_LINE + 1):
-            known.read(block([b"A: ".ljust(length, b"b")]), LIMIT, {})
+            known.read(block([b"A: ".ljust(length, b"b")]), LIMIT, 0, {})
             known.noted((b"x" * length, b"GET", b"/", b"HTTP/1.0"))
         self.assertEqual((len(known.fields), len(known.requestLines)), (3, 3))

@@ -258,9 +258,7 @@ class RequestReader:
         if line is None:
             line = self._wholeLine(start)
         fields = bytes(data[start + len(line[0]) : emptyLine.end()])
-        found = self._known.read(fields, self._fieldLimit, self._own)
-        if len(found) > self._fieldsLimit > 0:
-            raise BadRequest("more header fields than LimitRequestFields")
+        found = self._known.read(fields, self._fieldLimit, self._fieldsLimit, self._own)
         pairs: list[tuple[bytes, bytes]] = []
         index: dict[bytes, list[bytes]] = {}
         for pair, name in found:

@@ -64,16 +64,20 @@ class KnownLines:
             self.requestLines.clear()
         return self.requestLines.setdefault(line[0], line)
 
-    def read(self, fields: bytes, limit: int, own: dict[bytes, Field]) -> list[Field]:
+    def read(self, fields: bytes, limit: int, most: int, own: dict[bytes, Field]) -> list[Field]:
         """
         The fields of a head.
 
         :param fields: with the end of the line before, and the empty line at their end.
         :param limit: the most bytes of one.
+        :param most: how many there may be; 0 for any number.
         :param own: those of the same client that are not shared; changed in place.
-        :raises BadRequest: they are none, or one is too long.
+        :raises BadRequest: they are none, too many, or one is too long.
         """
         lines = fields.split(b"\r\n")[1:-2]
+        if len(lines) > most > 0:
+            # Before they are read: they would take the places of all that is known.
+            raise BadRequest("more header fields than LimitRequestFields")
         shared: dict[bytes, Field] = self.fields
         found = [shared.get(line) or own.get(line) for line in lines]
         if None in found:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Port
@@ -19,6 +20,7 @@ from twisted.internet.unix import Server as UNIXServer
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from tests.backend.sockets import PollingReactor
 from twisted_fcgi.backend import accepting
@@ -115,6 +117,41 @@ class AcceptTests(SynchronousTestCase):
         self.hub.doRead()
         self.assertFalse(self.made[0].transport.connected)
         self.assertEqual(set(self.hub._sockets.values()), {self.port})
+
+    def test_closedInRead(self) -> None:
+        """Who closes while he reads is told of the end, even one who is told of halves."""
+        for size in (1, 10_000_000):
+            told: list[str] = []
+
+            @implementer(IHalfCloseableProtocol)
+            class Leaving(Echo):
+                def dataReceived(self, data: bytes, size: int = size) -> None:
+                    self.transport.write(bytes(size))  # type: ignore[union-attr]
+                    self.transport.loseConnection()  # type: ignore[union-attr]
+
+                def readConnectionLost(self, told: list[str] = told) -> None:
+                    told.append("read")
+
+                def writeConnectionLost(self, told: list[str] = told) -> None:
+                    told.append("write")
+
+                def connectionLost(self, reason: Failure, told: list[str] = told) -> None:  # type: ignore[override]
+                    told.append("all")
+
+            self.factory.protocol = Leaving
+            client = self.connect()
+            client.sendall(b"hello")
+            self.hub.doRead()
+            client.setblocking(False)
+            left = size
+            while left:
+                try:
+                    left -= len(client.recv(1 << 20))
+                except BlockingIOError:
+                    self.hub.doRead()
+            self.hub.doRead()
+            self.assertEqual(["all"], told)
+            self.assertEqual(set(self.hub._sockets.values()), {self.port})
 
     def test_paused(self) -> None:
         """A protocol that does not want to be told anything yet is told nothing."""

@@ -179,8 +179,9 @@ class EagerTransport(EagerWriting):
 
     def readConnectionLost(self, reason: Failure) -> None:
         """See :meth:`twisted.internet.interfaces.IHalfCloseableDescriptor`."""
-        # Once our side is closed, too, nothing is left.
-        if not self._writeDisconnected and IHalfCloseableProtocol.providedBy(self.protocol):
+        # Once our side is closed, too, or all of it is to be, nothing is left.
+        ours = not self._writeDisconnected and not self.disconnecting
+        if ours and IHalfCloseableProtocol.providedBy(self.protocol):
             self._tell(self.protocol.readConnectionLost)
         else:
             self.connectionLost(reason)

@@ -223,6 +223,26 @@ class PipelineTests(ChannelTestCase):
         self.lose()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_failing(self) -> None:
+        """Who is not served for a mistake of ours is cut off, whoever made it his turn."""
+
+        def fail(served: Served) -> None:
+            if served.request.target == b"/bad":
+                raise ZeroDivisionError
+            if served.request.target == b"/now":
+                served.answer()
+
+        for before, then in (
+            (0, lambda: None),
+            (SERVED_A_TURN, self.turn),
+            (1, lambda: self.served[-1].answer()),
+        ):
+            self.connect(fail, keepAliveRequests=0)
+            self.send(get(b"/later" if before == 1 else b"/now") * before + get(b"/bad") + get())
+            then()
+            self.assertEqual((self.transport.ended, len(self.served)), ("cut", before + 1))
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_readAhead(self) -> None:
         """Only so many bytes are read ahead; then the client waits."""
         self.connect(pipelined=10000)

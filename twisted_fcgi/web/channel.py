@@ -192,6 +192,10 @@ class HTTPChannel(Protocol):
                         self._clientEndedInHead()
                     break
                 self._serve(request)
+        except Exception:
+            # Whoever called may be another connection, or nobody.
+            log.failure("while {channel!r} served a request", channel=self)
+            self._cut()
         finally:
             self._advancing = False
         if self._reader.buffer or self._body is not None or self._readingPaused:

@@ -396,13 +396,3 @@ class DiscoveryTests(SynchronousTestCase):
         self.failureResultOf(endpoint.connect(factory), ConnectionRefusedError)
         self.names.tell(answer("192.0.2.2"))
         self.assertEqual(["192.0.2.2"], self.told[-1][1])
-
-    def test_others(self) -> None:
-        """Names of lone members that nobody knows at start are a warning each."""
-        lone = [replace(HOST, host=name, url=f"fcgi://{name}") for name in ("a", "b", "c", "a")]
-        self.discovery.start([*lone, SERVICE])
-        told = {"a": answer("192.0.2.1"), "b": NOBODY, "c": LookupFailed("?")}
-        while self.names.asked:
-            self.names.tell(told[self.names.asked[0][0]])
-        self.assertEqual(["b", "c"], sorted(text.split()[0] for text in self.warnings()))
-        self.assertEqual([], self.clock.getDelayedCalls())

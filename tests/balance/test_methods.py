@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_fcgi.balance import METHODS, Balancer, Heartbeat, MemberState
 from twisted_fcgi.balance.methods import REMAINS, ByBusyness
-from twisted_fcgi.settings import BalancerSettings, MemberSettings
+from twisted_fcgi.settings import BALANCING_METHODS, BalancerSettings, MemberSettings
 
 __all__ = ["ByBusynessTests", "HashTests", "HeartbeatTests", "LeastConnectionsTests", "TableTests",
            "TrafficTests"]  # fmt: skip
@@ -35,6 +35,10 @@ def elected(balancer: Balancer, now: float = 0.0, key: bytes | None = None) -> s
 
 class TableTests(SynchronousTestCase):
     """All methods."""
+
+    def test_named(self) -> None:
+        """They are those that can be configured."""
+        self.assertEqual(BALANCING_METHODS, tuple(METHODS))
 
     def test_documented(self) -> None:
         """Each has a line for the reference; those that httpd lacks are marked."""

@@ -124,6 +124,18 @@ def test_forgotten(tmp_path: Path) -> None:
     assert functions == 0
 
 
+def test_balancing(tmp_path: Path) -> None:
+    """Who has no balancer loads nothing of balancers, and no look-ups without a name."""
+    few = {"twisted_fcgi.web.balancing", "twisted_fcgi.web.attempts", "twisted_fcgi.balance",
+           "twisted_fcgi.backend.checks", "twisted_fcgi.backend.probes",
+           "twisted_fcgi.backend.discovery", "twisted_fcgi.backend.names",
+           "twisted_fcgi.backend.resolver", "twisted_fcgi.service.heartbeats"}  # fmt: skip
+    modules, *_ = loaded(tmp_path, SMALL)
+    assert modules & few == set()
+    modules, *_ = loaded(tmp_path, PLAIN)
+    assert "twisted_fcgi.web.balancing" in modules
+
+
 def test_accessFiles(tmp_path: Path) -> None:
     """Where there may be .htaccess files, what reads them stays."""
     text = 'Listen 127.0.0.1:81\nDocumentRoot /\n<Directory "/">\nAllowOverride All\n</Directory>\n'

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from tests.web.doubles import RecordingResponse, ScriptedBody
 from tests.web.gateways import END, HEAD, GatewayTestCase, StoppableMember
+from twisted_fcgi.backend.retries import SENT_AGAIN
 from twisted_fcgi.errors import (
     AcquireTimedOut,
     ApplicationOverloaded,
@@ -24,7 +25,7 @@ from twisted_fcgi.headers import Headers
 from twisted_fcgi.interfaces import IExchange
 from twisted_fcgi.message import Request
 from twisted_fcgi.settings import MemberSettings
-from twisted_fcgi.web.attempts import LOOK_AGAIN, SENT_AGAIN
+from twisted_fcgi.web.attempts import LOOK_AGAIN
 from twisted_fcgi.web.gateway import Gateway
 
 __all__ = ["CookieTests", "FailoverTests", "MethodTests", "RecoveryTests",

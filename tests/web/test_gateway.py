@@ -219,7 +219,9 @@ class GatewayTests(GatewayTestCase):
         gateway = self.gateway('ProxyPass "/" "srv+fcgi://_php._tcp.app.example/srv/"\n')
         self.assertEqual(self.serve(gateway, b"/x").status, 503)
         names = Names()
-        self.patch(gateway._discovery, "_resolver", lambda servers, reactor: names)
+        assert gateway._balancing is not None
+        discovery = gateway._balancing._discovery
+        self.patch(discovery, "_resolver", lambda servers, reactor: names)
         bodies = []
         for hosts in (["192.0.2.1", "192.0.2.2"], ["192.0.2.2"], ["192.0.2.2", "192.0.2.3"]):
             names.answer = Answer(tuple(Found(host, 9000, 0, 1) for host in hosts), 10.0)
@@ -232,6 +234,22 @@ class GatewayTests(GatewayTestCase):
         filename = self.live[0].params[b"SCRIPT_FILENAME"]
         self.assertEqual(filename, b"proxy:fcgi://192.0.2.1:9000/srv/x")
         gateway.stop()
+
+    def test_unknownName(self) -> None:
+        """A name that nobody knows at the start is a warning, unless it is a balancer's."""
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        gateway = self.gateway(
+            '<Proxy "balancer://one">\nBalancerMember "fcgi://its.example"\n</Proxy>\n'
+            'ProxyPass "/a" "fcgi://nobody.example/"\nProxyPass "/b" "fcgi://192.0.2.1/"\n'
+        )
+        gateway.start()
+        gateway.stop()
+        texts = [formatEvent(event) for event in events if event["log_level"].name == "warn"]
+        self.assertEqual(
+            ["nobody.example"], [text.split()[0] for text in texts if "no host's name" in text]
+        )
 
     def test_session(self) -> None:
         """A session stays with the member that its route names, and the application is told."""

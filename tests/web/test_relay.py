@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.web.doubles import RecordingResponse, ScriptedBody, ScriptedMember
+from twisted_fcgi.backend.retries import SENT_AGAIN
 from twisted_fcgi.errors import (
     ApplicationOverloaded,
     BrokenResponse,
@@ -31,7 +32,7 @@ from twisted_fcgi.settings import (
     MemberSettings,
     VirtualHost,
 )
-from twisted_fcgi.web.attempts import SENT_AGAIN, BalancedAttempts, LiveBalancer
+from twisted_fcgi.web.attempts import LiveBalancer
 from twisted_fcgi.web.errorpage import ANSWERED, Refusal, writeErrorPage
 from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.wire import EndRequest
@@ -80,7 +81,7 @@ class ExchangeTests(SynchronousTestCase):
                 lambda request, route, member: replace(route),
                 self.clock,
             )
-            attempts = BalancedAttempts(balancer, request, route)
+            attempts = balancer.attempts(request, route)
         self.exchange = Exchange(self, request, route, body, response, attempts)
         self.exchange.start()
         return response

@@ -30,7 +30,6 @@ from math import inf
 from random import Random
 from typing import Any
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -42,6 +41,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_fcgi.backend.endpoints import isNamed
 from twisted_fcgi.backend.resolver import Answer, Found, LookupFailed, Resolver, resolverOf
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
@@ -60,8 +60,6 @@ DOUBT = 30.0
 
 #: Seconds for which any answer is believed, at most.
 FOREVER = 86400.0
-
-_LATER = "it is looked up again when it is needed"
 
 #: Seconds that an answer is waited for, whoever is asked.
 PATIENCE = 60.0
@@ -177,13 +175,6 @@ class Source:
         return tuple(known.get(member, member) for member in members)
 
 
-def _isName(member: MemberSettings) -> bool:
-    """Whether there is something to be asked for."""
-    host = member.host.strip("[]")
-    numeric = isIPAddress(host) or isIPv6Address(host.partition("%")[0])
-    return member.socket is None and not numeric
-
-
 @implementer(IStreamClientEndpoint)
 class _Suspicious:
     """
@@ -213,7 +204,7 @@ class _Watched:
 
     def __init__(self, settings: BalancerSettings, random: Callable[[], float]) -> None:
         self.settings = settings
-        self.sources = [Source(m, random) for m in settings.members if _isName(m)]
+        self.sources = [Source(m, random) for m in settings.members if isNamed(m)]
         self._by = {id(source.template): source for source in self.sources}
         self.members = self.current()
 
@@ -261,17 +252,8 @@ class Discovery:
             self._watched.append(watched)
         return watched.members
 
-    def start(self, others: Iterable[MemberSettings] = ()) -> None:
-        """
-        Ask for all names, again and again from now on.
-
-        :param others: members whose names are asked for once, to say which are not known.
-        """
-        templates = {id(source.template) for w in self._watched for source in w.sources}
-        lone = [m for m in others if not m.isService and id(m) not in templates and _isName(m)]
-        for name, resolver in dict.fromkeys((m.host, m.resolver) for m in lone):
-            checking = Deferred.fromCoroutine(self._check(name, resolver))
-            checking.addErrback(lambda failure: log.failure("while a name was looked up", failure))
+    def start(self) -> None:
+        """Ask for all names, again and again from now on."""
         for watched in self._watched:
             for source in watched.sources:
                 if source not in self._calls:
@@ -303,15 +285,6 @@ class Discovery:
                 if call is not None and member in source.members:
                     source.suspected(now)
                     call.reset(max(0.0, source.nextAt - now))
-
-    async def _check(self, name: str, resolver: tuple[str, ...]) -> None:
-        """Warn of a name that nobody knows."""
-        try:
-            known = bool((await self._resolver(resolver, self._reactor).addresses(name)).found)
-        except LookupFailed:
-            known = False
-        if not known:
-            log.warn("{name} is no host's name, for now: {why}", name=name, why=_LATER)
 
     def _ask(self, watched: _Watched, source: Source) -> None:
         self._calls[source] = None

@@ -15,7 +15,14 @@ from typing import TypeGuard
 from twisted_fcgi.backend.stream import Stream
 from twisted_fcgi.errors import ApplicationOverloaded, ConnectionDied, RequestError
 
-__all__ = ["IDEMPOTENT", "PAUSES", "mayBeSentTwice", "pauseBeforeNext", "wasRefused"]
+__all__ = [
+    "IDEMPOTENT",
+    "PAUSES",
+    "SENT_AGAIN",
+    "mayBeSentTwice",
+    "pauseBeforeNext",
+    "wasRefused",
+]
 
 #: Methods whose requests may be sent twice (RFC 9110, 9.2.2).
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
@@ -27,6 +34,10 @@ PAUSES = (0.0, 0.02, 0.1, 0.5)
 #: reset, as those are that wait to be accepted by an application that stops.  Any other
 #: may be the request that ends the application's children.
 MOST_DEATHS = 1
+
+#: How often a request goes to another member, or to one that was restarted, after some died
+#: with it: it may be what ends them.
+SENT_AGAIN = 3
 
 
 def mayBeSentTwice(stream: Stream) -> bool:

@@ -15,11 +15,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from twisted_fcgi.balance import METHODS
 from twisted_fcgi.config.values import Warn, looseDuration, looseInteger, strictDuration
 from twisted_fcgi.config.words import Word
 from twisted_fcgi.errors import ConfigurationError, ConfigurationErrors, nearest
-from twisted_fcgi.settings import CheckMethod, Flush, MemberSettings, Multiplex
+from twisted_fcgi.settings import (
+    BALANCING_METHODS,
+    CheckMethod,
+    Flush,
+    MemberSettings,
+    Multiplex,
+)
 
 __all__ = ["BALANCER", "CHECK", "MEMBER", "Given", "Parameter", "readParameters"]
 
@@ -358,8 +363,8 @@ MEMBER = _table(
 
 #: A balancer's parameters.
 BALANCER = _table(
-    Parameter("lbmethod", "method", _oneOf(**{name: name for name in METHODS}),
-              ", ".join(METHODS), "byrequests",
+    Parameter("lbmethod", "method", _oneOf(**{name: name for name in BALANCING_METHODS}),
+              ", ".join(BALANCING_METHODS), "byrequests",
               "How a member is chosen; leastconn and hash are extensions."),
     Parameter("hashkey", "hashKey", _hashKey, "uri, client, header:NAME, cookie:NAME", "uri",
               "Extension, with lbmethod=hash: requests that are alike in it go to one member."),

@@ -28,7 +28,6 @@ from twisted_fcgi import versionText
 from twisted_fcgi.backend.accepting import acceptEagerly
 from twisted_fcgi.errors import PeerRefused
 from twisted_fcgi.service.errorlog import ErrorLog
-from twisted_fcgi.service.heartbeats import HeartbeatService
 from twisted_fcgi.service.process import HeededSignals
 from twisted_fcgi.settings import Settings
 from twisted_fcgi.web.factory import HTTPFactory
@@ -191,6 +190,8 @@ class FastCGIService(MultiService):
         main = settings.main
         limits = main.limits if main.keepAlive else replace(main.limits, keepAliveTimeout=0.0)
         if settings.heartbeats is not None:
+            from twisted_fcgi.service.heartbeats import HeartbeatService
+
             heartbeats = HeartbeatService(settings.heartbeats, self.gateway.heard, reactor)
             heartbeats.setServiceParent(self)
         self.factory = HTTPFactory(self.gateway, limits, reactor, clientTimeout=main.timeout)

@@ -34,7 +34,13 @@ from twisted_fcgi.settings.directory import (
     Signature,
 )
 from twisted_fcgi.settings.fields import FieldAction, FieldChange, FieldTable
-from twisted_fcgi.settings.members import BalancerSettings, Flush, MemberSettings, Multiplex
+from twisted_fcgi.settings.members import (
+    BALANCING_METHODS,
+    BalancerSettings,
+    Flush,
+    MemberSettings,
+    Multiplex,
+)
 from twisted_fcgi.settings.overriding import AllowOverride, Override
 from twisted_fcgi.settings.rewriting import RewriteCondition, RewriteMap, RewriteRule, Rewriting
 from twisted_fcgi.settings.server import (
@@ -54,6 +60,7 @@ from twisted_fcgi.settings.variables import (
 )
 
 __all__ = [
+    "BALANCING_METHODS",
     "PROTOCOLS",
     "Action",
     "AccessSettings",

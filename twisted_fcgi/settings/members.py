@@ -9,7 +9,10 @@ from twisted_fcgi.pcre import Pattern
 from twisted_fcgi.settings.checks import CheckSettings
 from twisted_fcgi.settings.tls import TLSSettings
 
-__all__ = ["BalancerSettings", "Flush", "MemberSettings", "Multiplex"]
+__all__ = ["BALANCING_METHODS", "BalancerSettings", "Flush", "MemberSettings", "Multiplex"]
+
+#: Every ``lbmethod``.
+BALANCING_METHODS = ("byrequests", "bytraffic", "bybusyness", "heartbeat", "leastconn", "hash")
 
 
 class Multiplex(enum.Enum):
@@ -168,6 +171,7 @@ class BalancerSettings:
     A set of members, as ``<Proxy "balancer://name">`` declares it.
 
     :ivar name: ``balancer://name`` in lower case, without a path.
+    :ivar method: one of :data:`BALANCING_METHODS`: how a member is chosen.
     :ivar stickySession: the cookie that holds the route; empty for none.
     :ivar stickyPath: the same in a URL.
     :ivar stickySeparator: between session and route; empty for none.

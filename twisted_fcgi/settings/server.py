@@ -196,3 +196,10 @@ class Settings:
     group: str | None = None
     heartbeats: HeartbeatSettings | None = None
     notices: tuple[str, ...] = ()
+
+    @property
+    def alone(self) -> tuple[MemberSettings, ...]:
+        """The members that are in no balancer."""
+        hosts = (self.main, *self.hosts)
+        balanced = {id(m) for host in hosts for it in host.balancers for m in it.members}
+        return tuple(member for member in self.members if id(member) not in balanced)

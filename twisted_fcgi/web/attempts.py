@@ -6,9 +6,9 @@ and each is given the route that leads to it.
 
 - A request goes on to another member when the last one did not begin with it.  When it
   may have begun, only if sending it twice does no harm (RFC 9110, 9.2.2, or
-  ``nonidempotent=on``), for ``failovertime`` seconds, :data:`SENT_AGAIN` times, and while
-  nothing of an answer was passed on.  There are ``maxattempts`` failovers at most, and
-  each member is asked once.
+  ``nonidempotent=on``), for ``failovertime`` seconds,
+  :data:`~twisted_fcgi.backend.retries.SENT_AGAIN` times, and while nothing of an answer
+  was passed on.  There are ``maxattempts`` failovers at most, and each member is asked once.
 - Who has too much to do (a full queue, FCGI_OVERLOADED) is passed over for this request
   only; who can't be reached, or dies with a request, is in error state.
 - When nobody is left, ``timeout`` lets requests wait, ``maxqueue`` of them at most.  All
@@ -25,8 +25,8 @@ from secrets import token_hex
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from twisted_fcgi.backend.member import IDEMPOTENT
 from twisted_fcgi.backend.probes import Probes
+from twisted_fcgi.backend.retries import IDEMPOTENT, SENT_AGAIN
 from twisted_fcgi.balance import (
     Balancer,
     MemberState,
@@ -49,15 +49,12 @@ from twisted_fcgi.errors import (
 from twisted_fcgi.message import Request, ResponseHead, Route
 from twisted_fcgi.settings import BalancerSettings, MemberSettings
 
-__all__ = ["LOOK_AGAIN", "SENT_AGAIN", "BalancedAttempts", "LiveBalancer"]
+__all__ = ["LOOK_AGAIN", "BalancedAttempts", "LiveBalancer"]
 
 log = Logger()
 
 #: Seconds after which requests that wait look for a member again, as in httpd.
 LOOK_AGAIN = 0.1
-
-#: How often a request is sent again that members died with: it may be what ends them.
-SENT_AGAIN = 3
 
 #: Routes to members that are remembered, for each balancer.
 MAX_ROUTES = 16384
@@ -99,6 +96,10 @@ class LiveBalancer:
         self._routes: dict[tuple[int, int, bytes], tuple[Route, MemberSettings, Route]] = {}
         self._waiting: dict[BalancedAttempts, Callable[[], None]] = {}
         self._timer: IDelayedCall | None = None
+
+    def attempts(self, request: Request, route: Route) -> BalancedAttempts:
+        """The members that one request asks."""
+        return BalancedAttempts(self, request, route)
 
     def routeFor(
         self, state: MemberState, request: Request, route: Route, session: Session | None

@@ -19,19 +19,15 @@ and owns the live members; making one connects to nobody.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger, LogLevel
 from zope.interface import implementer
 
-from twisted_fcgi.backend.checks import HealthChecks
-from twisted_fcgi.backend.discovery import Discovery
+from twisted_fcgi.backend.endpoints import isNamed
 from twisted_fcgi.backend.member import Member
-from twisted_fcgi.backend.probes import Probes
-from twisted_fcgi.balance import Balancer, Heartbeat
 from twisted_fcgi.cgi.metadata import addMetadata
 from twisted_fcgi.errors import quoted
 from twisted_fcgi.headers import Headers
@@ -39,9 +35,8 @@ from twisted_fcgi.http import DROPS_CONNECTION, REASONS
 from twisted_fcgi.interfaces import IBody, IExchange, IGateway, IMember, IResponse
 from twisted_fcgi.message import Request, ResponseHead, Route, RouteKind
 from twisted_fcgi.routing import Router
-from twisted_fcgi.settings import BalancerSettings, MemberSettings, Settings
+from twisted_fcgi.settings import MemberSettings, Settings
 from twisted_fcgi.web.accessfiles import AccessFileCache
-from twisted_fcgi.web.attempts import BalancedAttempts, LiveBalancer
 from twisted_fcgi.web.errorpage import ANSWERED, Refusal, errorDocument, writeErrorPage
 from twisted_fcgi.web.livemembers import LiveMembers
 from twisted_fcgi.web.outgoing import ChangedResponse
@@ -49,6 +44,11 @@ from twisted_fcgi.web.relay import Exchange
 from twisted_fcgi.web.static import serveFile
 from twisted_fcgi.web.steering import KeptResponse, SteeredResponse, isSteered
 from twisted_fcgi.web.terms import Terms
+
+if TYPE_CHECKING:
+    from twisted_fcgi.balance import Heartbeat
+    from twisted_fcgi.web.attempts import LiveBalancer
+    from twisted_fcgi.web.balancing import Balancing
 
 __all__ = ["Gateway"]
 
@@ -79,31 +79,25 @@ class Gateway:
         self._router = Router(settings, AccessFileCache(reactor.seconds))
         self._makeMember = makeMember
         self._members = LiveMembers(self._make)
-        self._discovery = Discovery(reactor, self._discovered)
-        # Hosts that inherit a balancer share its state.
-        self._live: dict[int, LiveBalancer] = {}
-        live = self._live
-        self._balancers: dict[tuple[int, str], LiveBalancer] = {}
-        for host in (settings.main, *settings.hosts):
-            for balancer in host.balancers:
-                if id(balancer) not in live:
-                    known = replace(balancer, members=self._discovery.watch(balancer))
-                    live[id(balancer)] = LiveBalancer(
-                        known, self._router.elected, reactor, self._probes
-                    )
-                self._balancers[id(host), balancer.name] = live[id(balancer)]
+        self._balancing: Balancing | None = None
+        if any(host.balancers for host in (settings.main, *settings.hosts)):
+            from twisted_fcgi.web.balancing import Balancing  # much, which few need
+
+            self._balancing = Balancing(settings, self._router.elected, reactor, self._members)
         usual = settings.main.kept
         self._keepAlive: dict[int, tuple[float, int]] = {
             id(host): host.kept for host in settings.hosts if host.kept != usual
         }
-        self._checks = HealthChecks(
-            lambda: (live.balancer for live in self.balancers), reactor, self._members.endpoint
-        )
 
     def start(self) -> None:
         """Begin to look up names, and to check the health of members (``hcmethod``)."""
-        self._discovery.start(self.settings.members)
-        self._checks.start()
+        if self._balancing is not None:
+            self._balancing.start()
+        named = [member for member in self.settings.alone if isNamed(member)]
+        if named:
+            from twisted_fcgi.backend.names import reportUnknown
+
+            reportUnknown(named, self.reactor)
 
     def serve(self, request: Request, body: IBody | None, response: IResponse) -> IExchange:
         try:
@@ -129,12 +123,11 @@ class Gateway:
         """Ask an application."""
         terms: Terms | None = route.terms
         if terms is None:
-            name = route.balancer
-            live = None if name is None else self._balancers[id(route.host), name]
+            live = None if self._balancing is None else self._balancing.of(route)
             terms = route.terms = Terms(route, live)
         attempts = None
         if terms.balancer is not None:
-            attempts = BalancedAttempts(terms.balancer, request, route)
+            attempts = terms.balancer.attempts(request, route)
         if terms.changesFields:
             changed = ChangedResponse(request, route, response)
             exchange = Exchange(self, request, route, body, changed, attempts)
@@ -251,31 +244,19 @@ class Gateway:
 
     def _make(self, settings: MemberSettings) -> IMember:
         member = self._makeMember(settings, self.reactor)
-        if settings.origin:
-            member.endpoint = self._discovery.endpointOf(settings, member.endpoint)
+        if self._balancing is not None:
+            self._balancing.made(member)
         return member
-
-    def _discovered(self, settings: BalancerSettings, members: tuple[MemberSettings, ...]) -> None:
-        """DNS names other members of a balancer."""
-        balancer = self._live[id(settings)].balancer
-        balancer.update(replace(balancer.settings, members=members))
-        self._checks.changed()
-        self._members.leave(
-            state.settings for live in self.balancers for state in live.balancer.members
-        )
-
-    def _probes(self, balancer: Balancer) -> Probes:
-        return Probes(balancer, self.reactor, self._members.endpoint)
 
     def heard(self, host: str, beat: Heartbeat) -> None:
         """A host of members said how busy it is."""
-        for live in self.balancers:
-            live.balancer.heard(host, beat)
+        if self._balancing is not None:
+            self._balancing.heard(host, beat)
 
     @property
     def balancers(self) -> tuple[LiveBalancer, ...]:
         """Every balancer."""
-        return tuple(dict.fromkeys(self._balancers.values()))
+        return () if self._balancing is None else self._balancing.balancers
 
     @property
     def members(self) -> tuple[IMember, ...]:
@@ -288,10 +269,8 @@ class Gateway:
 
         :returns: a Deferred that fires when every connection is closed.
         """
-        self._discovery.stop()
-        self._checks.stop()
-        for balancer in self.balancers:
-            balancer.stop()
+        if self._balancing is not None:
+            self._balancing.stop()
         return self._members.stop()
 
 

@@ -21,12 +21,12 @@ the client's connection is aborted: nobody shall take a cut response for a whole
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_fcgi.backend.retries import IDEMPOTENT
+from twisted_fcgi.backend.retries import IDEMPOTENT, SENT_AGAIN
 from twisted_fcgi.cgi.conditions import applyConditions
 from twisted_fcgi.cgi.params import encodedVariables, variables
 from twisted_fcgi.cgi.response import ResponseParser, fieldsForError
@@ -48,12 +48,14 @@ from twisted_fcgi.interfaces import (
 )
 from twisted_fcgi.message import Request, ResponseHead, Route
 from twisted_fcgi.settings import Flush, MemberSettings
-from twisted_fcgi.web.attempts import SENT_AGAIN, BalancedAttempts
 from twisted_fcgi.web.errorpage import Refusal
 from twisted_fcgi.web.outgoing import GatheringResponse
 from twisted_fcgi.web.spool import spool
 from twisted_fcgi.web.terms import Terms
 from twisted_fcgi.wire import EndRequest, Role
+
+if TYPE_CHECKING:
+    from twisted_fcgi.web.attempts import BalancedAttempts
 
 __all__ = ["OVERRIDDEN_LIMIT", "Exchange", "ExchangeOwner"]
 

@@ -9,10 +9,14 @@ that begins with all of it, the empty line included, needs not be read again.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted_fcgi.interfaces import IMember
 from twisted_fcgi.message import ResponseHead, Route
 from twisted_fcgi.settings import Flush, MemberSettings
-from twisted_fcgi.web.attempts import LiveBalancer
+
+if TYPE_CHECKING:
+    from twisted_fcgi.web.attempts import LiveBalancer
 
 __all__ = ["MAX_USUAL", "Terms"]
 

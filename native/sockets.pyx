@@ -232,6 +232,8 @@ cdef class Socket:
         cdef int number = self._descriptor()
         cdef ssize_t got
         cdef PyObject *data
+        if size < 0:
+            raise ValueError("a negative size")
         if size <= _BUFFER and not large:
             got = _received(number, _buffer, size)
             if got >= 0:
@@ -260,6 +262,8 @@ cdef class Socket:
         cdef int viewed = 0
         if more:
             flags |= MSG_MORE
+        if not count:
+            return 0  # or what is in the memory of parts would leave
         if count > _PARTS:
             pieces = [b"".join(pieces)]
             count = 1

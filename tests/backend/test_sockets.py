@@ -105,6 +105,16 @@ class SocketTests(SynchronousTestCase):
             self.assertEqual(len(data), self.socket.transmit(pieces, len(data), False))
             self.assertEqual(data, self.drain())
 
+    def test_nothing(self) -> None:
+        """Of no parts nothing leaves, and less than nothing can't be received."""
+        self.assertEqual(0, self.socket.transmit([], 0, False))
+        self.assertEqual(0, self.socket.transmit([b"", b""], 0, False))
+        self.assertEqual(b"", self.drain())
+        self.peer.send(b"hello")
+        for large in (False, True):
+            self.assertRaises(ValueError, self.socket.receive, -1, large)
+        self.assertEqual(b"hello", self.socket.receive(10))
+
     def test_transmitWrong(self) -> None:
         """What is no bytes is an error, and nothing of it leaves."""
         for pieces in (["text"], [b"one", "text"], [b"one", None], [b"x" * JOINED, 1, b"y"]):

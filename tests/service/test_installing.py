@@ -49,8 +49,8 @@ with open("/proc/self/status") as status:
 """
 
 #: Kilobytes that we add to it where there are only sources, and what is compiled beside them.
-MOST = 7500
-MOST_COMPILED = 5000
+MOST = 6500
+MOST_COMPILED = 4000
 
 SMALL = "Listen 127.0.0.1:81\nProxyPass / fcgi://127.0.0.1:9000/\n"
 

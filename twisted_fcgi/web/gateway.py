@@ -80,10 +80,18 @@ class Gateway:
         self._makeMember = makeMember
         self._members = LiveMembers(self._make)
         self._balancing: Balancing | None = None
+        self._starting: list[Callable[[], None]] = []
+        # Much, and for few: it is imported for those, and before anybody is served.
         if any(host.balancers for host in (settings.main, *settings.hosts)):
-            from twisted_fcgi.web.balancing import Balancing  # much, which few need
+            from twisted_fcgi.web.balancing import Balancing
 
             self._balancing = Balancing(settings, self._router.elected, reactor, self._members)
+            self._starting.append(self._balancing.start)
+        named = [member for member in settings.alone if isNamed(member)]
+        if named:
+            from twisted_fcgi.backend.names import reportUnknown
+
+            self._starting.append(partial(reportUnknown, named, reactor))
         usual = settings.main.kept
         self._keepAlive: dict[int, tuple[float, int]] = {
             id(host): host.kept for host in settings.hosts if host.kept != usual
@@ -91,13 +99,8 @@ class Gateway:
 
     def start(self) -> None:
         """Begin to look up names, and to check the health of members (``hcmethod``)."""
-        if self._balancing is not None:
-            self._balancing.start()
-        named = [member for member in self.settings.alone if isNamed(member)]
-        if named:
-            from twisted_fcgi.backend.names import reportUnknown
-
-            reportUnknown(named, self.reactor)
+        for start in self._starting:
+            start()
 
     def serve(self, request: Request, body: IBody | None, response: IResponse) -> IExchange:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import getrefcount
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -116,6 +118,16 @@ class KnownLinesTests(SynchronousTestCase):
             read(known, [b"C: " + name], own)
             self.assertEqual(own, {})
             known = KnownLines()
+
+    def test_secretsOfHim(self) -> None:
+        """Nothing else holds them, once he has forgotten them."""
+        value = b"secret %d" % id(self)
+        before = getrefcount(value)
+        found = KnownLines().read(block([b"Cookie: " + value]), LIMIT, 0, {})
+        (((_, held), _),) = found
+        del found
+        self.assertEqual(held, value)
+        self.assertEqual(getrefcount(held), before)
 
     def test_long(self) -> None:
         """So is what is long."""

@@ -151,6 +151,7 @@ class _Parser:
             self._over = False
             raise BadRequest(f"malformed header field: {error}") from None
         finally:
+            self._found = []
             if not self._over:
                 # Or the next head, of another client maybe, would be taken for its rest.
                 self._renew()

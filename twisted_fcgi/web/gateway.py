@@ -7,6 +7,7 @@ The way of a request, from a front to an application and back.
     routing/       Request -> Route
     web/relay      the exchange: body spooled if its length is unknown, an attempt
                    for each member, the response parsed and written on
+    web/balancing  who is asked, where a balancer has the members
     cgi/params     (Request, Route, member) -> the variables
     backend/       member -> connection -> stream
     cgi/response   stdout -> head, body

@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.backend.doubles import GET, POST, Application, MemoryBody, Receiver, connected
-from twisted_fcgi.backend.protocol import LAST_LOOK, FastCGIClientProtocol
+from twisted_fcgi.backend.connection import LAST_LOOK
+from twisted_fcgi.backend.protocol import FastCGIClientProtocol
 from twisted_fcgi.backend.stream import Stream
 from twisted_fcgi.backend.uploads import SMALL_BODY
 from twisted_fcgi.errors import (

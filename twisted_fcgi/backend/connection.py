@@ -1,11 +1,19 @@
 """
 A connection as somebody's property: in use, idle, retired, closing, gone.
 
-What is said on it is :mod:`~twisted_fcgi.backend.protocol`'s.
+What becomes of it, and with it of the requests on it, is here; what is said on it is
+:mod:`~twisted_fcgi.backend.protocol`'s.
+
+- Each stream is silent for itself.  One of several that is silent for too long is
+  aborted, and the others go on; but the connection takes no further request when
+  nothing at all came on it, or when the application does not end what was aborted.
+- When the connection fails, those streams of which nothing came may be tried again,
+  each by its own rules.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from math import inf
 from socket import MSG_PEEK, socket
 from typing import Any
@@ -21,13 +29,28 @@ from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.stream import Stream
 from twisted_fcgi.backend.unread import Spool
 from twisted_fcgi.backend.uploads import Uploads
-from twisted_fcgi.errors import ClientTooSlow
-from twisted_fcgi.wire import ClientConnection
+from twisted_fcgi.errors import (
+    ClientTooSlow,
+    ConnectionDied,
+    PeerRefused,
+    RemoteProtocolError,
+    RequestError,
+    ResponseTimedOut,
+)
+from twisted_fcgi.wire import ClientConnection, EndRequest
 
-__all__ = ["ConnectionOwner", "OwnedConnection", "ending"]
+__all__ = ["LAST_LOOK", "ConnectionOwner", "OwnedConnection", "ending"]
 
 #: Bytes that a connection of nobody's holds in files.
 MAX_SPOOL = 268435456
+
+#: Seconds in which an application that seems silent has to take some of what was sent.
+LAST_LOOK = 1.0
+
+#: What says of the connection, rather than of a stream, that it is of no use.
+_BROKEN = (ConnectionDied, RemoteProtocolError)
+
+_NOT_ENDED = "{} did not end a request that was aborted"
 
 
 def ending(reason: Failure) -> str:
@@ -67,6 +90,7 @@ class OwnedConnection(Protocol):
     :ivar wire: the FastCGI on it.
     :ivar retired: whether it takes no request any more, but those that it has go on.
     :ivar closing: whether it is to end.
+    :ivar heardAt: when the last byte came.
     """
 
     log = Logger(namespace="twisted_fcgi.backend")
@@ -83,6 +107,7 @@ class OwnedConnection(Protocol):
         name: str,
         owner: ConnectionOwner | None,
         deadlines: Deadlines | None,
+        keepConnection: bool,
         abortGrace: float,
         maxStreamBuffer: int,
         spool: Spool | None,
@@ -104,6 +129,11 @@ class OwnedConnection(Protocol):
         self._spool = Spool(MAX_SPOOL) if spool is None else spool
         self._held = False
         self._settling = False
+        self._keep = keepConnection
+        self._heard = 0
+        self._unwanted = False
+        self.heardAt = 0.0
+        self._untaken: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         if self.closing:
@@ -204,6 +234,102 @@ class OwnedConnection(Protocol):
             if self._settling:
                 self._complain("sent bytes behind the end of a response")
             self.close()
+
+    def silent(self, stream: Stream) -> None:
+        """The application said nothing for a stream until the moment that it had."""
+        shared = any(not s.aborted for s in self.streams.values() if s is not stream)
+        if stream.aborted:
+            stream.limit = inf
+            if shared:
+                self.retire()
+            else:
+                self._fail(ConnectionDied(_NOT_ENDED.format(self.name)))
+            return
+        look = getattr(self.transport, "untaken", None)
+        untaken = None if look is None else look()
+        if untaken is not None and untaken != self._untaken:
+            # It may read slowly: the first look is only there for the second to compare.
+            wait = LAST_LOOK if self._untaken is None else stream.timeout
+            stream.markedAt = self._seconds() - stream.timeout + wait
+            self._untaken = untaken
+            return
+        error = ResponseTimedOut(f"{self.name} was silent for {stream.timeout:g} s")
+        if not shared:
+            self._fail(error)
+            return
+        if self.heardAt <= stream.markedAt:
+            self.retire()  # nor did it say anything for the others
+        stream.cancel(error)
+
+    def _settle(self) -> None:
+        """A request is over: make the connection free, or close it."""
+        if self._held:
+            self._readAgain()
+        if self.closing:
+            return
+        if self.streams or self.retired:
+            self._settleOthers()
+        elif self.wire.isReusable() and not self._unwanted:
+            self._settling = False
+            if self._owner is not None:
+                self._limit = inf
+                self._owner.connectionFreed(self)
+        elif self._keep and self.wire.pending:
+            # The padding of END_REQUEST is still to come, or else something is wrong.
+            self._settling = True
+            self.idleUntil(self._seconds() + self.abortGrace)
+        else:
+            self.close()
+
+    def _settleOthers(self) -> None:
+        """A request is over, and it was not the only one, or the last."""
+        if self.retired:
+            if not self.streams:
+                self.close()
+            elif all(stream.aborted for stream in self.streams.values()):
+                self._fail(ConnectionDied(_NOT_ENDED.format(self.name)))
+        elif self._owner is not None and len(self.streams) < self.room:
+            self._owner.connectionFreed(self)
+
+    def _fail(self, error: RequestError) -> None:
+        """Close, and end all streams."""
+        self.close()
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            own = error
+            if self.reused and stream.untouched and isinstance(error, _BROKEN):
+                # It may be another's fault: of one beside it, or of the one before it.
+                own = copy(error)
+                own.untouched = True
+            self._finish(stream, own)
+
+    def _finish(self, stream: Stream, error: RequestError) -> None:
+        """End a stream without its END_REQUEST."""
+        if stream.uploading:
+            self._uploadEnded(stream)
+        # A response whose end was said is whole; httpd takes it, too.
+        stream.ended(EndRequest(stream.requestId, 0, 0) if stream.stdoutEnded else error)
+
+    def _endAll(self, reason: Failure) -> None:
+        """The transport is gone, and with it whatever was asked for."""
+        text = f"{self.name} {ending(reason)} before it ended the request"
+        sent = getattr(self.transport, "sent", None)
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            untouched = self._keep and (
+                stream.untouched if self.maxStreams > 1 else stream.heardThen == self._heard
+            )
+            unsent = sent is not None and stream.sentThen == sent
+            if isinstance(reason.value, PeerRefused) and not self._heard:
+                self._finish(stream, reason.value)  # it judges us only after the handshake
+                continue
+            error = ConnectionDied(text, untouched=untouched, retryable=unsent)
+            error.unaccepted = not self._heard and not reason.check(ConnectionDone)
+            self._finish(stream, error)
+
+    def _uploadEnded(self, stream: Stream) -> None:
+        assert self.uploads is not None
+        self.uploads.ended(stream)
 
     def _isFull(self, stream: Stream) -> None:
         """A stream holds as much as it may in memory, or more."""

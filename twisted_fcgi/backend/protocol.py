@@ -1,5 +1,5 @@
 """
-One connection to a FastCGI application.
+One connection to a FastCGI application: what is said on it.
 
 :class:`FastCGIClientProtocol` puts the FastCGI of :mod:`twisted_fcgi.wire` on a
 transport.  It can be used without the rest of this package::
@@ -22,39 +22,25 @@ take several requests at a time:
 - FastCGI has no window for a single stream.  So a slow client never stops the
   reading: what it does not take goes to a file, and beyond ``maxspool`` its stream is
   aborted.  A connection is stopped for a client that has it for itself.
-- A stream is silent for itself.  One that is silent for too long is aborted, and
-  the others go on; but the connection takes no further request when nothing at all
-  came on it, or when the application does not end what was aborted.
-- When the connection fails, those streams of which nothing came may be tried again,
-  each by its own rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from twisted_fcgi.backend.connection import ConnectionOwner, OwnedConnection, ending
+from twisted_fcgi.backend.connection import ConnectionOwner, OwnedConnection
 from twisted_fcgi.backend.deadlines import Deadlines
 from twisted_fcgi.backend.stderr import StderrLog
 from twisted_fcgi.backend.stream import Stream
 from twisted_fcgi.backend.unread import Spool
 from twisted_fcgi.backend.uploads import Uploads
-from twisted_fcgi.errors import (
-    ConnectionDied,
-    LocalProtocolError,
-    PeerRefused,
-    RemoteProtocolError,
-    RequestError,
-    ResponseTimedOut,
-)
+from twisted_fcgi.errors import LocalProtocolError, RequestError
 from twisted_fcgi.interfaces import IBody, IStream, IStreamReceiver
 from twisted_fcgi.wire import (
     EndRequest,
@@ -72,15 +58,7 @@ from twisted_fcgi.wire import (
     joined,
 )
 
-__all__ = ["LAST_LOOK", "FastCGIClientProtocol"]
-
-#: Seconds in which an application that seems silent has to take some of what was sent.
-LAST_LOOK = 1.0
-
-#: What says of the connection, rather than of a stream, that it is of no use.
-_BROKEN = (ConnectionDied, RemoteProtocolError)
-
-_NOT_ENDED = "{} did not end a request that was aborted"
+__all__ = ["FastCGIClientProtocol"]
 
 #: Events of a response that comes in one read: a part, the end of STDOUT, END_REQUEST.
 _USUAL = 3
@@ -94,7 +72,6 @@ class FastCGIClientProtocol(OwnedConnection):
     One connection to a FastCGI application.
 
     :param spool: for what slow clients leave unread; one of its own by default.
-    :ivar heardAt: when the last byte came.
     :ivar deserted: whether the application ended it, although it was to be kept and
         no answer had begun.
     """
@@ -115,15 +92,12 @@ class FastCGIClientProtocol(OwnedConnection):
         maxStreamBuffer: int = 65536,
         spool: Spool | None = None,
     ) -> None:
-        super().__init__(reactor, name, owner, deadlines, abortGrace, maxStreamBuffer, spool)
-        self.heardAt = 0.0
+        super().__init__(
+            reactor, name, owner, deadlines, keepConnection, abortGrace, maxStreamBuffer, spool
+        )
         self.stderrLog = (
             StderrLog(name, reactor, self.deadlines) if stderrLog is None else stderrLog
         )
-        self._keep = keepConnection
-        self._heard = 0
-        self._unwanted = False
-        self._untaken: tuple[int, int] | None = None
 
     # Requests
 
@@ -213,32 +187,6 @@ class FastCGIClientProtocol(OwnedConnection):
         """A stream delivers again."""
         self.expect(stream)
         self._readAgain()
-
-    def silent(self, stream: Stream) -> None:
-        """The application said nothing for a stream until the moment that it had."""
-        shared = any(not s.aborted for s in self.streams.values() if s is not stream)
-        if stream.aborted:
-            stream.limit = inf
-            if shared:
-                self.retire()
-            else:
-                self._fail(ConnectionDied(_NOT_ENDED.format(self.name)))
-            return
-        look = getattr(self.transport, "untaken", None)
-        untaken = None if look is None else look()
-        if untaken is not None and untaken != self._untaken:
-            # It may read slowly: the first look is only there for the second to compare.
-            wait = LAST_LOOK if self._untaken is None else stream.timeout
-            stream.markedAt = self._seconds() - stream.timeout + wait
-            self._untaken = untaken
-            return
-        error = ResponseTimedOut(f"{self.name} was silent for {stream.timeout:g} s")
-        if not shared:
-            self._fail(error)
-            return
-        if self.heardAt <= stream.markedAt:
-            self.retire()  # nor did it say anything for the others
-        stream.cancel(error)
 
     def getValues(self, names: Sequence[bytes]) -> Deferred[dict[bytes, bytes]]:
         """
@@ -379,27 +327,6 @@ class FastCGIClientProtocol(OwnedConnection):
             self._uploadEnded(stream)
         return stream
 
-    def _endAll(self, reason: Failure) -> None:
-        """The transport is gone, and with it whatever was asked for."""
-        text = f"{self.name} {ending(reason)} before it ended the request"
-        sent = getattr(self.transport, "sent", None)
-        streams, self.streams = self.streams, {}
-        for stream in streams.values():
-            untouched = self._keep and (
-                stream.untouched if self.maxStreams > 1 else stream.heardThen == self._heard
-            )
-            unsent = sent is not None and stream.sentThen == sent
-            if isinstance(reason.value, PeerRefused) and not self._heard:
-                self._finish(stream, reason.value)  # it judges us only after the handshake
-                continue
-            error = ConnectionDied(text, untouched=untouched, retryable=unsent)
-            error.unaccepted = not self._heard and not reason.check(ConnectionDone)
-            self._finish(stream, error)
-
-    def _uploadEnded(self, stream: Stream) -> None:
-        assert self.uploads is not None
-        self.uploads.ended(stream)
-
     def _otherwise(self, event: Event) -> bool:
         """An event that is rare; returns whether it was to be expected."""
         if isinstance(event, Violation):
@@ -413,36 +340,6 @@ class FastCGIClientProtocol(OwnedConnection):
         self._complain(f"sent a record that means nothing here: {event}")
         return False
 
-    def _settle(self) -> None:
-        """A request is over: make the connection free, or close it."""
-        if self._held:
-            self._readAgain()
-        if self.closing:
-            return
-        if self.streams or self.retired:
-            self._settleOthers()
-        elif self.wire.isReusable() and not self._unwanted:
-            self._settling = False
-            if self._owner is not None:
-                self._limit = inf
-                self._owner.connectionFreed(self)
-        elif self._keep and self.wire.pending:
-            # The padding of END_REQUEST is still to come, or else something is wrong.
-            self._settling = True
-            self.idleUntil(self._seconds() + self.abortGrace)
-        else:
-            self.close()
-
-    def _settleOthers(self) -> None:
-        """A request is over, and it was not the only one, or the last."""
-        if self.retired:
-            if not self.streams:
-                self.close()
-            elif all(stream.aborted for stream in self.streams.values()):
-                self._fail(ConnectionDied(_NOT_ENDED.format(self.name)))
-        elif self._owner is not None and len(self.streams) < self.room:
-            self._owner.connectionFreed(self)
-
     def _heardWhileIdle(self) -> None:
         """Bytes came, and there is no request that they could be for."""
         if self._settling:
@@ -450,22 +347,3 @@ class FastCGIClientProtocol(OwnedConnection):
         elif self._asked is None:
             self._complain("sent bytes while there was no request")
             self.close()
-
-    def _fail(self, error: RequestError) -> None:
-        """Close, and end all streams."""
-        self.close()
-        streams, self.streams = self.streams, {}
-        for stream in streams.values():
-            own = error
-            if self.reused and stream.untouched and isinstance(error, _BROKEN):
-                # It may be another's fault: of one beside it, or of the one before it.
-                own = copy(error)
-                own.untouched = True
-            self._finish(stream, own)
-
-    def _finish(self, stream: Stream, error: RequestError) -> None:
-        """End a stream without its END_REQUEST."""
-        if stream.uploading:
-            self._uploadEnded(stream)
-        # A response whose end was said is whole; httpd takes it, too.
-        stream.ended(EndRequest(stream.requestId, 0, 0) if stream.stdoutEnded else error)

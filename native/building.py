@@ -78,6 +78,7 @@ MODULES = (
     "web.sentheads",
     "web.clientresponse",
     "web.front",
+    "web.connection",
     "web.channel",
     "web.livemembers",
     "web.attempts",

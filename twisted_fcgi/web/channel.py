@@ -1,5 +1,5 @@
 """
-Our own HTTP/1.1 front: one client's connection.
+Our own HTTP/1.1 front: the requests on one client's connection.
 
 Strategy: the channel gives one request at a time to the gateway; what a client
 sends ahead stays unparsed bytes until the response before it is finished, and no
@@ -7,9 +7,8 @@ more is read once :data:`READ_AHEAD` bytes or ``Limits.pipelined`` heads wait.  
 is answered at once :data:`SERVED_A_TURN` requests are served before other clients have
 their turn.
 
-Time: a request makes no delayed call and asks no clock but for its ``receivedAt``.
-The factory looks at all its channels twice a second (:meth:`HTTPChannel.sweep`); a
-channel only clears ``quietSince`` when something moved.
+What of a connection has nothing to do with requests is
+:mod:`~twisted_fcgi.web.connection`'s.
 
 A client that closed its sending side (FIN) may still read, and gets its answer; that
 it is gone altogether shows with a reset or a failed write.
@@ -17,16 +16,7 @@ it is gone altogether shows with a reset or a failed write.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-
-from twisted.internet.interfaces import (
-    IDelayedCall,
-    IHalfCloseableProtocol,
-    IPushProducer,
-    ISSLTransport,
-)
-from twisted.internet.protocol import Protocol
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -37,13 +27,10 @@ from twisted_fcgi.interfaces import IExchange
 from twisted_fcgi.message import Request
 from twisted_fcgi.web.clientbody import ClientBody
 from twisted_fcgi.web.clientresponse import ClientResponse
+from twisted_fcgi.web.connection import FrontConnection
 from twisted_fcgi.web.errorpage import Refusal, writeErrorPage
-from twisted_fcgi.web.front import Front
 from twisted_fcgi.web.http1 import RequestReader
-from twisted_fcgi.web.transports import Closing, addressOf, socketBehind, unsent
-
-if TYPE_CHECKING:
-    from twisted_fcgi.web.factory import HTTPFactory
+from twisted_fcgi.web.transports import addressOf
 
 __all__ = ["READ_AHEAD", "SERVED_A_TURN", "HTTPChannel"]
 
@@ -59,37 +46,16 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
-class HTTPChannel(Protocol):
-    """
-    One client's connection.
+class HTTPChannel(FrontConnection):
+    """One client's connection, and what is served on it."""
 
-    :ivar quietSince: when the factory first saw that nothing moved; 0 after a move.
-    """
-
-    transport: Any
-    factory: HTTPFactory
-    quietSince = 0.0
-
-    _front: Front
-    _secure = False
     _reader: RequestReader
     _response: ClientResponse | None = None
     _exchange: IExchange | None = None
     _body: ClientBody | None = None
-    _closing: Closing | None = None
-    _keepAlive: tuple[float, int] | None = None
-    _served = 0
     _expecting = False
     _advancing = False
     _later: IDelayedCall | None = None
-    _clientEnded = False
-    _readingPaused = False
-    _writingPaused = False
-    _unsent: tuple[int, int] | None = None
-
-    def __init__(self, factory: HTTPFactory) -> None:
-        self.factory = factory
-        self._front = factory.front
 
     def __repr__(self) -> str:
         if self._closing is not None:
@@ -101,8 +67,8 @@ class HTTPChannel(Protocol):
         return f"<HTTPChannel {state}, {self._served} requests>"
 
     def connectionMade(self) -> None:
+        self._prepareTransport()
         transport = self.transport
-        self._secure = ISSLTransport.providedBy(transport)
         self._reader = RequestReader(
             self._front.limits,
             addressOf(transport.getPeer()),
@@ -110,13 +76,6 @@ class HTTPChannel(Protocol):
             self._secure,
             self._front.knownLines,
         )
-        transport.registerProducer(self, True)
-        try:
-            # Or the end of a response, written later than its beginning, would wait for
-            # the client's delayed acknowledgement (40 ms and more).
-            transport.setTcpNoDelay(True)
-        except (AttributeError, OSError):
-            pass  # a UNIX socket
         self.factory.channelOpened(self)
 
     # What the client sends.
@@ -286,7 +245,7 @@ class HTTPChannel(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self.factory.channelClosed(self)
-        self._stopAdvancing()
+        self._stopServing()
         body, response, exchange = self._body, self._response, self._exchange
         self._body = self._response = self._exchange = None
         if response is not None:
@@ -321,25 +280,8 @@ class HTTPChannel(Protocol):
 
         :param keepAlive: as in :class:`ResponseHead`.
         """
-        self._keepAlive = keepAlive
-        front = self._front
-        timeout, most = keepAlive or front.keepAlive
-        # httpd's count: MaxKeepAliveRequests is what may follow the first.
-        return (
-            not self._expecting
-            and timeout > 0
-            and (not most or self._served <= most)
-            and not front.ending
-            and (self._body is None or not self._body.surplus)
-        )
-
-    def keepAliveFields(self) -> bytes:
-        """
-        The fields that tell an asking client that its connection goes on, and the empty
-        line behind them.
-        """
-        timeout, most = self._keepAlive or self._front.keepAlive
-        return _keepAliveFields(timeout, most - self._served + 1 if most else 0)
+        goesOn = self._mayGoOn(keepAlive)
+        return goesOn and not self._expecting and (self._body is None or not self._body.surplus)
 
     def responseFinished(self, response: ClientResponse) -> None:
         self._response = self._exchange = None
@@ -407,43 +349,21 @@ class HTTPChannel(Protocol):
                 len(self._reader) >= READ_AHEAD
                 or self._reader.heads() >= self._front.limits.pipelined
             )
-        if enough is not self._readingPaused and self._closing is None and not self._clientEnded:
-            self._readingPaused = enough
-            if enough:
-                self.transport.pauseProducing()
-            else:
-                self.transport.resumeProducing()
+        self._readUnless(enough)
 
     # Time, and the end.
 
-    def sweep(self, now: float) -> None:
-        """Look at the deadline of whatever this connection is doing."""
-        before = self._unsent
-        self._unsent = unsent(
-            socketBehind(self.transport), self._closing is not None or self._writingPaused
-        )
-        sending = self._unsent is not None
-        if not self.quietSince or self._unsent != before:
-            self.quietSince = now
-            return
-        quiet = now - self.quietSince
-        limits, clientTimeout = self._front.limits, self._front.clientTimeout
-        if self._closing is not None:
-            self._closing.sweep(now, quiet, sending, clientTimeout)
-        elif sending or self._writingPaused:
-            if quiet >= clientTimeout:
-                self._cut()
-        elif self._body is not None:
-            if self._body.awaited and quiet >= clientTimeout:
+    def _wasQuiet(self, quiet: float) -> None:
+        front = self._front
+        if self._body is not None:
+            if self._body.awaited and quiet >= front.clientTimeout:
                 self._bodyFailed(self._body, BadRequest("the client sent no more of a body", 408))
         elif self._response is not None:
             return
         elif self._reader.buffer:
-            if quiet >= limits.headTimeout:
+            if quiet >= front.limits.headTimeout:
                 self._refuse(BadRequest("no whole request head in time", 408))
-        elif quiet >= (
-            (self._keepAlive or self._front.keepAlive)[0] if self._served else limits.headTimeout
-        ):
+        elif quiet >= self._mayBeIdle():
             self._close()
         else:
             self._reader.forget()
@@ -453,19 +373,10 @@ class HTTPChannel(Protocol):
         if self._response is None and self._body is None and not len(self._reader):
             self._close()
 
-    def _stopAdvancing(self) -> None:
+    def _stopServing(self) -> None:
         if self._later is not None:
             self._later.cancel()
             self._later = None
-
-    def _end(self) -> Closing:
-        closing = self._closing
-        if closing is None:
-            self.quietSince = 0.0
-            self._stopAdvancing()
-            self.transport.unregisterProducer()
-            closing = self._closing = Closing(self.transport, self._secure, self._front.seconds())
-        return closing
 
     def _close(self) -> None:
         """Send what was written, then end the connection."""
@@ -473,16 +384,3 @@ class HTTPChannel(Protocol):
             self._body = None
             self._reader.rest()
             self._end().end(not self._clientEnded, self._readingPaused)
-
-    def _cut(self) -> None:
-        """End the connection now."""
-        self._end().cut()
-
-
-@lru_cache(256)
-def _keepAliveFields(timeout: float, left: int) -> bytes:
-    """
-    :param left: how many requests may follow; 0 for any number.
-    """
-    most = b", max=%d" % left if left else b""
-    return b"Connection: Keep-Alive\r\nKeep-Alive: timeout=%d%b\r\n\r\n" % (timeout, most)

@@ -297,6 +297,14 @@ def declare(module: Module, known: dict[str, Module]) -> None:
                 if found != "object" and told[name[5:]] == "object":
                     told[name[5:]] = found
         it.attributes = {name: kind for name, kind in told.items() if name not in inherited}
+        for above in types.above(it.base or ""):
+            for item in above.node.body:
+                name, _, value = assigned(item)
+                if name in it.attributes and value is not None and ast.unparse(value) != "None":
+                    raise ValueError(
+                        f"{module.name}: {it.node.name} stores {name}, for which only"
+                        f" {above.node.name} has a default: it would be lost"
+                    )
 
 
 def assigned(item: ast.AST) -> tuple[str, ast.expr | None, ast.expr | None]:

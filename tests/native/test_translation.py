@@ -127,6 +127,22 @@ class DeclarationTests(SynchronousTestCase):
         self.assertIn("cdef class Two(One):", lines)
         self.assertFalse([line for line in lines if " it(" in line])
 
+    def test_lostDefault(self) -> None:
+        """A default is refused of an attribute that only a class below stores."""
+        error = self.assertRaises(
+            ValueError,
+            translate,
+            one="""
+            class One:
+                served = 0
+                def __init__(self): self.a = 1
+
+            class Two(One):
+                def serve(self): self.served += 1
+            """,
+        )
+        self.assertIn("Two stores served, for which only One has a default", str(error))
+
     def test_dataclass(self) -> None:
         """A dataclass with slots is made by Cython, with its fields in their order."""
         source, lines = translate(

@@ -10,7 +10,7 @@ source (:mod:`native.modules`), and their types off its annotations.  What an ex
 can't have is taken out of the source, which keeps its lines, so that tracebacks are right:
 
 - ``__slots__`` and defaults of attributes in the class, which go to ``__cinit__``;
-- ``super()`` without arguments;
+- ``super()`` without arguments, and ``Logger()``;
 - ``@implementer``, which is called at the end of the module (:data:`IMPLEMENT`);
 - ``slots=True`` of a ``@dataclass``, which Cython makes itself;
 - the ``*`` before parameters that are only given by name: who gives one without its name
@@ -239,6 +239,8 @@ def translated(
         for number in range(it.node.lineno, it.node.end_lineno or 0):
             # An extension type's functions have no __class__ that super() could look for.
             lines[number] = lines[number].replace("super()", f"super({name}, self)")
+    # Nor has a module a frame, in which a Logger would look for its name.
+    lines[:] = [line.replace("= Logger()", "= Logger(__name__)") for line in lines]
     if after:
         after.insert(0, "from zope.interface import implementer")
         used.add("implement")

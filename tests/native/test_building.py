@@ -56,6 +56,12 @@ class InstalledTests(SynchronousTestCase):
         expected = twisted_fcgi.__version__ + (" (compiled)" if isAsked(os.environ) else "")
         self.assertEqual(twisted_fcgi.versionText(), expected)
 
+    def test_logger(self) -> None:
+        """What a module logs has the module's name."""
+        for name in ("web.relay", "web.gateway", "backend.hub"):
+            module = import_module(f"twisted_fcgi.{name}")
+            self.assertEqual(module.log.namespace, module.__name__)
+
     def test_traceback(self) -> None:
         """A traceback names the file and the line of the source."""
         headers = Headers([(b"Name", b"a\nb")])

@@ -350,6 +350,10 @@ class SourceTests(SynchronousTestCase):
             source,
         )
 
+    def test_logger(self) -> None:
+        """A module's Logger is told the module's name, which it could not find out."""
+        self.assertEqual(translate(one="log = Logger()")["one"][0], "log = Logger(__name__)\n")
+
     def test_slices(self) -> None:
         """Slices of bytes are made by a function of C; what else is sliced is left alone."""
         source, _ = translate(

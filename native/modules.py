@@ -4,7 +4,7 @@ type the compiler knows things to be.
 
 A class is only known by its type where its module is imported when the program runs:
 what is imported for annotations only is a cycle, and what tests put doubles in place of.
-What is said of such by :mod:`native.seams`.
+Such a one is called by :mod:`native.seams`.
 
 An ``int`` is any number, of Python's; but that of a local variable that is annotated so is
 a size, a place or a count, and becomes C's.
@@ -29,6 +29,7 @@ __all__ = [
     "isPlain",
     "numbers",
     "optional",
+    "texts",
 ]
 
 #: What extension types have in place of Twisted's ``Protocol``.
@@ -254,12 +255,7 @@ def declare(module: Module, known: dict[str, Module]) -> None:
     """Find the attributes of a module's extension types, their types and defaults."""
     types = Types(module, known)
     for it in module.types.values():
-        inherited: set[str] = set()
-        base = it.base
-        while base in known:
-            above = known[base].types[base]
-            inherited |= above.attributes.keys()
-            base = above.base
+        inherited = {name for above in types.above(it.base or "") for name in above.attributes}
         told: dict[str, str] = dict.fromkeys(_stored(it.node), "object")
         for function in it.methods:
             if function.decorator_list:
@@ -342,6 +338,16 @@ def optional(arguments: ast.arguments) -> list[bool]:
     needed = len(arguments.args) - len(arguments.defaults)
     named = [value is not None for value in arguments.kw_defaults]
     return [place >= needed for place in range(len(arguments.args))] + named
+
+
+def texts(tree: ast.AST) -> set[int]:
+    """The ids of the nodes in f-strings, which have no places of their own before 3.12."""
+    return {
+        id(inner)
+        for text in ast.walk(tree)
+        if isinstance(text, ast.JoinedStr)
+        for inner in ast.walk(text)
+    }
 
 
 def numbers(module: Module, modules: Mapping[str, Module]) -> dict[str, int]:

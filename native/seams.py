@@ -16,7 +16,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from native.modules import Module, Types, isPlain, optional
+from native.modules import Module, Types, isPlain, optional, texts
 
 __all__ = ["MODULE", "Seam", "called", "ENTER", "entries", "seamsOf", "tableOf"]
 
@@ -99,12 +99,7 @@ def called(module: Module, known: dict[str, Module]) -> Iterator[tuple[str, ast.
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
-    texts = {
-        id(inner)
-        for text in ast.walk(module.tree)
-        if isinstance(text, ast.JoinedStr)
-        for inner in ast.walk(text)
-    }
+    inTexts = texts(module.tree)
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
@@ -112,7 +107,7 @@ def called(module: Module, known: dict[str, Module]) -> Iterator[tuple[str, ast.
         text = ast.unparse(value)
         if (
             id(node) in within
-            and id(node) not in texts
+            and id(node) not in inTexts
             and types.kindOf(value, within[id(node)]) == "object"
             and text not in named
             and not text.startswith("super(")

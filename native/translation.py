@@ -30,7 +30,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from native.declarations import PROTOCOL, declarations
-from native.modules import Module, Types, assigned, cimported, declare, isPlain, numbers
+from native.modules import Module, Types, assigned, cimported, declare, isPlain, numbers, texts
 from native.seams import ENTER, MODULE, Seam, called, entries, seamsOf, tableOf
 
 __all__ = ["translatedAll"]
@@ -279,6 +279,15 @@ def _callSeams(
     return used
 
 
+#: What stands between a slice's parts as a call: of one with a lower bound, an upper one.
+_CUTS = {
+    (True, True): (", ", ", ", ")"),
+    (True, False): (", ", ")"),
+    (False, True): (", 0, ", ")"),
+    (False, False): (", 0)",),
+}
+
+
 def _cutBytes(edits: _Edits, module: Module, known: dict[str, Module]) -> set[str]:
     """Have slices of bytes made by :data:`CUT`; returns the names of the functions."""
     types = Types(module, known)
@@ -303,12 +312,7 @@ def _cutBytes(edits: _Edits, module: Module, known: dict[str, Module]) -> set[st
             continue  # with parentheses
         function = "cutFrom" if upper is None else "cut"
         edits.before(node, f"{function}(")
-        texts = [", " if lower is not None else ", 0, ", ", ", ")"]
-        if len(gaps) < 3:
-            del texts[1]
-        if len(gaps) == 1:
-            texts = [", 0)"]
-        for gap, text in zip(gaps, texts, strict=True):
+        for gap, text in zip(gaps, _CUTS[lower is not None, upper is not None], strict=True):
             edits.replace(node.lineno, *gap, text)
         used.add(function)
     return used
@@ -316,19 +320,14 @@ def _cutBytes(edits: _Edits, module: Module, known: dict[str, Module]) -> set[st
 
 def _insertNumbers(edits: _Edits, module: Module, constants: Mapping[str, int]) -> None:
     """Put constants in their places, so that what is reckoned with them can be C's."""
-    texts = {
-        id(inner)
-        for text in ast.walk(module.tree)
-        if isinstance(text, ast.JoinedStr)
-        for inner in ast.walk(text)
-    }
+    inTexts = texts(module.tree)
     names = {
         id(node): node
         for function in ast.walk(module.tree)
         if isinstance(function, ast.FunctionDef)
         for item in function.body
         for node in ast.walk(item)
-        if isinstance(node, ast.Name) and node.id in constants and id(node) not in texts
+        if isinstance(node, ast.Name) and node.id in constants and id(node) not in inTexts
     }
     for node in names.values():
         place = node.lineno, node.col_offset, node.end_col_offset or 0
@@ -337,10 +336,7 @@ def _insertNumbers(edits: _Edits, module: Module, constants: Mapping[str, int]) 
 
 def _values(tree: ast.AST) -> list[ast.Attribute]:
     """Attributes that are used otherwise than to be called."""
-    other = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    for text in ast.walk(tree):
-        if isinstance(text, ast.JoinedStr):
-            other |= {id(node) for node in ast.walk(text)}  # before 3.12, without their places
+    other = texts(tree) | {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     return [
         node
         for node in ast.walk(tree)

@@ -65,7 +65,6 @@ class Gateway:
 
     :param settings: the configuration.
     :param reactor: for connections and timers.
-    :ivar reactor: the same.
     :param makeMember: makes a live member of its settings; another one in tests.
     """
 
